@@ -1,0 +1,60 @@
+//! The promises, as predicates on a record. Checked when a record is written and when it is read.
+
+use crate::error::Error;
+use crate::identity::AuditLogId;
+use crate::key::ATTEMPT_MAX;
+use crate::machine::Phase;
+use crate::record::Record;
+
+/// The most entries that may wait for the audit sink in one record.
+pub const TRAIL_WAITING_MAX: usize = 128;
+/// The most bytes in the name of a lease's holder.
+pub const HOLDER_BYTES_MAX: usize = 256;
+
+/// A promise that a record can be seen to break, and what keeps it.
+type Promise = (&'static str, fn(&Record) -> bool);
+
+const PROMISES: [Promise; 8] = [
+    ("P1 proof: what is published was proven to be the approved bytes", |record| match &record.phase {
+        Phase::Published(published) => published.proof.digest.checksum == record.publication.checksum,
+        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
+    }),
+    ("P2 gate: the approval is for these bytes", |record| record.approval.checksum() == &record.publication.checksum),
+    ("P3 once: the id follows from the identity", |record| {
+        *record.id() == AuditLogId::of(record.publication.identity())
+    }),
+    ("P5 trail: what waits is the gapless end of the trail", |record| {
+        let first = record.trail.next.checked_sub(record.trail.waiting.len() as u64);
+        let expected = first.into_iter().flat_map(|first| first..record.trail.next);
+        record.trail.next > 0
+            && first.is_some()
+            && record.trail.waiting.iter().map(|entry| entry.id.sequence).eq(expected)
+            && record.trail.waiting.iter().all(|entry| entry.id.audit_log_id == *record.id())
+    }),
+    ("P8 truth: a link's end is a whole second after the publication", |record| match &record.phase {
+        Phase::Published(published) => published
+            .link_expires_at
+            .is_none_or(|expires_at| expires_at > published.at && expires_at.timestamp_subsec_nanos() == 0),
+        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
+    }),
+    ("P9 silence: no secret of the staged file's URL is kept", |record| record.source == record.source.redacted()),
+    ("P10 bounded: the outbox, the attempts and the metadata have limits", |record| {
+        record.trail.waiting.len() <= TRAIL_WAITING_MAX
+            && record.attempt <= ATTEMPT_MAX + 1
+            && record.details.metadata.validate().is_ok()
+    }),
+    ("P10 bounded: the holder's name has a limit", |record| {
+        record.work().is_none_or(|work| work.lease.holder.len() <= HOLDER_BYTES_MAX)
+    }),
+];
+
+/// Checks that the record keeps every promise that it can be seen to keep.
+///
+/// # Errors
+/// [`Corrupt`](crate::ErrorKind::Corrupt), naming the promise.
+pub fn check(record: &Record) -> Result<(), Error> {
+    match PROMISES.iter().find(|(_, keeps)| !keeps(record)) {
+        None => Ok(()),
+        Some((promise, _)) => Err(Error::corrupt(format!("the record of {} breaks {promise}", record.id()))),
+    }
+}

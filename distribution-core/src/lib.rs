@@ -1,0 +1,41 @@
+//! Publishing is a proven copy followed by one compare-and-swap; whoever reads the record knows
+//! what to do next.
+
+mod alert;
+mod audit;
+mod error;
+mod identity;
+pub mod invariants;
+mod key;
+pub mod machine;
+mod metadata;
+mod object;
+mod progress;
+mod qc;
+mod record;
+mod request;
+mod signer;
+mod source;
+mod storage;
+mod strict_json;
+mod text;
+mod time;
+
+pub use alert::{Alert, AlertKind, AlertSink};
+pub use audit::{AuditEntry, AuditEvent, AuditSink, EntryId, Trail};
+pub use error::{Error, ErrorKind};
+pub use identity::{AuditLogId, Identity};
+pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};
+pub use metadata::{Advance, Claim, Cursor, Index, MetadataStore, Query, Row, State};
+pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
+pub use progress::{Meter, Progress, Stage};
+pub use qc::{QcApproval, QcPolicy, QcReport};
+pub use record::{Details, Lease, Publication, Record, TrailEnd};
+pub use request::{
+    Access, AssetMetadata, DistributionSettings, DurationSeconds, FinalEdit, IdempotencyKey, PublishRequest,
+    REQUEST_BYTES_MAX, VideoUrl,
+};
+pub use signer::{Link, LinkLimits, LinkRequest, SignedUrl, UrlSigner};
+pub use source::{Source, Staged};
+pub use storage::{Body, ByteStream, Content, CreateOutcome, Storage, Unfit};
+pub use time::{Clock, Timestamp};

@@ -1,0 +1,359 @@
+//! The publish state machine: what to do next, and what a fact changes. Pure.
+//!
+//! [`next_action`] reads off a record what is left to do; [`step`] takes a fact that somebody
+//! observed and returns the record that follows. Effects are derived from the record, never
+//! remembered, so the first run, a retry and the recovery after a crash are the same loop.
+//!
+//! ```text
+//!                    ┌──── missing or other bytes: next attempt, new key ──┐
+//!                    ▼                                                     │
+//!   claim ───▶ Claimed ── Transferred ─▶ Stored ── Examined ───────────────┤
+//!                │  ▲  └── with a proof ───────────────────────┐           │
+//!                │  └── TakenUp ── Rejected ◀── attempts used up, key taken, QC lapsed
+//!                └─ staged file missing or other ──▶ ▲         ▼
+//!                                                          Published
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::AuditEvent;
+use crate::key::ATTEMPT_MAX;
+use crate::object::{Digest, Location, Proof, SourcePin};
+use crate::qc::QcApproval;
+use crate::record::{Details, Lease, Publication, Record, TrailEnd};
+use crate::request::{Access, VideoUrl};
+use crate::time::{Timestamp, link_expiry, to_micros};
+
+/// How far a publication is. A phase exists only where what to do next differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// The attempt's object may or may not exist.
+    Claimed {
+        /// Who is at it.
+        work: Work,
+    },
+    /// The attempt's object exists; its bytes are not proven.
+    Stored {
+        /// Who is at it.
+        work: Work,
+        /// What is known of the object.
+        object: StoredObject,
+    },
+    /// The approved bytes are proven at their place. Final.
+    Published(Published),
+    /// It could not go on; being taken up opens it again.
+    Rejected {
+        /// Why.
+        reason: Rejection,
+    },
+}
+
+/// Work in progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// Who does it.
+    pub lease: Lease,
+    /// How many more attempts there are after this one.
+    pub attempts_left: u32,
+}
+
+/// An object that is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredObject {
+    /// Where it is.
+    pub location: Location,
+    /// Whether this publication knows to have created it; if not, it was found there.
+    pub created: bool,
+    /// The staged file that was open when it was created or found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<SourcePin>,
+}
+
+/// A finished publication.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// When the bytes were proven.
+    pub at: Timestamp,
+    /// Where they are.
+    pub location: Location,
+    /// What was read there, and how.
+    pub proof: Proof,
+    /// The staged file that they came from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<SourcePin>,
+    /// Until when the link granted last works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_expires_at: Option<Timestamp>,
+}
+
+/// Why a publication could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Rejection {
+    /// The staged file is not there.
+    SourceMissing,
+    /// The staged file may not be read.
+    SourceRefused {
+        /// What the source said.
+        message: String,
+    },
+    /// The staged file changed while it was copied.
+    SourceChanged,
+    /// The staged file has other bytes than QC approved.
+    OtherBytes {
+        /// What it has.
+        found: Digest,
+    },
+    /// Another file is at the key, which does not tell files apart by their bytes.
+    KeyTaken {
+        /// What is there.
+        found: Digest,
+    },
+    /// The QC report expired before the bytes were proven.
+    QcLapsed,
+    /// Every attempt's object was missing or had other bytes: the store does not keep what it is
+    /// given.
+    AttemptsUsedUp,
+}
+
+/// What is to be done next, for anybody who reads the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Copy the staged file to the attempt's key.
+    Transfer,
+    /// Read the attempt's object back.
+    Prove,
+    /// Deliver the outbox to the audit sink.
+    Deliver,
+}
+
+/// A fact that somebody observed. [`step`] judges it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A publisher takes the work up, with the approval and staged file of its own call.
+    TakenUp {
+        /// Who, and until when.
+        lease: Lease,
+        /// What QC said to the caller.
+        approval: QcApproval,
+        /// Where the caller has the bytes.
+        source: VideoUrl,
+        /// How many objects may be tried.
+        attempts: u32,
+    },
+    /// The holder of the lease is still at it.
+    KeptAlive {
+        /// Until when now.
+        until: Timestamp,
+    },
+    /// The attempt's object was created or found, with what is known of its bytes.
+    Transferred {
+        /// The object.
+        object: StoredObject,
+        /// What its bytes are, if that is known already.
+        proof: Option<Proof>,
+    },
+    /// The staged file cannot be published; nothing was stored.
+    SourceUnfit(Rejection),
+    /// The attempt's object was read: this is in it, or it is not there.
+    Examined(Option<Proof>),
+    /// The approval does not count any more.
+    ApprovalLapsed,
+    /// The audit sink has the waiting entries before this sequence.
+    Delivered {
+        /// The first sequence that it may not have.
+        before: u64,
+    },
+    /// A repeat of the request says this of the asset.
+    Amended(Box<Details>),
+    /// A new link is wanted.
+    LinkWanted,
+}
+
+/// An event that cannot happen in the record's phase: a bug of the caller, never of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this event cannot happen in this phase")]
+pub struct IllegalTransition;
+
+/// The first record of a publication.
+pub fn claim(
+    publication: Publication,
+    details: Details,
+    approval: QcApproval,
+    source: &VideoUrl,
+    work: Work,
+    now: Timestamp,
+) -> Record {
+    let now = to_micros(now);
+    let (holder, qc_report_id) = (work.lease.holder.clone(), approval.report_id().map(str::to_owned));
+    let mut record = Record {
+        publication,
+        phase: Phase::Claimed { work },
+        attempt: 0,
+        approval,
+        source: source.redacted(),
+        details,
+        trail: TrailEnd::default(),
+        claimed_at: now,
+        revision: 0,
+    };
+    record.log(now, AuditEvent::Claimed { holder, qc_report_id });
+    record
+}
+
+/// What is left to do; `None` if nothing is.
+pub fn next_action(record: &Record) -> Option<Action> {
+    match record.phase {
+        Phase::Claimed { .. } => Some(Action::Transfer),
+        Phase::Stored { .. } => Some(Action::Prove),
+        Phase::Published(_) | Phase::Rejected { .. } => (!record.trail.waiting.is_empty()).then_some(Action::Deliver),
+    }
+}
+
+/// The record that follows from `record` when `event` is observed at `now`, one revision later.
+///
+/// # Errors
+/// [`IllegalTransition`] for an event that the phase does not allow.
+pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, IllegalTransition> {
+    let mut next = record.clone();
+    next.revision += 1;
+    let now = to_micros(now);
+    match (&record.phase, event) {
+        (Phase::Published(_), Event::TakenUp { .. }) => return Err(IllegalTransition),
+        (_, Event::TakenUp { lease, approval, source, attempts }) => {
+            next.take_up(lease, approval, &source, attempts, now)?;
+        }
+        (_, Event::KeptAlive { until }) => next.work_mut().ok_or(IllegalTransition)?.lease.until = until,
+
+        (Phase::Claimed { work }, Event::Transferred { object, proof: None }) => {
+            next.phase = Phase::Stored { work: work.clone(), object };
+        }
+        (Phase::Claimed { work }, Event::Transferred { object, proof: Some(proof) }) => {
+            next.judge(work, &object, Some(proof), now);
+        }
+        (Phase::Stored { work, object }, Event::Examined(found)) => next.judge(work, object, found, now),
+
+        (Phase::Claimed { .. }, Event::SourceUnfit(reason)) => next.reject(reason, now),
+        (Phase::Claimed { .. } | Phase::Stored { .. }, Event::ApprovalLapsed) => {
+            if record.approval.holds_at(now) {
+                return Err(IllegalTransition);
+            }
+            next.reject(Rejection::QcLapsed, now);
+        }
+
+        (_, Event::Delivered { before }) => next.trail.waiting.retain(|entry| entry.id.sequence >= before),
+        (_, Event::Amended(details)) => {
+            next.details = (*details).clone();
+            next.log(now, AuditEvent::Amended { details });
+        }
+        (Phase::Published(published), Event::LinkWanted) => {
+            let mut published = published.clone();
+            next.grant_link(&mut published, now);
+            next.phase = Phase::Published(published);
+        }
+
+        (
+            _,
+            Event::Transferred { .. }
+            | Event::SourceUnfit(_)
+            | Event::Examined(_)
+            | Event::ApprovalLapsed
+            | Event::LinkWanted,
+        ) => return Err(IllegalTransition),
+    }
+    Ok(next)
+}
+
+impl Record {
+    /// The work in progress, if it is in progress.
+    pub fn work(&self) -> Option<&Work> {
+        match &self.phase {
+            Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
+            Phase::Published(_) | Phase::Rejected { .. } => None,
+        }
+    }
+
+    fn work_mut(&mut self) -> Option<&mut Work> {
+        match &mut self.phase {
+            Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
+            Phase::Published(_) | Phase::Rejected { .. } => None,
+        }
+    }
+
+    /// A publisher begins, goes on with, or opens again.
+    fn take_up(
+        &mut self,
+        lease: Lease,
+        approval: QcApproval,
+        source: &VideoUrl,
+        attempts: u32,
+        now: Timestamp,
+    ) -> Result<(), IllegalTransition> {
+        if self.attempt > ATTEMPT_MAX {
+            return Err(IllegalTransition);
+        }
+        if let Some(work) = self.work_mut() {
+            work.lease = lease;
+        } else {
+            let (holder, qc_report_id) = (lease.holder.clone(), approval.report_id().map(str::to_owned));
+            self.phase = Phase::Claimed { work: Work { lease, attempts_left: attempts.saturating_sub(1) } };
+            self.log(now, AuditEvent::Reopened { holder, qc_report_id });
+        }
+        self.approval = approval;
+        self.source = source.redacted();
+        Ok(())
+    }
+
+    /// Judges what was found in the attempt's object.
+    fn judge(&mut self, work: &Work, object: &StoredObject, found: Option<Proof>, now: Timestamp) {
+        match found {
+            Some(proof) if proof.digest.checksum == self.publication.checksum => self.publish(object, proof, now),
+            Some(proof) if !object.created && !self.publication.key_tells_bytes => {
+                self.reject(Rejection::KeyTaken { found: proof.digest }, now);
+            }
+            Some(_) | None => self.try_again(work, object, found, now),
+        }
+    }
+
+    /// The gate once more, then the end.
+    fn publish(&mut self, object: &StoredObject, proof: Proof, now: Timestamp) {
+        if !self.approval.holds_at(now) {
+            return self.reject(Rejection::QcLapsed, now);
+        }
+        let StoredObject { location, pin, .. } = object.clone();
+        self.log(now, AuditEvent::Published { location: location.clone(), proof });
+        let mut published = Published { at: now, location, proof, pin, link_expires_at: None };
+        self.grant_link(&mut published, now);
+        self.phase = Phase::Published(published);
+    }
+
+    /// Goes on with a new key, or gives up. The key that failed is never used again.
+    fn try_again(&mut self, work: &Work, object: &StoredObject, found: Option<Proof>, now: Timestamp) {
+        let (attempt, location) = (self.attempt, object.location.clone());
+        self.log(now, AuditEvent::AttemptFailed { attempt, location, found });
+        self.attempt += 1;
+        match work.attempts_left.checked_sub(1) {
+            Some(attempts_left) if self.attempt <= ATTEMPT_MAX => {
+                self.phase = Phase::Claimed { work: Work { attempts_left, ..work.clone() } };
+            }
+            Some(_) | None => self.reject(Rejection::AttemptsUsedUp, now),
+        }
+    }
+
+    fn reject(&mut self, reason: Rejection, now: Timestamp) {
+        self.log(now, AuditEvent::Rejected { reason: reason.clone() });
+        self.phase = Phase::Rejected { reason };
+    }
+
+    fn grant_link(&mut self, published: &mut Published, now: Timestamp) {
+        let expires_at = match self.details.access {
+            Access::Signed => link_expiry(now, self.details.url_expiry_hours),
+            Access::Public | Access::Authenticated => None,
+        };
+        if let Some(expires_at) = expires_at {
+            published.link_expires_at = Some(expires_at);
+            self.log(now, AuditEvent::LinkGranted { expires_at });
+        }
+    }
+}

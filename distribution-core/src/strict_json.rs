@@ -1,0 +1,134 @@
+//! JSON in which no object has the same key twice, with errors that name the field.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::error::{Error, ErrorKind};
+
+/// Parses `json`, which may be a request, a stored record or anything else with a schema.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`], naming the field where that is known.
+pub(crate) fn from_slice<T: DeserializeOwned>(json: &[u8], bytes_max: usize) -> Result<T, Error> {
+    if json.len() > bytes_max {
+        let message = format!("the JSON is {} bytes long, the limit is {bytes_max}", json.len());
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    // serde_json keeps the last of equal keys in a map and ignores them in unknown fields: which of
+    // two QC verdicts counts must not depend on that.
+    parse::<UniqueKeys>(json)?;
+    parse(json)
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let invalid = Error::new(ErrorKind::Invalid, lower_first(&error.inner().to_string()));
+        if path == "." { invalid } else { invalid.at(&path) }
+    })?;
+    deserializer.end().map_err(|error| Error::new(ErrorKind::Invalid, lower_first(&error.to_string())))?;
+    Ok(value)
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// Deserialises from anything, keeps nothing, and fails on a key that an object has twice.
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys {
+    type Value = Self;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without doubled keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value::<Self>()?;
+            if let Some(key) = seen.replace(key) {
+                let key = crate::error::quote(&key);
+                return Err(A::Error::custom(format_args!("the key {key} is there twice")));
+            }
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read(json: &str) -> Result<Value, Error> {
+        from_slice(json.as_bytes(), 100)
+    }
+
+    #[test]
+    fn a_key_twice_is_refused_at_any_depth() {
+        assert!(read(r#"{"a": 1, "b": [{"a": 1}, {"a": 2}]}"#).is_ok());
+        for wrong in [r#"{"a":1,"a":1}"#, r#"{"x":[{"a":1,"\u0061":2}]}"#, r#"[{"a":{"b":1,"b":2}}]"#] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.message().contains("twice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_json_value_is_refused() {
+        for wrong in ["", "{", "{} {}", "\u{feff}{}", "nul", r#"{"a":1,}"#] {
+            assert_eq!(read(wrong).unwrap_err().kind(), ErrorKind::Invalid, "{wrong}");
+        }
+        assert!(from_slice::<Value>(&[b'['; 200], 1000).is_err(), "too deep");
+        assert!(from_slice::<Value>(b"[1,2]", 4).is_err(), "too long");
+    }
+}

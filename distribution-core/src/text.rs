@@ -1,0 +1,52 @@
+//! How a validated string value meets serde, schemars and `Display`, written once.
+
+/// Gives a newtype over `String` with a `fn check(&str) -> Result<(), Error>` its public face:
+/// `parse`, `as_str`, `Display`, `FromStr` and the conversions that serde and schemars go through.
+macro_rules! text_value {
+    ($name:ident) => {
+        impl $name {
+            /// The value, if `text` is one.
+            ///
+            /// # Errors
+            /// [`Invalid`](crate::ErrorKind::Invalid), saying what is allowed.
+            pub fn parse(text: impl Into<String>) -> Result<Self, $crate::Error> {
+                let text = text.into();
+                Self::check(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The value as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::Error;
+            fn try_from(text: String) -> Result<Self, $crate::Error> {
+                Self::parse(text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::Error;
+            fn from_str(text: &str) -> Result<Self, $crate::Error> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+pub(crate) use text_value;
