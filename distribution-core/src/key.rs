@@ -105,6 +105,13 @@ pub struct TargetName(String);
 
 text_value!(TargetName);
 
+impl Default for TargetName {
+    /// `default`
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 impl TargetName {
     const BYTES_MAX: usize = 64;
 

@@ -91,19 +91,10 @@ pub struct Published {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Rejection {
-    /// The staged file is not there.
-    SourceMissing,
-    /// The staged file may not be read.
-    SourceRefused {
-        /// What the source said.
-        message: String,
-    },
-    /// The staged file changed while it was copied.
-    SourceChanged,
-    /// The staged file has other bytes than QC approved.
-    OtherBytes {
-        /// What it has.
-        found: Digest,
+    /// The staged file cannot be published.
+    Source {
+        /// What is wrong with it.
+        fault: SourceFault,
     },
     /// Another file is at the key, which does not tell files apart by their bytes.
     KeyTaken {
@@ -115,6 +106,26 @@ pub enum Rejection {
     /// Every attempt's object was missing or had other bytes: the store does not keep what it is
     /// given.
     AttemptsUsedUp,
+}
+
+/// What can be wrong with a staged file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum SourceFault {
+    /// It is not there.
+    Missing,
+    /// It may not be read.
+    Refused {
+        /// What the source said.
+        message: String,
+    },
+    /// It changed while it was copied.
+    Changed,
+    /// It has other bytes than QC approved.
+    OtherBytes {
+        /// What it has.
+        found: Digest,
+    },
 }
 
 /// What is to be done next, for anybody who reads the record.
@@ -155,7 +166,7 @@ pub enum Event {
         proof: Option<Proof>,
     },
     /// The staged file cannot be published; nothing was stored.
-    SourceUnfit(Rejection),
+    SourceUnfit(SourceFault),
     /// The attempt's object was read: this is in it, or it is not there.
     Examined(Option<Proof>),
     /// The approval does not count any more.
@@ -234,7 +245,12 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
         (Phase::Stored { work, object }, Event::Examined(found)) => next.judge(work, object, found, now),
 
-        (Phase::Claimed { .. }, Event::SourceUnfit(reason)) => next.reject(reason, now),
+        (Phase::Claimed { .. }, Event::SourceUnfit(fault)) => {
+            if matches!(fault, SourceFault::OtherBytes { found } if found.checksum == record.publication.checksum) {
+                return Err(IllegalTransition);
+            }
+            next.reject(Rejection::Source { fault }, now);
+        }
         (Phase::Claimed { .. } | Phase::Stored { .. }, Event::ApprovalLapsed) => {
             if record.approval.holds_at(now) {
                 return Err(IllegalTransition);

@@ -1,0 +1,159 @@
+//! Wiring: which parts a publisher is made of, and its policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::alert::AlertSink;
+use crate::audit::AuditSink;
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::invariants::HOLDER_BYTES_MAX;
+use crate::key::{KeyTemplate, StoragePrefix, TargetName};
+use crate::metadata::MetadataStore;
+use crate::publisher::{Parts, Publisher};
+use crate::qc::QcPolicy;
+use crate::signer::UrlSigner;
+use crate::source::Source;
+use crate::storage::Storage;
+use crate::time::Clock;
+
+/// Wires a [`Publisher`]. Every part but the policy must be given once.
+#[derive(Default)]
+pub struct Builder {
+    targets: BTreeMap<TargetName, Target>,
+    source: Option<Arc<dyn Source>>,
+    metadata: Option<Arc<dyn MetadataStore>>,
+    audit: Option<Arc<dyn AuditSink>>,
+    alerts: Option<Arc<dyn AlertSink>>,
+    clock: Option<Arc<dyn Clock>>,
+    holder: String,
+    policy: Policy,
+}
+
+/// Where objects go, and what signs links to them.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) signer: Arc<dyn UrlSigner>,
+}
+
+/// What holds for every request that does not say otherwise, and the limits of the work.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The target of requests that name none: `default`.
+    pub target: TargetName,
+    /// The prefix of requests that name none: empty.
+    pub storage_prefix: StoragePrefix,
+    /// How keys are made: `{prefix}{stem}-{sha256:12}.mp4`.
+    pub key_template: KeyTemplate,
+    /// How many hours links work: 72.
+    pub url_expiry_hours: u32,
+    /// Which QC reports pass.
+    pub qc: QcPolicy,
+    /// How many objects one call may try before it gives up on a store that loses or changes what
+    /// it is given: 3.
+    pub attempts_max: u32,
+    /// How long others leave the work alone after its last sign of life: 60 seconds.
+    pub lease_secs: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            target: TargetName::default(),
+            storage_prefix: StoragePrefix::default(),
+            key_template: KeyTemplate::default(),
+            url_expiry_hours: 72,
+            qc: QcPolicy::default(),
+            attempts_max: 3,
+            lease_secs: 60,
+        }
+    }
+}
+
+impl Builder {
+    /// A target: where objects go, and what signs links to them. The name is part of the identity
+    /// of all that is published there, so it must never change.
+    pub fn target(mut self, name: TargetName, storage: impl Storage, signer: impl UrlSigner) -> Self {
+        self.targets.insert(name, Target { storage: Arc::new(storage), signer: Arc::new(signer) });
+        self
+    }
+
+    /// Where staged files are read from.
+    pub fn source(mut self, source: impl Source) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Where records live.
+    pub fn metadata(mut self, metadata: impl MetadataStore) -> Self {
+        self.metadata = Some(Arc::new(metadata));
+        self
+    }
+
+    /// Where the audit trail goes.
+    pub fn audit(mut self, audit: impl AuditSink) -> Self {
+        self.audit = Some(Arc::new(audit));
+        self
+    }
+
+    /// Who is told when something is wrong.
+    pub fn alerts(mut self, alerts: impl AlertSink) -> Self {
+        self.alerts = Some(Arc::new(alerts));
+        self
+    }
+
+    /// Where the time comes from.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The name under which this publisher takes work up: one per process, at most 256 bytes.
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = holder.into();
+        self
+    }
+
+    /// What holds where a request says nothing.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The publisher.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the part that is missing or the setting that cannot work.
+    pub fn build(self) -> Result<Publisher, Error> {
+        let Self { targets, policy, holder, .. } = self;
+        if !targets.contains_key(&policy.target) {
+            let names: Vec<&str> = targets.keys().map(TargetName::as_str).collect();
+            let message = format!("`{}` is no configured target: there are [{}]", policy.target, names.join(", "));
+            return Err(Error::invalid("policy.target", message));
+        }
+        if holder.is_empty() || holder.len() > HOLDER_BYTES_MAX {
+            let message = format!("must have 1 to {HOLDER_BYTES_MAX} bytes and differ in every process");
+            return Err(Error::invalid("holder", message));
+        }
+        if policy.attempts_max == 0 || policy.lease_secs == 0 {
+            return Err(Error::invalid("policy", "attempts_max and lease_secs must be at least 1"));
+        }
+        Ok(Publisher::new(Parts {
+            targets,
+            source: required("source", self.source)?,
+            metadata: required("metadata", self.metadata)?,
+            audit: required("audit", self.audit)?,
+            alerts: required("alerts", self.alerts)?,
+            clock: required("clock", self.clock)?,
+            holder,
+            policy,
+            flights: Flights::default(),
+        }))
+    }
+}
+
+fn required<T: ?Sized>(name: &str, part: Option<Arc<T>>) -> Result<Arc<T>, Error> {
+    let message = || format!("a publisher needs one: call Builder::{name}");
+    part.ok_or_else(|| Error::new(ErrorKind::Invalid, message()).at(name))
+}

@@ -1,0 +1,142 @@
+//! The two long actions: copying the staged file into storage, and reading the object back. While
+//! they last, the bytes that move keep the lease alive.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use futures::future::{Either, select};
+use futures::task::AtomicWaker;
+use tracing::debug;
+
+use crate::error::{Error, ErrorKind};
+use crate::machine::{Event, SourceFault, StoredObject, Work, step};
+use crate::metadata::Advance;
+use crate::object::{ContentHeaders, Proof, SourcePin, Verification};
+use crate::progress::{Meter, Stage};
+use crate::publisher::{Call, Publisher};
+use crate::record::Record;
+use crate::source::Staged;
+use crate::storage::{Content, CreateOutcome, Unfit};
+
+impl Publisher {
+    /// Copies the staged file to the attempt's key, and observes what came of it.
+    pub(crate) async fn transfer(&self, record: &mut Record, call: &Call) -> Result<Event, Error> {
+        self.check_lease(record)?;
+        if !record.approval.holds_at(self.now()) {
+            return Ok(Event::ApprovalLapsed);
+        }
+        let staged = match self.parts().source.open(&call.source).await {
+            Ok(Some(staged)) => staged,
+            Ok(None) => return self.source_missing(record).await,
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                return Ok(Event::SourceUnfit(SourceFault::Refused { message: error.message().to_owned() }));
+            }
+            Err(error) => return Err(error),
+        };
+        let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
+        call.progress.stage(Stage::Transfer { total: staged.pin.size });
+        let (pulse, meter) = pulse(call);
+        let pin = staged.pin.clone();
+        let content = content(record, staged, meter);
+        let outcome = self.attended(record, &pulse, storage.create(&key, content)).await?;
+        let object =
+            |created, pin: SourcePin| StoredObject { location: storage.location(&key), created, pin: Some(pin) };
+        Ok(match outcome {
+            CreateOutcome::Created { proof } => Event::Transferred { object: object(true, pin), proof },
+            CreateOutcome::AlreadyExists => Event::Transferred { object: object(false, pin), proof: None },
+            CreateOutcome::Unfit(Unfit::Changed) => Event::SourceUnfit(SourceFault::Changed),
+            CreateOutcome::Unfit(Unfit::OtherBytes { found }) => Event::SourceUnfit(SourceFault::OtherBytes { found }),
+        })
+    }
+
+    /// Without a staged file there is only what an earlier attempt may have stored.
+    async fn source_missing(&self, record: &Record) -> Result<Event, Error> {
+        let (storage, key) = (&self.target(record)?.storage, record.object_key());
+        Ok(match storage.stat(&key).await? {
+            None => Event::SourceUnfit(SourceFault::Missing),
+            Some(_) => {
+                let object = StoredObject { location: storage.location(&key), created: false, pin: None };
+                Event::Transferred { object, proof: None }
+            }
+        })
+    }
+
+    /// Reads the attempt's object back, and observes what is in it.
+    pub(crate) async fn prove(&self, record: &mut Record, call: &Call) -> Result<Event, Error> {
+        self.check_lease(record)?;
+        let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
+        call.progress.stage(Stage::Prove);
+        let (pulse, meter) = pulse(call);
+        let found = self.attended(record, &pulse, storage.digest(&key, &meter)).await?;
+        Ok(Event::Examined(found.map(|digest| Proof { digest, how: Verification::ReadBack })))
+    }
+
+    /// Drives `work`, and renews the lease when bytes have moved.
+    async fn attended<T>(&self, record: &mut Record, pulse: &Pulse, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            match select(work.as_mut(), pin!(pulse.beat())).await {
+                Either::Left((output, _)) => return output,
+                Either::Right(((), _)) => self.keep_alive(record).await,
+            }
+        }
+    }
+
+    /// Renews the lease when half of it is over. It is advisory, so whatever goes wrong here is left
+    /// to the compare-and-swap that ends the work.
+    async fn keep_alive(&self, record: &mut Record) {
+        let now = self.now();
+        let lease = self.lease(now);
+        let half_over = |work: &Work| lease.until - work.lease.until >= work.lease.until - now;
+        if !record.work().is_some_and(half_over) {
+            return;
+        }
+        let Ok(next) = step(record, Event::KeptAlive { until: lease.until }, now) else { return };
+        let Ok(row) = next.encode() else { return };
+        match self.parts().metadata.advance(&row).await {
+            Ok(Advance::Advanced) => *record = next,
+            Ok(Advance::Superseded(_)) => debug!("the lease was taken over"),
+            Err(error) => debug!(%error, "the lease could not be renewed"),
+        }
+    }
+}
+
+fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
+    let headers = ContentHeaders {
+        content_type: "video/mp4".to_owned(),
+        content_disposition: format!("inline; filename=\"{}\"", record.object_key().file_name()),
+        cache_control: "private, max-age=31536000, immutable".to_owned(),
+    };
+    Content { size: staged.pin.size, expected: record.publication.checksum, headers, body: staged.body, meter }
+}
+
+/// Beats when bytes have moved since the last beat.
+#[derive(Default)]
+struct Pulse {
+    moved: AtomicBool,
+    waker: AtomicWaker,
+}
+
+fn pulse(call: &Call) -> (Arc<Pulse>, Meter) {
+    let pulse = Arc::new(Pulse::default());
+    let (beats, progress) = (pulse.clone(), call.progress.clone());
+    let meter = Meter::new(move |bytes| {
+        progress.advance(bytes);
+        beats.moved.store(true, Ordering::Release);
+        beats.waker.wake();
+    });
+    (pulse, meter)
+}
+
+impl Pulse {
+    async fn beat(&self) {
+        poll_fn(|cx| {
+            self.waker.register(cx.waker());
+            if self.moved.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,87 @@
+//! From a request to an order: every default filled in, every value checked, nothing done yet.
+
+use crate::builder::{Policy, Target};
+use crate::error::{Error, ErrorKind};
+use crate::identity::{AuditLogId, Identity};
+use crate::key::{KeyParts, TargetName};
+use crate::qc::QcReport;
+use crate::record::{Details, Publication};
+use crate::request::{Access, DistributionSettings, IdempotencyKey, PublishRequest, VideoUrl};
+
+/// A request that can be carried out, if QC has passed it.
+pub(crate) struct Order {
+    pub(crate) publication: Publication,
+    pub(crate) details: Details,
+    pub(crate) source: VideoUrl,
+    pub(crate) qc: QcReport,
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+}
+
+impl Order {
+    /// # Errors
+    /// [`ErrorKind::Invalid`] or [`ErrorKind::Unsupported`], naming the field.
+    pub(crate) fn new<'t>(
+        request: PublishRequest,
+        policy: &Policy,
+        target: impl FnOnce(&TargetName) -> Option<&'t Target>,
+    ) -> Result<Self, Error> {
+        let PublishRequest { final_edit, qc_report, distribution_settings, idempotency_key } = request;
+        let DistributionSettings { storage_target, storage_prefix, url_expiry_hours, access, metadata } =
+            distribution_settings;
+        metadata.validate()?;
+        qc_report.validate()?;
+
+        let name = storage_target.unwrap_or_else(|| policy.target.clone());
+        let target = target(&name).ok_or_else(|| {
+            Error::invalid("distribution_settings.storage_target", format!("no target is configured as `{name}`"))
+        })?;
+        let key = policy.key_template.render(KeyParts {
+            prefix: storage_prefix.as_ref().unwrap_or(&policy.storage_prefix),
+            stem: &final_edit.video_url.stem(),
+            checksum: &final_edit.checksum,
+            concept_id: metadata.concept_id.as_ref(),
+            title: metadata.title.as_deref(),
+        })?;
+        let identity = Identity {
+            target: &name,
+            key: &key,
+            checksum: &final_edit.checksum,
+            concept_id: metadata.concept_id.as_ref(),
+        };
+        let publication = Publication {
+            audit_log_id: AuditLogId::of(identity),
+            key_tells_bytes: policy.key_template.tells_bytes_apart(),
+            checksum: final_edit.checksum,
+            concept_id: metadata.concept_id.clone(),
+            duration_seconds: final_edit.duration_seconds,
+            target: name,
+            key,
+        };
+        let details = Details {
+            url_expiry_hours: check_expiry(url_expiry_hours.unwrap_or(policy.url_expiry_hours), target)?,
+            access: check_access(access.unwrap_or_default())?,
+            metadata,
+        };
+        Ok(Self { publication, details, source: final_edit.video_url, qc: qc_report, idempotency_key })
+    }
+}
+
+fn check_expiry(hours: u32, target: &Target) -> Result<u32, Error> {
+    let limits = target.signer.limits();
+    if (limits.valid_hours_min..=limits.valid_hours_max).contains(&hours) {
+        return Ok(hours);
+    }
+    let message =
+        format!("must be {} to {} hours for this target, not {hours}", limits.valid_hours_min, limits.valid_hours_max);
+    Err(Error::invalid("distribution_settings.url_expiry_hours", message))
+}
+
+fn check_access(access: Access) -> Result<Access, Error> {
+    match access {
+        Access::Signed => Ok(access),
+        Access::Public | Access::Authenticated => {
+            let message = "only `signed` is available on this publisher";
+            Err(Error::new(ErrorKind::Unsupported, message).at("distribution_settings.access"))
+        }
+    }
+}

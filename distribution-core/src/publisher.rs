@@ -1,0 +1,353 @@
+//! The publisher: one loop that reads off the record what is left to do, and does it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::{Instrument, info_span, warn};
+
+use crate::alert::{Alert, AlertKind, AlertSink};
+use crate::audit::{AuditEntry, AuditEvent, AuditSink, EntryId, Trail};
+use crate::builder::{Builder, Policy, Target};
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::identity::AuditLogId;
+use crate::key::TargetName;
+use crate::machine::{self, Action, Event, Phase, Published, Rejection, SourceFault, Work, next_action, step};
+use crate::metadata::{Advance, Claim, MetadataStore};
+use crate::object::Checksum;
+use crate::order::Order;
+use crate::progress::{Progress, Stage};
+use crate::qc::QcApproval;
+use crate::receipt::DistributionRecord;
+use crate::record::{Lease, Record};
+use crate::request::{PublishRequest, VideoUrl};
+use crate::signer::LinkRequest;
+use crate::source::Source;
+use crate::time::{Clock, Timestamp, plus_secs};
+
+/// Publishes approved files, each once, whatever fails on the way. Cheap to clone; made by
+/// [`Publisher::builder`].
+///
+/// Every call may be dropped at any moment and repeated: the same call finishes the job.
+#[derive(Clone)]
+pub struct Publisher {
+    parts: Arc<Parts>,
+}
+
+pub(crate) struct Parts {
+    pub(crate) targets: BTreeMap<TargetName, Target>,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) alerts: Arc<dyn AlertSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) holder: String,
+    pub(crate) policy: Policy,
+    pub(crate) flights: Flights<Result<DistributionRecord, Error>>,
+}
+
+/// What one call brings with it.
+pub(crate) struct Call {
+    pub(crate) approval: QcApproval,
+    pub(crate) source: VideoUrl,
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+/// The most changes of one record that one call makes or is overtaken by.
+const STEPS_MAX: usize = 1_000;
+
+impl Publisher {
+    /// Begins to wire a publisher.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Publishes the file that the request names, or returns what an equal request has published.
+    ///
+    /// # Errors
+    /// Each [`ErrorKind`] says what to do next. Only [`Rejected`](ErrorKind::Rejected),
+    /// [`Refused`](ErrorKind::Refused), [`Invalid`](ErrorKind::Invalid),
+    /// [`Conflict`](ErrorKind::Conflict) and [`Corrupt`](ErrorKind::Corrupt) mean that it was not
+    /// published; after [`Unavailable`](ErrorKind::Unavailable) it may have been, and repeating tells.
+    pub async fn publish(&self, request: PublishRequest) -> Result<DistributionRecord, Error> {
+        self.publish_watched(request, Arc::new(())).await
+    }
+
+    /// Like [`publish`](Self::publish), telling `progress` how far it is.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_watched(
+        &self,
+        request: PublishRequest,
+        progress: Arc<dyn Progress>,
+    ) -> Result<DistributionRecord, Error> {
+        let json = serde_json::to_vec(&request)
+            .map_err(|error| Error::new(ErrorKind::Invalid, "the request is not valid JSON").because(error))?;
+        let order = Order::new(request, &self.parts.policy, |name| self.parts.targets.get(name))?;
+        self.parts.source.check(&order.source)?;
+        let flight = self.parts.flights.join(Checksum::of(&json), progress, |watchers| {
+            let publisher = self.clone();
+            Box::pin(async move { publisher.carry_out(order, watchers).await })
+        });
+        flight.await
+    }
+
+    async fn carry_out(self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
+        let id = order.publication.audit_log_id.clone();
+        let span = info_span!("publish", audit_log_id = %id);
+        let outcome = self.gate_and_run(order, progress).instrument(span).await;
+        if let Err(error) = &outcome {
+            self.alert(&id, error);
+        }
+        outcome
+    }
+
+    async fn gate_and_run(&self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
+        let approval = self.gate(&order).await?;
+        self.bind(&order).await?;
+        let call = Call { approval, source: order.source.clone(), progress };
+        let record = self.claim(&order, &call).await?;
+        let record = self.enter(record, &order, &call).await?;
+        let (record, published) = self.finish(record, &call).await?;
+        self.link(&record, &published, &call).await
+    }
+
+    /// Nothing happens before QC has passed exactly these bytes.
+    async fn gate(&self, order: &Order) -> Result<QcApproval, Error> {
+        let now = self.now();
+        let refusal = match order.qc.approve(&order.publication.checksum, self.parts.policy.qc, now) {
+            Ok(approval) => return Ok(approval),
+            Err(refusal) => refusal,
+        };
+        let id = EntryId {
+            audit_log_id: order.publication.audit_log_id.clone(),
+            trail: Trail::Refusals,
+            sequence: u64::try_from(now.timestamp_micros()).unwrap_or_default(),
+        };
+        let entry = AuditEntry { id, at: now, event: AuditEvent::Refused { reason: refusal.to_string() } };
+        if let Err(error) = self.parts.audit.append(&[entry]).await {
+            // Refused is the truth all the same; that it left no trace is for the operators.
+            warn!(%error, "a refusal could not be audited");
+            self.alert(&order.publication.audit_log_id, &error);
+        }
+        Err(refusal)
+    }
+
+    /// The caller's own key names this publication, or the call is a mistake.
+    async fn bind(&self, order: &Order) -> Result<(), Error> {
+        let Some(key) = &order.idempotency_key else { return Ok(()) };
+        let named = self.parts.metadata.bind(key, &order.publication.audit_log_id).await?;
+        if named == order.publication.audit_log_id {
+            return Ok(());
+        }
+        let message = format!("already names {named}: use another key for another publication");
+        Err(Error::new(ErrorKind::Conflict, message).at("idempotency_key"))
+    }
+
+    /// The publication's record: its first, made by this call, or the one that is there.
+    async fn claim(&self, order: &Order, call: &Call) -> Result<Record, Error> {
+        let now = self.now();
+        let work = Work { lease: self.lease(now), attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
+        let (publication, details) = (order.publication.clone(), order.details.clone());
+        let first = machine::claim(publication, details, call.approval.clone(), &call.source, work, now);
+        match self.parts.metadata.claim(&first.encode()?).await? {
+            Claim::Claimed => Ok(first),
+            Claim::Exists(row) => Record::decode(&row),
+        }
+    }
+
+    /// Brings what this call asks for into the record: takes unfinished work up, opens a rejected
+    /// publication again, amends what is shown.
+    async fn enter(&self, mut record: Record, order: &Order, call: &Call) -> Result<Record, Error> {
+        for _ in 0..STEPS_MAX {
+            if record.publication.duration_seconds != order.publication.duration_seconds {
+                let published = record.publication.duration_seconds.get();
+                let message = format!(
+                    "these bytes are on record with {published} seconds: the same bytes cannot last longer or shorter"
+                );
+                return Err(Error::new(ErrorKind::Conflict, message).at("final_edit.duration_seconds"));
+            }
+            let event = if next_action(&record) == Some(Action::Deliver) {
+                self.deliver(&record, call).await?
+            } else if self.is_to_take_up(&record, call)? {
+                self.taking_up(call.approval.clone(), call.source.clone())
+            } else if record.details != order.details {
+                Event::Amended(Box::new(order.details.clone()))
+            } else {
+                return Ok(record);
+            };
+            record = self.advance(&record, event).await?;
+        }
+        Err(overtaken(&record))
+    }
+
+    /// Does what is left to do until the publication is settled, and tells how it ended.
+    async fn finish(&self, mut record: Record, call: &Call) -> Result<(Record, Published), Error> {
+        for _ in 0..STEPS_MAX {
+            record = self.drive(record, call).await?;
+            let published = match &record.phase {
+                Phase::Published(published) => published.clone(),
+                Phase::Rejected { reason } => return Err(rejection(&record, reason)),
+                Phase::Claimed { .. } | Phase::Stored { .. } => continue,
+            };
+            if published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
+                return Ok((record, published));
+            }
+            record = self.advance(&record, Event::LinkWanted).await?;
+        }
+        Err(overtaken(&record))
+    }
+
+    /// The loop: derive the next action, perform it, record what was observed.
+    pub(crate) async fn drive(&self, mut record: Record, call: &Call) -> Result<Record, Error> {
+        for _ in 0..STEPS_MAX {
+            let Some(action) = next_action(&record) else { return Ok(record) };
+            let event = match action {
+                Action::Transfer => self.transfer(&mut record, call).await?,
+                Action::Prove => self.prove(&mut record, call).await?,
+                Action::Deliver => self.deliver(&record, call).await?,
+            };
+            record = self.advance(&record, event).await?;
+        }
+        Err(overtaken(&record))
+    }
+
+    async fn deliver(&self, record: &Record, call: &Call) -> Result<Event, Error> {
+        call.progress.stage(Stage::Audit);
+        self.parts.audit.append(&record.trail.waiting).await?;
+        Ok(Event::Delivered { before: record.trail.next })
+    }
+
+    /// Records what was observed; or, if another was faster, returns what that one recorded. What
+    /// was observed is then forgotten: what is to be done follows from the newer record.
+    pub(crate) async fn advance(&self, record: &Record, event: Event) -> Result<Record, Error> {
+        let next = step(record, event, self.now()).map_err(|illegal| {
+            Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
+        })?;
+        let next = match self.parts.metadata.advance(&next.encode()?).await? {
+            Advance::Advanced => next,
+            Advance::Superseded(row) => return Record::decode(&row),
+        };
+        if next.attempt > record.attempt {
+            let message =
+                format!("the object of attempt {} is missing or has other bytes: check the store", record.attempt);
+            self.alert(record.id(), &Error::corrupt(message));
+        }
+        Ok(next)
+    }
+
+    /// A link that works until the record says, or less if the signer cannot.
+    async fn link(&self, record: &Record, published: &Published, call: &Call) -> Result<DistributionRecord, Error> {
+        call.progress.stage(Stage::Sign);
+        let expires_at = published.link_expires_at.ok_or_else(|| overtaken(record))?;
+        let link = LinkRequest { key: record.object_key(), expires_at };
+        let signed = self.target(record)?.signer.sign(&link, self.now()).await?;
+        Ok(DistributionRecord::new(record, published, signed))
+    }
+}
+
+/// The small questions.
+impl Publisher {
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn target(&self, record: &Record) -> Result<&Target, Error> {
+        let name = &record.publication.target;
+        self.parts.targets.get(name).ok_or_else(|| {
+            let message = format!("the target `{name}` of {} is not configured here", record.id());
+            Error::new(ErrorKind::Unsupported, message)
+        })
+    }
+
+    pub(crate) fn lease(&self, now: Timestamp) -> Lease {
+        Lease { holder: self.parts.holder.clone(), until: plus_secs(now, self.parts.policy.lease_secs) }
+    }
+
+    pub(crate) fn taking_up(&self, approval: QcApproval, source: VideoUrl) -> Event {
+        Event::TakenUp { lease: self.lease(self.now()), approval, source, attempts: self.parts.policy.attempts_max }
+    }
+
+    /// Whether this call is to take the work up first.
+    fn is_to_take_up(&self, record: &Record, call: &Call) -> Result<bool, Error> {
+        let Some(work) = record.work() else { return Ok(matches!(record.phase, Phase::Rejected { .. })) };
+        self.check_lease(record)?;
+        let mine = work.lease.holder == self.parts.holder && work.lease.until > self.now();
+        Ok(!mine || record.approval != call.approval || record.source != call.source.redacted())
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Busy`] while another holds the lease.
+    pub(crate) fn check_lease(&self, record: &Record) -> Result<(), Error> {
+        let now = self.now();
+        match record.work().map(|work| &work.lease) {
+            Some(lease) if lease.holder != self.parts.holder && lease.until > now => {
+                let message = format!("another publisher is at work on {}: repeat later", record.id());
+                Err(Error::new(ErrorKind::Busy, message).after((lease.until - now).to_std().unwrap_or_default()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Tells the operators, where the kind of error is for them.
+    fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
+        let kind = match error.kind() {
+            ErrorKind::Refused => AlertKind::QcRefused,
+            ErrorKind::Rejected => AlertKind::Rejected,
+            ErrorKind::Corrupt => AlertKind::Corrupt,
+            ErrorKind::Unavailable => AlertKind::Unavailable,
+            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Unsupported => return,
+        };
+        self.parts.alerts.raise(Alert { kind, audit_log_id: audit_log_id.clone(), message: error.to_string() });
+    }
+}
+
+fn overtaken(record: &Record) -> Error {
+    Error::unavailable(format!("the record of {} changed {STEPS_MAX} times under this call: repeat it", record.id()))
+}
+
+/// What a rejected publication tells its caller.
+fn rejection(record: &Record, reason: &Rejection) -> Error {
+    let approved = record.publication.checksum;
+    let url = |kind, message: String| Error::new(kind, message).at("final_edit.video_url");
+    match reason {
+        Rejection::Source { fault: SourceFault::Missing } => {
+            url(ErrorKind::Rejected, format!("no file is staged at {}: stage it and repeat", record.source))
+        }
+        Rejection::Source { fault: SourceFault::Refused { message } } => url(ErrorKind::Rejected, message.clone()),
+        Rejection::Source { fault: SourceFault::Changed } => {
+            url(ErrorKind::Rejected, "the staged file changed while it was copied: finish writing it and repeat".into())
+        }
+        Rejection::Source { fault: SourceFault::OtherBytes { found } } => {
+            let message =
+                format!("the staged file is {}, not the approved {approved}: stage what QC saw", found.checksum);
+            Error::new(ErrorKind::Rejected, message).at("final_edit.checksum")
+        }
+        Rejection::KeyTaken { found } => {
+            let key = record.object_key();
+            let message = format!(
+                "`{key}` holds another file, {}: use another prefix or a key template with {{sha256:12}}",
+                found.checksum
+            );
+            Error::new(ErrorKind::Conflict, message).at("distribution_settings.storage_prefix")
+        }
+        Rejection::QcLapsed => {
+            let message = "the QC report expired before the file was published: have QC renew it";
+            Error::new(ErrorKind::Refused, message).at("qc_report.expires_at")
+        }
+        Rejection::AttemptsUsedUp => {
+            let message =
+                "every stored copy was missing or had other bytes when read back: check the store, then repeat";
+            Error::corrupt(message)
+        }
+    }
+}

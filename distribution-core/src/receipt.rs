@@ -1,0 +1,95 @@
+//! The response on the wire.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::identity::AuditLogId;
+use crate::key::ConceptId;
+use crate::machine::Published;
+use crate::object::{Checksum, Location, Verification};
+use crate::record::Record;
+use crate::request::DurationSeconds;
+use crate::signer::{Link, SignedUrl};
+use crate::time::Timestamp;
+
+/// The answer to a [`PublishRequest`](crate::PublishRequest). Its JSON holds the link: hand it to
+/// the caller, do not log it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishResponse {
+    /// What was published, and the link to it.
+    pub distribution_record: DistributionRecord,
+}
+
+/// A published asset, as a caller or a user interface sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DistributionRecord {
+    /// Where the object is.
+    pub storage_location: Location,
+    /// The download link.
+    pub public_url: Link,
+    /// When the link really stops working; `null` if never.
+    pub expires_at: Option<Timestamp>,
+    /// What a user interface shows.
+    pub metadata: RecordMetadata,
+    /// The publication's name: idempotency key, and key to the audit trail.
+    pub audit_log_id: AuditLogId,
+    /// The object's size in bytes.
+    pub size_bytes: u64,
+    /// When the bytes were proven.
+    pub published_at: Timestamp,
+    /// How the bytes were proven.
+    pub verification: Verification,
+    /// Why the link ends earlier than asked for, if it does.
+    pub expiry_limited_by: Option<String>,
+}
+
+/// What a user interface shows of a published asset: the request's metadata, and what was approved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordMetadata {
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The playing time.
+    pub duration_seconds: DurationSeconds,
+    /// The SHA-256 of the bytes, approved and proven.
+    pub checksum: Checksum,
+    /// The work of which the file is a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concept_id: Option<ConceptId>,
+    /// The tags, as they came.
+    pub tags: Vec<String>,
+    /// The caller's other fields.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl DistributionRecord {
+    pub(crate) fn new(record: &Record, published: &Published, signed: SignedUrl) -> Self {
+        let shown = record.details.metadata.clone();
+        Self {
+            storage_location: published.location.clone(),
+            public_url: signed.link,
+            expires_at: Some(signed.expires_at),
+            metadata: RecordMetadata {
+                title: shown.title,
+                duration_seconds: record.publication.duration_seconds,
+                checksum: published.proof.digest.checksum,
+                concept_id: record.publication.concept_id.clone(),
+                tags: shown.tags,
+                extra: shown.extra,
+            },
+            audit_log_id: record.id().clone(),
+            size_bytes: published.proof.digest.size,
+            published_at: published.at,
+            verification: published.proof.how,
+            expiry_limited_by: signed.limited_by,
+        }
+    }
+}
+
+impl From<DistributionRecord> for PublishResponse {
+    fn from(distribution_record: DistributionRecord) -> Self {
+        Self { distribution_record }
+    }
+}

@@ -1,0 +1,72 @@
+//! Recovery: finishing what crashed or cut-off calls left unfinished.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind};
+use crate::identity::AuditLogId;
+use crate::machine::Phase;
+use crate::metadata::{Query, Row};
+use crate::publisher::{Call, Publisher};
+use crate::record::Record;
+
+/// What a [`Publisher::recover`] came to.
+#[derive(Clone, Debug, Default)]
+pub struct Recovery {
+    /// How many publications are settled that were not.
+    pub settled: u64,
+    /// How many were left to another publisher that is at work on them.
+    pub busy: u64,
+    /// How many could not be settled.
+    pub failed: u64,
+    /// The first [`Recovery::FAILURES_MAX`] of these, with what hindered them.
+    pub failures: Vec<(AuditLogId, Error)>,
+}
+
+impl Recovery {
+    /// How many failures are told one by one.
+    pub const FAILURES_MAX: usize = 100;
+}
+
+/// How many records are read at a time.
+const PAGE_ROWS: usize = 100;
+
+impl Publisher {
+    /// Finishes every publication that is not settled and that nobody is at work on, one after the
+    /// other, going on after failures. Safe at any time, on any number of hosts. No link is given.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if the records cannot be listed.
+    pub async fn recover(&self) -> Result<Recovery, Error> {
+        let unsettled = Query { settled: Some(false), ..Query::default() };
+        let (mut recovery, mut after) = (Recovery::default(), None);
+        loop {
+            let page = self.parts().metadata.find(&unsettled, after.as_ref(), PAGE_ROWS).await?;
+            for row in &page {
+                match self.settle(row).await {
+                    Ok(()) => recovery.settled += 1,
+                    Err(error) if error.kind() == ErrorKind::Busy => recovery.busy += 1,
+                    Err(error) => {
+                        recovery.failed += 1;
+                        if recovery.failures.len() < Recovery::FAILURES_MAX {
+                            recovery.failures.push((row.id.clone(), error));
+                        }
+                    }
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE_ROWS => after = Some(last.cursor()),
+                Some(_) | None => return Ok(recovery),
+            }
+        }
+    }
+
+    async fn settle(&self, row: &Row) -> Result<(), Error> {
+        let mut record = Record::decode(row)?;
+        let call = Call { approval: record.approval.clone(), source: record.source.clone(), progress: Arc::new(()) };
+        self.check_lease(&record)?;
+        if matches!(record.phase, Phase::Claimed { .. } | Phase::Stored { .. }) {
+            record = self.advance(&record, self.taking_up(call.approval.clone(), call.source.clone())).await?;
+        }
+        self.drive(record, &call).await.map(drop)
+    }
+}
