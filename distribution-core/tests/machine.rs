@@ -1,0 +1,229 @@
+//! The state machine as a table: every phase meets every event.
+
+use distribution_core::machine::{
+    Action, Event, Phase, Rejection, SourceFault, StoredObject, Work, claim, next_action, step,
+};
+use distribution_core::{
+    Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, Identity, Lease, Location,
+    ObjectKey, Proof, Publication, QcPolicy, QcReport, Record, SourcePin, TargetName, Timestamp, Verification,
+    VideoUrl,
+};
+
+const APPROVED: &[u8] = b"approved";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_767_225_600 + second, 0).unwrap()
+}
+
+fn lease(second: i64) -> Lease {
+    Lease { holder: "a".into(), until: at(second) }
+}
+
+fn url() -> VideoUrl {
+    VideoUrl::parse("clip.mp4").unwrap()
+}
+
+fn details(title: &str) -> Details {
+    let metadata = AssetMetadata { title: Some(title.into()), ..AssetMetadata::default() };
+    Details { metadata, url_expiry_hours: 72, access: Access::Signed }
+}
+
+fn claimed(key_tells_bytes: bool, qc_expires_at: Option<Timestamp>) -> Record {
+    let (target, checksum) = (TargetName::default(), Checksum::of(APPROVED));
+    let key = ObjectKey::parse("clip.mp4").unwrap();
+    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: None };
+    let publication = Publication {
+        audit_log_id: AuditLogId::of(identity),
+        target: target.clone(),
+        key: key.clone(),
+        checksum,
+        concept_id: None,
+        key_tells_bytes,
+        duration_seconds: DurationSeconds::new(1.0).unwrap(),
+    };
+    let qc = QcReport { expires_at: qc_expires_at, ..QcReport::pass() };
+    let approval = qc.approve(&checksum, QcPolicy::default(), at(0)).unwrap();
+    claim(publication, details("a"), approval, &url(), Work { lease: lease(60), attempts_left: 1 }, at(0))
+}
+
+fn proof(bytes: &[u8]) -> Proof {
+    let digest = Digest { checksum: Checksum::of(bytes), size: bytes.len() as u64 };
+    Proof { digest, how: Verification::ReadBack }
+}
+
+fn object(created: bool) -> StoredObject {
+    let pin = SourcePin { size: APPROVED.len() as u64, tag: "1".into() };
+    StoredObject { location: Location::parse("memory://default/clip.mp4").unwrap(), created, pin: Some(pin) }
+}
+
+fn transferred(proof: Option<Proof>) -> Event {
+    Event::Transferred { object: object(true), proof }
+}
+
+fn taken_up(record: &Record) -> Event {
+    Event::TakenUp { lease: lease(90), approval: record.approval.clone(), source: url(), attempts: 2 }
+}
+
+/// One record in each phase, from the shortest way there.
+fn phases() -> [Record; 4] {
+    let claimed = claimed(true, Some(at(1000)));
+    let stored = step(&claimed, transferred(None), at(1)).unwrap();
+    let published = step(&stored, Event::Examined(Some(proof(APPROVED))), at(2)).unwrap();
+    let rejected = step(&claimed, Event::SourceUnfit(SourceFault::Missing), at(1)).unwrap();
+    [claimed, stored, published, rejected]
+}
+
+fn name(record: &Record) -> &'static str {
+    match &record.phase {
+        Phase::Claimed { .. } => "claimed",
+        Phase::Stored { .. } => "stored",
+        Phase::Published(_) => "published",
+        Phase::Rejected { .. } => "rejected",
+    }
+}
+
+#[test]
+fn every_phase_meets_every_event() {
+    let [any, ..] = phases();
+    let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
+    let approved = proof(APPROVED).digest;
+    // What follows from each event in: claimed, stored, published, rejected.
+    let table: [(&str, Event, [&str; 4]); 16] = [
+        ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed"]),
+        ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-"]),
+        ("transferred", transferred(None), ["stored", "-", "-", "-"]),
+        ("transferred, proven", transferred(Some(proof(APPROVED))), ["published", "-", "-", "-"]),
+        ("transferred, other bytes", transferred(Some(proof(b"other"))), ["claimed", "-", "-", "-"]),
+        ("source missing", Event::SourceUnfit(SourceFault::Missing), ["rejected", "-", "-", "-"]),
+        ("source changed", Event::SourceUnfit(SourceFault::Changed), ["rejected", "-", "-", "-"]),
+        (
+            "source refused",
+            Event::SourceUnfit(SourceFault::Refused { message: "no".into() }),
+            ["rejected", "-", "-", "-"],
+        ),
+        ("source other", Event::SourceUnfit(SourceFault::OtherBytes { found: other }), ["rejected", "-", "-", "-"]),
+        ("source not other", Event::SourceUnfit(SourceFault::OtherBytes { found: approved }), ["-", "-", "-", "-"]),
+        ("examined, proven", Event::Examined(Some(proof(APPROVED))), ["-", "published", "-", "-"]),
+        ("examined, other", Event::Examined(Some(proof(b"other"))), ["-", "claimed", "-", "-"]),
+        ("examined, missing", Event::Examined(None), ["-", "claimed", "-", "-"]),
+        ("delivered", Event::Delivered { before: 99 }, ["claimed", "stored", "published", "rejected"]),
+        ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected"]),
+        ("link wanted", Event::LinkWanted, ["-", "-", "published", "-"]),
+    ];
+    for (event_name, event, expected) in table {
+        for (record, expected) in phases().iter().zip(expected) {
+            let case = format!("{} + {event_name}", name(record));
+            let Ok(next) = step(record, event.clone(), at(3)) else {
+                assert_eq!(expected, "-", "{case}");
+                continue;
+            };
+            assert_eq!(name(&next), expected, "{case}");
+            assert_eq!(next.revision, record.revision + 1, "{case}");
+            assert_eq!(next.publication, record.publication, "{case}: what is published never changes");
+            assert!(next.attempt >= record.attempt, "{case}");
+            assert_eq!(Record::decode(&next.encode().expect(&case)).expect(&case), next, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_lapsed_approval_ends_unfinished_work_and_only_that() {
+    for (record, expected) in phases().iter().zip(["rejected", "rejected", "-", "-"]) {
+        assert!(step(record, Event::ApprovalLapsed, at(999)).is_err(), "it has not lapsed");
+        let next = step(record, Event::ApprovalLapsed, at(1000));
+        assert_eq!(next.as_ref().map_or("-", name), expected);
+    }
+    let [claimed, stored, ..] = phases();
+    for (record, event) in
+        [(claimed, transferred(Some(proof(APPROVED)))), (stored, Event::Examined(Some(proof(APPROVED))))]
+    {
+        let next = step(&record, event, at(1000)).unwrap();
+        assert_eq!(next.phase, Phase::Rejected { reason: Rejection::QcLapsed }, "the gate is asked again at the end");
+    }
+}
+
+#[test]
+fn what_is_to_be_done_follows_from_the_phase() {
+    let [claimed, stored, published, rejected] = phases();
+    assert_eq!(next_action(&claimed), Some(Action::Transfer));
+    assert_eq!(next_action(&stored), Some(Action::Prove));
+    for record in [published, rejected] {
+        assert_eq!(next_action(&record), Some(Action::Deliver));
+        let partly = step(&record, Event::Delivered { before: 1 }, at(3)).unwrap();
+        assert_eq!(next_action(&partly), Some(Action::Deliver), "what came after is still to be delivered");
+        let settled = step(&record, Event::Delivered { before: record.trail.next }, at(3)).unwrap();
+        assert_eq!(next_action(&settled), None);
+    }
+}
+
+#[test]
+fn a_failed_attempt_is_followed_by_one_with_a_new_key_until_none_is_left() {
+    let first = claimed(true, None);
+    assert_eq!(first.object_key().as_str(), "clip.mp4");
+    let fail = |record: &Record, found| {
+        let stored = step(record, transferred(None), at(1)).unwrap();
+        step(&stored, Event::Examined(found), at(2)).unwrap()
+    };
+    let second = fail(&first, Some(proof(b"rotten")));
+    assert_eq!((name(&second), second.object_key().as_str()), ("claimed", "clip-r1.mp4"));
+    let last = fail(&second, None);
+    assert_eq!(last.phase, Phase::Rejected { reason: Rejection::AttemptsUsedUp });
+    let reopened = step(&last, taken_up(&last), at(3)).unwrap();
+    assert_eq!((name(&reopened), reopened.object_key().as_str()), ("claimed", "clip-r2.mp4"));
+}
+
+#[test]
+fn another_file_at_a_key_without_digest_is_a_conflict_unless_we_made_it() {
+    for (tells, created, expected) in
+        [(false, false, "rejected"), (false, true, "claimed"), (true, false, "claimed"), (true, true, "claimed")]
+    {
+        let record = claimed(tells, None);
+        let stored = step(&record, Event::Transferred { object: object(created), proof: None }, at(1)).unwrap();
+        let next = step(&stored, Event::Examined(Some(proof(b"other"))), at(2)).unwrap();
+        assert_eq!(name(&next), expected, "tells {tells}, created {created}");
+    }
+}
+
+#[test]
+fn the_first_link_is_granted_with_the_publication_and_lasts_as_long_as_asked() {
+    let [.., published, _] = phases();
+    let Phase::Published(published) = published.phase else { panic!() };
+    assert_eq!(published.link_expires_at, Some(at(2 + 72 * 3600)));
+}
+
+#[test]
+fn a_secret_in_the_staged_url_is_not_kept() {
+    let record = claimed(true, None);
+    let source = VideoUrl::parse("https://user:secret@host/clip.mp4?sig=secret").unwrap();
+    let event = Event::TakenUp { lease: lease(90), approval: record.approval.clone(), source, attempts: 2 };
+    let next = step(&record, event, at(3)).unwrap();
+    assert_eq!(next.source.expose(), "https://host/clip.mp4");
+    assert!(!String::from_utf8_lossy(&next.encode().unwrap().body).contains("secret"));
+}
+
+#[test]
+fn a_row_that_was_tampered_with_does_not_decode() {
+    let [.., published, _] = phases();
+    let row = published.encode().unwrap();
+    let body = String::from_utf8(row.body.to_vec()).unwrap();
+    let wrong = [
+        (r#""format":1"#, r#""format":2"#),
+        (&Checksum::of(APPROVED).to_string()[..], &Checksum::of(b"other").to_string()[..]),
+        (r#""sequence":1"#, r#""sequence":7"#),
+        (r#""title":"a""#, r#""title":"a","title":"b""#),
+        (r#""key":"clip.mp4""#, r#""key":"clop.mp4""#),
+        (r#""phase":"published""#, r#""phase":"claimed""#),
+    ];
+    assert!(Record::decode(&row).is_ok());
+    for (from, to) in wrong {
+        assert!(body.contains(from), "{from}");
+        let row = distribution_core::Row { body: body.replacen(from, to, 1).into(), ..row.clone() };
+        assert!(Record::decode(&row).is_err(), "{from} → {to}");
+    }
+    for cut in 0..body.len() {
+        let row = distribution_core::Row { body: body[..cut].to_owned().into(), ..row.clone() };
+        assert!(Record::decode(&row).is_err(), "cut at {cut}");
+    }
+    let row = distribution_core::Row { index: claimed(true, None).encode().unwrap().index, ..row };
+    assert!(Record::decode(&row).is_err(), "columns of another state");
+}
