@@ -74,38 +74,38 @@ impl Default for Policy {
 impl Builder {
     /// A target: where objects go, and what signs links to them. The name is part of the identity
     /// of all that is published there, so it must never change.
-    pub fn target(mut self, name: TargetName, storage: impl Storage, signer: impl UrlSigner) -> Self {
-        self.targets.insert(name, Target { storage: Arc::new(storage), signer: Arc::new(signer) });
+    pub fn target(mut self, name: TargetName, storage: Arc<dyn Storage>, signer: Arc<dyn UrlSigner>) -> Self {
+        self.targets.insert(name, Target { storage, signer });
         self
     }
 
     /// Where staged files are read from.
-    pub fn source(mut self, source: impl Source) -> Self {
-        self.source = Some(Arc::new(source));
+    pub fn source(mut self, source: Arc<dyn Source>) -> Self {
+        self.source = Some(source);
         self
     }
 
     /// Where records live.
-    pub fn metadata(mut self, metadata: impl MetadataStore) -> Self {
-        self.metadata = Some(Arc::new(metadata));
+    pub fn metadata(mut self, metadata: Arc<dyn MetadataStore>) -> Self {
+        self.metadata = Some(metadata);
         self
     }
 
     /// Where the audit trail goes.
-    pub fn audit(mut self, audit: impl AuditSink) -> Self {
-        self.audit = Some(Arc::new(audit));
+    pub fn audit(mut self, audit: Arc<dyn AuditSink>) -> Self {
+        self.audit = Some(audit);
         self
     }
 
     /// Who is told when something is wrong.
-    pub fn alerts(mut self, alerts: impl AlertSink) -> Self {
-        self.alerts = Some(Arc::new(alerts));
+    pub fn alerts(mut self, alerts: Arc<dyn AlertSink>) -> Self {
+        self.alerts = Some(alerts);
         self
     }
 
     /// Where the time comes from.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Arc::new(clock));
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
         self
     }
 
