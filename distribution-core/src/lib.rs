@@ -1,5 +1,40 @@
 //! Publishing is a proven copy followed by one compare-and-swap; whoever reads the record knows
 //! what to do next.
+//!
+//! ```text
+//!   request ─ gate ─ claim ─▶ Claimed ── transfer ─▶ Stored ── prove ─▶ Published ─ audit ─ settled ─ link
+//!               │                ▲ │                      │                 ▲
+//!               │                │ └── staged file wrong ─┼─▶ Rejected      └── the record says so by one
+//!               ▼                └── missing, other bytes ┘                     compare-and-swap
+//!        refused: audit entry
+//!        and alert, no record
+//! ```
+//!
+//! This crate holds the contract, the ports and the state machine. It has no runtime, reads no clock,
+//! sleeps, spawns and retries nothing: the ports are given to it, and so is the time.
+//!
+//! ```
+//! use distribution_core::PublishRequest;
+//! use distribution_testkit::World;
+//! # futures::executor::block_on(async {
+//!
+//! let world = World::new(); // in-memory ports; real ones are in distribution-backends
+//! world.stage("clip.mp4", "");
+//! let publisher = world.publisher("host-1");
+//!
+//! let request = PublishRequest::from_json(br#"{
+//!     "final_edit": { "video_url": "clip.mp4", "duration_seconds": 9.7,
+//!         "checksum": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+//!     "qc_report": { "status": "pass" }
+//! }"#)?;
+//! let record = publisher.publish(request.clone()).await?;
+//! assert_eq!(publisher.publish(request).await?, record); // a repeat uploads nothing
+//! # Ok::<(), distribution_core::Error>(()) }).unwrap();
+//! ```
+//!
+//! Reading order: `publisher.rs` (the flow, top to bottom), [`machine`] (what follows from what),
+//! [`invariants`] (what must hold), then the ports: [`Storage`], [`MetadataStore`], [`AuditSink`],
+//! [`UrlSigner`], [`Source`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
 mod audit;
