@@ -91,7 +91,7 @@ impl Publisher {
         let now = self.now();
         let lease = self.lease(now);
         let half_over = |work: &Work| lease.until - work.lease.until >= work.lease.until - now;
-        if !record.work().is_some_and(half_over) {
+        if !record.work().is_some_and(|work| work.lease.holder == lease.holder && half_over(work)) {
             return;
         }
         let Ok(next) = step(record, Event::KeptAlive { until: lease.until }, now) else { return };

@@ -53,6 +53,12 @@ pub(crate) struct Call {
     pub(crate) progress: Arc<dyn Progress>,
 }
 
+/// Whether a publication began with this call.
+enum Claimed {
+    New,
+    Before,
+}
+
 /// The most changes of one record that one call makes or is overtaken by.
 const STEPS_MAX: usize = 1_000;
 
@@ -111,8 +117,10 @@ impl Publisher {
         let approval = self.gate(&order).await?;
         self.bind(&order).await?;
         let call = Call { approval, source: order.source.clone(), progress };
-        let record = self.claim(&order, &call).await?;
-        let record = self.enter(record, &order, &call).await?;
+        let record = match self.claim(&order, &call).await? {
+            (Claimed::New, record) => record,
+            (Claimed::Before, record) => self.enter(record, &order, &call).await?,
+        };
         let (record, published) = self.finish(record, &call).await?;
         self.link(&record, &published, &call).await
     }
@@ -150,20 +158,21 @@ impl Publisher {
     }
 
     /// The publication's record: its first, made by this call, or the one that is there.
-    async fn claim(&self, order: &Order, call: &Call) -> Result<Record, Error> {
+    async fn claim(&self, order: &Order, call: &Call) -> Result<(Claimed, Record), Error> {
         let now = self.now();
         let work = Work { lease: self.lease(now), attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
         let (publication, details) = (order.publication.clone(), order.details.clone());
         let first = machine::claim(publication, details, call.approval.clone(), &call.source, work, now);
         match self.parts.metadata.claim(&first.encode()?).await? {
-            Claim::Claimed => Ok(first),
-            Claim::Exists(row) => Record::decode(&row),
+            Claim::Claimed => Ok((Claimed::New, first)),
+            Claim::Exists(row) => Ok((Claimed::Before, Record::decode(&row)?)),
         }
     }
 
     /// Brings what this call asks for into the record: takes unfinished work up, opens a rejected
     /// publication again, amends what is shown.
     async fn enter(&self, mut record: Record, order: &Order, call: &Call) -> Result<Record, Error> {
+        let mut taken_up = false;
         for _ in 0..STEPS_MAX {
             if record.publication.duration_seconds != order.publication.duration_seconds {
                 let published = record.publication.duration_seconds.get();
@@ -174,7 +183,8 @@ impl Publisher {
             }
             let event = if next_action(&record) == Some(Action::Deliver) {
                 self.deliver(&record, call).await?
-            } else if self.is_to_take_up(&record, call)? {
+            } else if self.is_to_take_up(&record, taken_up)? {
+                taken_up = true;
                 self.taking_up(call.approval.clone(), call.source.clone())
             } else if record.details != order.details {
                 Event::Amended(Box::new(order.details.clone()))
@@ -277,12 +287,12 @@ impl Publisher {
         Event::TakenUp { lease: self.lease(self.now()), approval, source, attempts: self.parts.policy.attempts_max }
     }
 
-    /// Whether this call is to take the work up first.
-    fn is_to_take_up(&self, record: &Record, call: &Call) -> Result<bool, Error> {
+    /// Whether this call is to take the work up first. Once it has, a lease that is over again does
+    /// not matter: taking it up anew would only undo the work of another who is as slow.
+    fn is_to_take_up(&self, record: &Record, taken_up: bool) -> Result<bool, Error> {
         let Some(work) = record.work() else { return Ok(matches!(record.phase, Phase::Rejected { .. })) };
         self.check_lease(record)?;
-        let mine = work.lease.holder == self.parts.holder && work.lease.until > self.now();
-        Ok(!mine || record.approval != call.approval || record.source != call.source.redacted())
+        Ok(!taken_up || work.lease.holder != self.parts.holder)
     }
 
     /// # Errors

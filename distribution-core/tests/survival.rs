@@ -295,10 +295,11 @@ fn bytes_that_move_keep_the_lease_alive() {
     world.stage("clip.mp4", VIDEO.repeat(1000));
     let request = request("clip.mp4", &VIDEO.repeat(1000));
     block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
+    let effects = world.effects();
     let renewals =
-        world.effects().windows(2).filter(|pair| pair[0].op == Op::StorageCreate && pair[1].op == Op::MetadataAdvance);
+        effects.windows(2).filter(|pair| pair[0].op == Op::StorageCreate && pair[1].op == Op::MetadataAdvance);
     assert!(world.now() - chrono::TimeDelta::seconds(100) >= World::new().now(), "it took longer than a lease");
-    assert!(renewals.count() >= 1, "{:?}", world.effects());
+    assert!(renewals.count() >= 1, "{effects:?}");
 }
 
 #[test]
