@@ -32,7 +32,10 @@
 //! with a reason; a waived check that passes fails as an unneeded waiver, and a waiver that names no
 //! check fails too. The checks are tests, so they panic where a backend fails.
 
+pub mod audit;
 pub mod metadata;
+pub mod signer;
+pub mod source;
 pub mod storage;
 
 use std::future::Future;
@@ -42,7 +45,10 @@ use std::thread;
 
 use futures::future::BoxFuture;
 
+pub use audit::AuditHarness;
 pub use metadata::MetadataHarness;
+pub use signer::SignerHarness;
+pub use source::SourceHarness;
 pub use storage::StorageHarness;
 
 /// How a backend's futures are run. A backend that needs no runtime leaves it as it is.

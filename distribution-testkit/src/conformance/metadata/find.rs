@@ -100,6 +100,7 @@ pub(super) fn pages_stay_while_rows_advance(harness: &dyn MetadataHarness) {
             let Some(last) = page.last() else { break };
             after = Some(last.cursor());
             seen.extend(page.iter().map(|row| row.id.clone()));
+            assert!(seen.len() < 1_000, "pages that never end");
             // Every row changes between two pages, those seen and those to come.
             for row in store.find(&Query::default(), None, 100).await.expect("a find") {
                 advance(&*store, &next(&row, "changed")).await;
@@ -125,6 +126,7 @@ async fn paged(store: &dyn MetadataStore, query: &Query, limit: usize) -> Vec<Ro
         assert!(page.len() <= limit, "a page of {} rows, where {limit} were asked for", page.len());
         let is_last = page.len() < limit;
         all.extend(page);
+        assert!(all.len() < 1_000, "pages that never end");
         if is_last {
             return all;
         }
