@@ -9,7 +9,7 @@ use distribution_core::{
     TargetName, Timestamp, Trail, Verification,
 };
 
-use super::{Check, Harness, Waivers, race, run};
+use super::{COURSES, Check, Harness, Waivers, race, run};
 
 /// An audit backend under test. Every check has a harness of its own, and so an empty trail.
 #[async_trait]
@@ -114,21 +114,27 @@ fn survives_reopening(harness: &dyn AuditHarness) {
 }
 
 fn keeps_each_entry_of_many_publishers(harness: &dyn AuditHarness) {
+    const PUBLISHERS: usize = 8;
     let sink = &run(harness, harness.open());
     let of_publisher = |n: usize| (0..8).map(|sequence| granted(n, sequence)).collect::<Vec<_>>();
-    race(harness, 8, |n| async move {
-        for pair in of_publisher(n).chunks(2) {
-            sink.append(pair).await.expect("an append");
-        }
-    });
-    assert_kept(harness, &(0..8).flat_map(of_publisher).collect::<Vec<_>>());
+    for (round, course) in COURSES.into_iter().enumerate() {
+        race(harness, course, PUBLISHERS, |n| async move {
+            for pair in of_publisher(round * PUBLISHERS + n).chunks(2) {
+                sink.append(pair).await.expect("an append");
+            }
+        });
+    }
+    assert_kept(harness, &(0..COURSES.len() * PUBLISHERS).flat_map(of_publisher).collect::<Vec<_>>());
 }
 
 fn keeps_once_what_many_deliver(harness: &dyn AuditHarness) {
-    let entries = &(0..8).map(|sequence| granted(0, sequence)).collect::<Vec<_>>();
-    // As two processes would, each has a sink of its own.
-    race(harness, 8, |_| append(harness, entries));
-    assert_kept(harness, entries);
+    let of_round = |round: usize| (0..8).map(|sequence| granted(round, sequence)).collect::<Vec<_>>();
+    for (round, course) in COURSES.into_iter().enumerate() {
+        let entries = &of_round(round);
+        // As two processes would, each has a sink of its own.
+        race(harness, course, 8, |_| append(harness, entries));
+    }
+    assert_kept(harness, &(0..COURSES.len()).flat_map(of_round).collect::<Vec<_>>());
 }
 
 async fn append(harness: &dyn AuditHarness, entries: &[AuditEntry]) {

@@ -43,7 +43,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Barrier;
 use std::thread;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 
 pub use audit::AuditHarness;
 pub use metadata::MetadataHarness;
@@ -115,12 +115,28 @@ fn run<T: Send>(harness: &(impl Harness + ?Sized), future: impl Future<Output = 
     output.expect("the harness runs a future to its end")
 }
 
-/// Runs `racer` for 0, 1, 2 … on a thread each, all beginning at the same moment.
+/// How a race is run.
+#[derive(Clone, Copy, Debug)]
+enum Course {
+    /// On a thread each, all beginning at the same moment: as parallel as the machine is.
+    Threads,
+    /// By turns on one thread, from `await` to `await`: as interleaved as can be.
+    Turns,
+}
+
+/// The rounds of a race. What one course misses by luck, the other finds.
+const COURSES: [Course; 4] = [Course::Threads, Course::Turns, Course::Threads, Course::Turns];
+
+/// Runs `racer` for 0, 1, 2 … and gives back what they give, in this order.
 fn race<T: Send, F: Future<Output = T> + Send>(
     harness: &(impl Harness + ?Sized),
+    course: Course,
     racers: usize,
     racer: impl Fn(usize) -> F + Sync,
 ) -> Vec<T> {
+    if matches!(course, Course::Turns) {
+        return run(harness, join_all((0..racers).map(racer)));
+    }
     let start = Barrier::new(racers);
     let begin = &|n: usize| {
         let future = racer(n);

@@ -4,7 +4,7 @@ use distribution_core::IdempotencyKey;
 
 use super::rows::{claim, id, row};
 use super::{MetadataHarness, RACERS};
-use crate::conformance::{race, run};
+use crate::conformance::{COURSES, race, run};
 
 pub(super) fn binds_for_ever(harness: &dyn MetadataHarness) {
     let key = name("order-66");
@@ -25,9 +25,9 @@ pub(super) fn binds_for_ever(harness: &dyn MetadataHarness) {
 
 pub(super) fn one_of_many_binds_wins(harness: &dyn MetadataHarness) {
     let store = run(harness, harness.open());
-    for round in 0..4 {
+    for (round, course) in COURSES.into_iter().enumerate() {
         let key = &name(&format!("order-{round}"));
-        let named = race(harness, RACERS, |n| {
+        let named = race(harness, course, RACERS, |n| {
             let store = &store;
             async move { store.bind(key, &id(n)).await.expect("a bind") }
         });

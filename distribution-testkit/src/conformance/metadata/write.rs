@@ -5,7 +5,7 @@ use distribution_core::{Advance, Claim, ErrorKind, Index, Row, State};
 
 use super::rows::{advance, assert_row, claim, id, micros, next, row, tags};
 use super::{MetadataHarness, RACERS};
-use crate::conformance::{pattern, race, run};
+use crate::conformance::{COURSES, pattern, race, run};
 
 pub(super) fn loads_what_was_claimed(harness: &dyn MetadataHarness) {
     run(harness, async {
@@ -47,9 +47,9 @@ pub(super) fn claims_once_and_returns_what_is_there(harness: &dyn MetadataHarnes
 
 pub(super) fn one_of_many_claims_wins(harness: &dyn MetadataHarness) {
     let store = run(harness, harness.open());
-    for round in 0..4 {
+    for (round, course) in COURSES.into_iter().enumerate() {
         let of_racer = |n: usize| Row { body: Bytes::from(format!("racer {n}")), ..row(round) };
-        let claims = race(harness, RACERS, |n| {
+        let claims = race(harness, course, RACERS, |n| {
             let store = &store;
             async move { store.claim(&of_racer(n)).await.expect("a claim") }
         });
@@ -118,9 +118,9 @@ pub(super) fn advancing_nothing_is_corrupt(harness: &dyn MetadataHarness) {
 pub(super) fn one_of_many_advances_wins(harness: &dyn MetadataHarness) {
     let (store, mut present) = (run(harness, harness.open()), row(0));
     run(harness, claim(&*store, &present));
-    for _ in 0..4 {
+    for course in COURSES {
         let of_racer = |n: usize| next(&present, format!("racer {n}"));
-        let outcomes = race(harness, RACERS, |n| {
+        let outcomes = race(harness, course, RACERS, |n| {
             let (store, next) = (&store, of_racer(n));
             async move { store.advance(&next).await.expect("an advance") }
         });
@@ -136,30 +136,33 @@ pub(super) fn one_of_many_advances_wins(harness: &dyn MetadataHarness) {
 }
 
 pub(super) fn loses_no_advance(harness: &dyn MetadataHarness) {
+    const RACERS: usize = 4;
     const ADVANCES: usize = 6;
     let store = run(harness, harness.open());
-    run(harness, claim(&*store, &Row { body: Bytes::new(), ..row(0) }));
-    // Each appends its own marks, and tries again from what it is shown.
-    race(harness, 4, |n| {
-        let store = &store;
-        async move {
-            let mut present = store.load(&id(0)).await.expect("a load").expect("the row is there");
-            for _ in 0..ADVANCES {
-                loop {
-                    let next = next(&present, [&present.body[..], &[n as u8]].concat());
-                    match store.advance(&next).await.expect("an advance") {
-                        Advance::Advanced => break present = next,
-                        Advance::Superseded(newer) => present = newer,
+    for (round, course) in COURSES.into_iter().enumerate() {
+        run(harness, claim(&*store, &Row { body: Bytes::new(), ..row(round) }));
+        // Each adds marks of its own, and tries again from what it is shown.
+        race(harness, course, RACERS, |n| {
+            let store = &store;
+            async move {
+                let mut present = store.load(&id(round)).await.expect("a load").expect("the row is there");
+                for _ in 0..ADVANCES {
+                    loop {
+                        let next = next(&present, [&present.body[..], &[n as u8]].concat());
+                        match store.advance(&next).await.expect("an advance") {
+                            Advance::Advanced => break present = next,
+                            Advance::Superseded(newer) => present = newer,
+                        }
                     }
                 }
             }
+        });
+        let last = run(harness, store.load(&id(round))).expect("a load").expect("the row is there");
+        assert_eq!(last.revision, (RACERS * ADVANCES) as u64);
+        for n in 0..RACERS {
+            let marks = last.body.iter().filter(|mark| usize::from(**mark) == n).count();
+            assert_eq!(marks, ADVANCES, "advances of racer {n} that were not lost");
         }
-    });
-    let last = run(harness, store.load(&id(0))).expect("a load").expect("the row is there");
-    assert_eq!(last.revision, 4 * ADVANCES as u64);
-    for n in 0..4 {
-        let marks = last.body.iter().filter(|mark| usize::from(**mark) == n).count();
-        assert_eq!(marks, ADVANCES, "advances of racer {n} that were not lost");
     }
 }
 

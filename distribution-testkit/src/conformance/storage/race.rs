@@ -1,16 +1,16 @@
 //! The checks of creates among others: racers, readers, and calls that are dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use distribution_core::CreateOutcome;
+use distribution_core::{ByteStream, CreateOutcome};
 use futures::channel::oneshot;
 use futures::future::{self, Either};
 use futures::{StreamExt as _, stream};
 
 use super::{StorageHarness, assert_absent, assert_holds, content, create, digest, digest_of, good, key, pieces, read};
-use crate::conformance::{pattern, race, run};
+use crate::conformance::{COURSES, pattern, race, run};
 use crate::faults::let_others_go_first;
 
 const RACERS: usize = 16;
@@ -26,9 +26,13 @@ pub(super) fn one_of_many_equal_creates_wins(harness: &dyn StorageHarness) {
 
 fn race_to_create(harness: &dyn StorageHarness, contents: &[Vec<u8>]) {
     let storage = run(harness, harness.open());
-    for round in 0..4 {
+    for (round, course) in COURSES.into_iter().enumerate() {
         let key = &key(&format!("race/{round}.mp4"));
-        let outcomes = race(harness, contents.len(), |n| storage.create(key, good(&contents[n])));
+        let reading = Arc::new(AtomicUsize::new(0));
+        let outcomes = race(harness, course, contents.len(), |n| {
+            let body = once_all_read(&reading, contents.len(), pieces(&contents[n], None));
+            storage.create(key, content(&contents[n], body))
+        });
         let mut winners = Vec::new();
         for (n, outcome) in outcomes.into_iter().enumerate() {
             match outcome {
@@ -42,6 +46,25 @@ fn race_to_create(harness: &dyn StorageHarness, contents: &[Vec<u8>]) {
         assert_eq!(winners.len(), 1, "racers {winners:?} were told that they created {key}");
         run(harness, assert_holds(&*storage, key, &contents[winners[0]]));
     }
+}
+
+/// A body that begins when all racers read theirs, so that all have looked before one writes. It
+/// waits for so many turns only: a store may let racers in one by one.
+fn once_all_read(reading: &Arc<AtomicUsize>, racers: usize, body: ByteStream) -> ByteStream {
+    const TURNS_MAX: usize = 1_000;
+    let reading = Arc::clone(reading);
+    let begins = stream::once(async move {
+        reading.fetch_add(1, Ordering::SeqCst);
+        for _ in 0..TURNS_MAX {
+            if reading.load(Ordering::SeqCst) >= racers {
+                break;
+            }
+            thread::yield_now();
+            let_others_go_first().await;
+        }
+        body
+    });
+    begins.flatten().boxed()
 }
 
 pub(super) fn never_shows_an_object_before_it_is_whole(harness: &dyn StorageHarness) {
@@ -71,10 +94,10 @@ pub(super) fn never_shows_an_object_before_it_is_whole(harness: &dyn StorageHarn
 pub(super) fn never_shows_part_of_an_object_to_a_parallel_reader(harness: &dyn StorageHarness) {
     let bytes = &pattern(700_000, 0);
     let storage = &run(harness, harness.open());
-    for round in 0..4 {
+    for (round, course) in COURSES.into_iter().enumerate() {
         let key = &key(&format!("read/{round}.mp4"));
         let created = &AtomicBool::new(false);
-        race(harness, 3, |n| async move {
+        race(harness, course, 3, |n| async move {
             if n == 0 {
                 // Even if it fails: the readers must come to an end.
                 let _guard = SetOnDrop(created);
