@@ -1,32 +1,7 @@
 //! Conformance suites: each guarantee of a port is a named check that any backend can run.
 //!
 //! A backend implements the suite's harness and invokes the suite's macro, which expands to one
-//! `#[test]` per check:
-//!
-//! ```
-//! use std::sync::Arc;
-//!
-//! use distribution_core::{Storage, TargetName};
-//! use distribution_testkit::conformance::{Harness, StorageHarness};
-//! use distribution_testkit::{MemoryStorage, World};
-//!
-//! struct Memory(World, TargetName);
-//!
-//! impl Harness for Memory {}
-//!
-//! #[async_trait::async_trait]
-//! impl StorageHarness for Memory {
-//!     async fn open(&self) -> Arc<dyn Storage> {
-//!         Arc::new(MemoryStorage::new(&self.0, &self.1))
-//!     }
-//!     async fn replace(&self, key: &distribution_core::ObjectKey, bytes: &[u8]) -> bool {
-//!         self.0.corrupt("main", key.as_str(), |stored| *stored = bytes.to_vec())
-//!     }
-//! }
-//!
-//! distribution_testkit::storage_conformance!(Memory(World::new(), "main".parse().unwrap()));
-//! # fn main() {}
-//! ```
+//! `#[test]` per check; the [crate's documentation](crate) shows one.
 //!
 //! Nothing is skipped in silence. A backend that cannot keep a guarantee waives its check by name,
 //! with a reason; a waived check that passes fails as an unneeded waiver, and a waiver that names no
@@ -53,16 +28,9 @@ pub use storage::StorageHarness;
 
 /// How a backend's futures are run. A backend that needs no runtime leaves it as it is.
 ///
-/// One on tokio keeps one multi-threaded runtime in its harness, because checks run futures from many
-/// threads at once, on what an earlier future opened:
-///
-/// ```ignore
-/// impl Harness for Disk {
-///     fn run(&self, future: BoxFuture<'_, ()>) {
-///         self.runtime.block_on(future);
-///     }
-/// }
-/// ```
+/// One on tokio keeps one multi-threaded runtime in its harness, with which `run` is
+/// `self.runtime.block_on(future)`. It must be one for all calls, because checks run futures from many
+/// threads at once, on what an earlier future opened.
 pub trait Harness: Send + Sync + 'static {
     /// Runs the future to its end on this thread. Called from several threads at the same time.
     fn run(&self, future: BoxFuture<'_, ()>) {
