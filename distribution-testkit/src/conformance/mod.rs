@@ -1,0 +1,154 @@
+//! Conformance suites: each guarantee of a port is a named check that any backend can run.
+//!
+//! A backend implements the suite's harness and invokes the suite's macro, which expands to one
+//! `#[test]` per check; the [crate's documentation](crate) shows one.
+//!
+//! Nothing is skipped in silence. A backend that cannot keep a guarantee waives its check by name,
+//! with a reason; a waived check that passes fails as an unneeded waiver, and a waiver that names no
+//! check fails too. The checks are tests, so they panic where a backend fails.
+
+pub mod audit;
+pub mod metadata;
+pub mod signer;
+pub mod source;
+pub mod storage;
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Barrier;
+use std::thread;
+
+use futures::future::{BoxFuture, join_all};
+
+pub use audit::AuditHarness;
+pub use metadata::MetadataHarness;
+pub use signer::SignerHarness;
+pub use source::SourceHarness;
+pub use storage::StorageHarness;
+
+/// How a backend's futures are run. A backend that needs no runtime leaves it as it is.
+///
+/// One on tokio keeps one multi-threaded runtime in its harness, with which `run` is
+/// `self.runtime.block_on(future)`. It must be one for all calls, because checks run futures from many
+/// threads at once, on what an earlier future opened.
+pub trait Harness: Send + Sync + 'static {
+    /// Runs the future to its end on this thread. Called from several threads at the same time.
+    fn run(&self, future: BoxFuture<'_, ()>) {
+        futures::executor::block_on(future);
+    }
+}
+
+/// The checks that a backend cannot pass, each with the reason: `[("name", "why")]`.
+pub type Waivers = &'static [(&'static str, &'static str)];
+
+/// A check of a suite whose harness is `H`: returns if the backend passes, panics if not.
+pub struct Check<H: ?Sized> {
+    /// Its name, which is the test's.
+    pub name: &'static str,
+    /// What it does, with a harness of its own.
+    pub run: fn(&H),
+}
+
+/// Runs the check of this name, honouring the waivers.
+///
+/// # Panics
+/// If the check fails, if it was waived and passes, or if there is none of this name.
+pub fn verify<H: ?Sized>(checks: &[Check<H>], name: &str, waivers: Waivers, harness: &H) {
+    let check = checks.iter().find(|check| check.name == name);
+    let check = check.unwrap_or_else(|| panic!("the suite has no check {name}"));
+    let Some((_, reason)) = waivers.iter().find(|(waived, _)| *waived == name) else {
+        return (check.run)(harness);
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| (check.run)(harness)));
+    assert!(outcome.is_err(), "unneeded waiver: {name} passes, though it was waived because {reason}");
+}
+
+/// Checks that the tests are the suite's checks, all of them, and that every waiver names one.
+///
+/// # Panics
+/// If not.
+pub fn verify_complete<H: ?Sized>(checks: &[Check<H>], tests: &[&str], waivers: Waivers) {
+    let names: Vec<&str> = checks.iter().map(|check| check.name).collect();
+    assert_eq!(names, tests, "the tests are not the suite's checks");
+    for (waived, reason) in waivers {
+        assert!(names.contains(waived), "a waiver names no check: {waived}");
+        assert!(!reason.trim().is_empty(), "the waiver of {waived} gives no reason");
+    }
+}
+
+/// Runs the future by the harness and gives back what it gives.
+fn run<T: Send>(harness: &(impl Harness + ?Sized), future: impl Future<Output = T> + Send) -> T {
+    let mut output = None;
+    harness.run(Box::pin(async { output = Some(future.await) }));
+    output.expect("the harness runs a future to its end")
+}
+
+/// How a race is run.
+#[derive(Clone, Copy, Debug)]
+enum Course {
+    /// On a thread each, all beginning at the same moment: as parallel as the machine is.
+    Threads,
+    /// By turns on one thread, from `await` to `await`: as interleaved as can be.
+    Turns,
+}
+
+/// The rounds of a race. What one course misses by luck, the other finds.
+const COURSES: [Course; 4] = [Course::Threads, Course::Turns, Course::Threads, Course::Turns];
+
+/// Runs `racer` for 0, 1, 2 … and gives back what they give, in this order.
+fn race<T: Send, F: Future<Output = T> + Send>(
+    harness: &(impl Harness + ?Sized),
+    course: Course,
+    racers: usize,
+    racer: impl Fn(usize) -> F + Sync,
+) -> Vec<T> {
+    if matches!(course, Course::Turns) {
+        return run(harness, join_all((0..racers).map(racer)));
+    }
+    let start = Barrier::new(racers);
+    let begin = &|n: usize| {
+        let future = racer(n);
+        start.wait();
+        run(harness, future)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..racers).map(|n| scope.spawn(move || begin(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
+/// Bytes that repeat only after 251, the same for the same seed.
+fn pattern(len: usize, seed: u8) -> Vec<u8> {
+    (0..len).map(|n| (n % 251) as u8 ^ seed).collect()
+}
+
+/// A suite's checks, from the one list of their names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_checks {
+    (($harness:ty) $($name:ident)*) => {
+        &[$($crate::conformance::Check::<$harness> { name: stringify!($name), run: $name }),*]
+    };
+}
+
+/// A suite's tests, from the same list.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    (($suite:ident, $trait:ident, $harness:expr) $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                use $crate::conformance::{$suite, $trait, verify};
+                let harness = $harness;
+                verify($suite::CHECKS, stringify!($name), $trait::waived(&harness), &harness);
+            }
+        )*
+
+        #[test]
+        fn every_check_of_the_suite_is_a_test() {
+            use $crate::conformance::{$suite, $trait, verify_complete};
+            verify_complete($suite::CHECKS, &[$(stringify!($name)),*], $trait::waived(&$harness));
+        }
+    };
+}

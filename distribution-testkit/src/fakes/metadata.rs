@@ -1,0 +1,99 @@
+//! Records in memory.
+
+use std::collections::btree_map::Entry;
+
+use async_trait::async_trait;
+use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
+
+use crate::faults::Op;
+use crate::world::{State, World};
+
+/// The records and names of a [`World`]. Stricter than it must be: a row that no publisher may
+/// write, too large or at an impossible revision, is refused as `Corrupt`.
+#[derive(Clone, Debug)]
+pub struct MemoryMetadata {
+    world: World,
+}
+
+impl MemoryMetadata {
+    /// The records of this world.
+    pub fn new(world: &World) -> Self {
+        Self { world: world.clone() }
+    }
+}
+
+#[async_trait]
+impl MetadataStore for MemoryMetadata {
+    async fn claim(&self, first: &Row) -> Result<Claim, Error> {
+        let call = self.world.begin(Op::MetadataClaim, first.id.as_str()).await?;
+        let claimed = check(first, first.revision == 0).map(|()| claim(&mut self.world.lock(), first));
+        call.end(claimed).await
+    }
+
+    async fn load(&self, id: &AuditLogId) -> Result<Option<Row>, Error> {
+        let call = self.world.begin(Op::MetadataLoad, id.as_str()).await?;
+        let row = self.world.lock().rows.get(id).cloned();
+        call.end(Ok(row)).await
+    }
+
+    async fn advance(&self, next: &Row) -> Result<Advance, Error> {
+        let call = self.world.begin(Op::MetadataAdvance, next.id.as_str()).await?;
+        let advanced = check(next, next.revision > 0).and_then(|()| advance(&mut self.world.lock(), next));
+        call.end(advanced).await
+    }
+
+    async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error> {
+        let call = self.world.begin(Op::MetadataBind, id.as_str()).await?;
+        let named = self.world.lock().names.entry(key.to_string()).or_insert_with(|| id.clone()).clone();
+        call.end(Ok(named)).await
+    }
+
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+        let call = self.world.begin(Op::MetadataFind, "").await?;
+        let found = find(&self.world.lock(), query, after, limit);
+        call.end(Ok(found)).await
+    }
+}
+
+fn claim(state: &mut State, first: &Row) -> Claim {
+    match state.rows.entry(first.id.clone()) {
+        Entry::Occupied(row) => Claim::Exists(row.get().clone()),
+        Entry::Vacant(place) => {
+            place.insert(first.clone());
+            Claim::Claimed
+        }
+    }
+}
+
+fn advance(state: &mut State, next: &Row) -> Result<Advance, Error> {
+    let Some(row) = state.rows.get_mut(&next.id) else {
+        return Err(Error::corrupt(format!("the publication {} has no row to advance", next.id)));
+    };
+    if row.revision.checked_add(1) != Some(next.revision) {
+        return Ok(Advance::Superseded(row.clone()));
+    }
+    row.clone_from(next);
+    Ok(Advance::Advanced)
+}
+
+fn find(state: &State, query: &Query, after: Option<&Cursor>, limit: usize) -> Vec<Row> {
+    let mut found: Vec<&Row> = state.rows.values().filter(|row| query.matches(&row.index)).collect();
+    // By id within one moment already, because the rows are a map by id.
+    found.sort_by_key(|row| std::cmp::Reverse(row.index.claimed_at));
+    let follows = |row: &&Row| after.is_none_or(|after| is_behind(row, after));
+    found.into_iter().filter(follows).take(limit).cloned().collect()
+}
+
+fn is_behind(row: &Row, cursor: &Cursor) -> bool {
+    let claimed_at = row.index.claimed_at;
+    claimed_at < cursor.claimed_at || (claimed_at == cursor.claimed_at && row.id > cursor.id)
+}
+
+fn check(row: &Row, possible_revision: bool) -> Result<(), Error> {
+    if possible_revision && row.body.len() <= Row::BODY_BYTES_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("no row of {} may be written at revision {} with {} bytes", row.id, row.revision, row.body.len());
+    Err(Error::corrupt(message))
+}

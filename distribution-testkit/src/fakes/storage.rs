@@ -1,0 +1,178 @@
+//! Storage in memory.
+
+use std::collections::btree_map::Entry;
+use std::io::Read as _;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use distribution_core::{
+    Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Digester, Error, ErrorKind, Location,
+    Meter, ObjectKey, ObjectStat, Proof, Storage, TargetName, Unfit, Verification,
+};
+use futures::StreamExt as _;
+
+use super::{in_pieces, paced};
+use crate::faults::{Call, Fault, Op};
+use crate::world::{MemoryObject, World};
+
+/// One storage target of a [`World`]. It hashes on the way, refuses other bytes, and gives no proof
+/// with `Created` unless told to, so that whoever publishes has to look.
+///
+/// A local file given as content is read on the calling thread.
+#[derive(Clone, Debug)]
+pub struct MemoryStorage {
+    world: World,
+    target: TargetName,
+    proof: Option<Verification>,
+}
+
+impl MemoryStorage {
+    /// The target of this name.
+    pub fn new(world: &World, target: &TargetName) -> Self {
+        Self { world: world.clone(), target: target.clone(), proof: None }
+    }
+
+    /// The same target, but `Created` comes with a proof of what is really stored.
+    pub fn with_proof(self, how: Verification) -> Self {
+        Self { proof: Some(how), ..self }
+    }
+
+    async fn begin(&self, op: Op, key: &str) -> Result<Call, Error> {
+        self.world.begin(op, format!("{}/{key}", self.target)).await
+    }
+
+    fn at(&self, key: &ObjectKey) -> Option<MemoryObject> {
+        self.world.object(self.target.as_str(), key.as_str())
+    }
+
+    /// The one moment in which the object appears.
+    fn commit(&self, key: &ObjectKey, bytes: Bytes, headers: ContentHeaders) -> CreateOutcome {
+        let proof = self.proof.map(|how| Proof { digest: digest_of(&bytes), how });
+        let mut state = self.world.lock();
+        let created_at = state.now;
+        match state.objects.entry((self.target.to_string(), key.to_string())) {
+            Entry::Occupied(_) => CreateOutcome::AlreadyExists,
+            Entry::Vacant(place) => {
+                place.insert(MemoryObject { bytes, headers, created_at });
+                CreateOutcome::Created { proof }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for MemoryStorage {
+    async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+        let call = self.begin(Op::StorageCreate, key.as_str()).await?;
+        let (size, expected, headers, meter) = (content.size, content.expected, content.headers, content.meter);
+        let bytes = read(content.body, size, &meter).await?;
+        let found = digest_of(&bytes);
+        let outcome = if found.size != size {
+            CreateOutcome::Unfit(Unfit::Changed)
+        } else if found.checksum != expected {
+            CreateOutcome::Unfit(Unfit::OtherBytes { found })
+        } else {
+            self.commit(key, damaged(bytes, &call), headers)
+        };
+        call.end(Ok(outcome)).await
+    }
+
+    async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
+        let call = self.begin(Op::StorageDigest, key.as_str()).await?;
+        let digest = self.at(key).map(|object| digest_of(&object.bytes));
+        meter.add(digest.map_or(0, |digest| digest.size));
+        call.end(Ok(digest)).await
+    }
+
+    async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
+        let call = self.begin(Op::StorageStat, key.as_str()).await?;
+        let stat = self.at(key).map(|object| ObjectStat {
+            size: object.bytes.len() as u64,
+            modified: Some(object.created_at),
+            etag: Some(Checksum::of(&object.bytes).hex()),
+        });
+        call.end(Ok(stat)).await
+    }
+
+    async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
+        let call = self.begin(Op::StorageOpen, key.as_str()).await?;
+        let stream = self.at(key).map(|object| paced(in_pieces(&cut(&object.bytes, range))));
+        call.end(Ok(stream)).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        let call = self.begin(Op::StorageRemove, key.as_str()).await?;
+        self.world.lose(self.target.as_str(), key.as_str());
+        call.end(Ok(())).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
+        let call = self.begin(Op::StorageList, prefix).await?;
+        let listed = {
+            let state = self.world.lock();
+            let keys = state.objects.keys().filter(|(target, _)| target == self.target.as_str()).map(|(_, key)| key);
+            let keys =
+                keys.filter(|key| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after.as_str()));
+            keys.take(limit).map(|key| ObjectKey::parse(key.as_str())).collect()
+        };
+        call.end(listed).await
+    }
+
+    fn location(&self, key: &ObjectKey) -> Location {
+        #[expect(clippy::expect_used, reason = "neither part has a character that a location must not have")]
+        Location::parse(format!("memory://{}/{key}", self.target)).expect("a target and a key make a location")
+    }
+}
+
+async fn read(body: Body, size: u64, meter: &Meter) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::new();
+    match body {
+        Body::Stream(mut pieces) => {
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                meter.add(piece.len() as u64);
+                bytes.extend_from_slice(&piece);
+                if bytes.len() as u64 > size {
+                    break;
+                }
+            }
+        }
+        Body::File { file, .. } => {
+            let mut all = Vec::new();
+            let read = file.take(size.saturating_add(1)).read_to_end(&mut all);
+            read.map_err(|error| Error::unavailable("the staged file cannot be read: repeat").because(error))?;
+            meter.add(all.len() as u64);
+            bytes.extend_from_slice(&all);
+        }
+        _ => return Err(Error::new(ErrorKind::Unsupported, "the testkit's storage takes files and streams only")),
+    }
+    Ok(bytes.freeze())
+}
+
+fn damaged(bytes: Bytes, call: &Call) -> Bytes {
+    if call.has(Fault::Truncate) {
+        return bytes.slice(..bytes.len() / 2);
+    }
+    if !call.has(Fault::Corrupt) {
+        return bytes;
+    }
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes.into()
+}
+
+fn cut(bytes: &Bytes, range: Range<u64>) -> Bytes {
+    let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    let (start, end) = (within(range.start), within(range.end));
+    bytes.slice(start.min(end)..end)
+}
+
+fn digest_of(bytes: &[u8]) -> Digest {
+    let mut digester = Digester::default();
+    digester.update(bytes);
+    digester.finish()
+}

@@ -1,0 +1,232 @@
+//! The world: all that survives when a publisher crashes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta};
+use distribution_core::{Alert, AuditEntry, AuditLogId, ContentHeaders, Row, TargetName, Timestamp};
+
+use crate::fakes::{
+    ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
+};
+use crate::faults::Faults;
+
+/// All that survives when a publisher crashes: objects, rows, names, the audit trail, staged files
+/// and alerts, with the clock, the plan of faults and the log of effects.
+///
+/// A handle: clones share the world, and so do the fakes made from it. Drop every fake and publisher
+/// and make new ones from the same world, and you have a restart. Nothing in it depends on real time,
+/// threads or randomness.
+///
+/// ```
+/// use distribution_testkit::World;
+///
+/// let world = World::new();
+/// world.stage("edits/clip.mp4", "approved bytes");
+/// let restarted = world.clone();
+/// assert_eq!(restarted.staged("edits/clip.mp4").unwrap(), "approved bytes");
+/// ```
+#[derive(Clone, Default)]
+pub struct World {
+    state: Arc<Mutex<State>>,
+}
+
+/// The ports of one publisher, all over one world.
+pub struct Parts {
+    /// The storage target, of the name given to [`World::parts`].
+    pub storage: Arc<MemoryStorage>,
+    /// The records.
+    pub metadata: Arc<MemoryMetadata>,
+    /// The audit trail.
+    pub audit: Arc<MemoryAudit>,
+    /// The alerts.
+    pub alerts: Arc<MemoryAlerts>,
+    /// The staged files.
+    pub source: Arc<MemorySource>,
+    /// The links.
+    pub signer: Arc<TestSigner>,
+    /// The virtual clock.
+    pub clock: Arc<ManualClock>,
+}
+
+/// An object as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryObject {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What it is served with.
+    pub headers: ContentHeaders,
+    /// When it was created, by the virtual clock.
+    pub created_at: Timestamp,
+}
+
+impl World {
+    /// A world with nothing in it, at 2026-01-01T00:00:00Z.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// New ports over this world, with one storage target of this name.
+    pub fn parts(&self, target: &TargetName) -> Parts {
+        Parts {
+            storage: Arc::new(MemoryStorage::new(self, target)),
+            metadata: Arc::new(MemoryMetadata::new(self)),
+            audit: Arc::new(MemoryAudit::new(self)),
+            alerts: Arc::new(MemoryAlerts::new(self)),
+            source: Arc::new(MemorySource::new(self)),
+            signer: Arc::new(TestSigner::new(self)),
+            clock: Arc::new(ManualClock::new(self)),
+        }
+    }
+
+    /// The time on the virtual clock. It stands still but for [`advance`](Self::advance).
+    pub fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    /// Moves the virtual clock on, at most to the end of the calendar.
+    pub fn advance(&self, by: Duration) {
+        let mut state = self.lock();
+        let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+        state.now = state.now.checked_add_signed(by).unwrap_or(Timestamp::MAX_UTC);
+    }
+
+    /// Stages a file, or replaces the one that is there. The name is a relative path or a URL without
+    /// its query.
+    pub fn stage(&self, name: impl Into<String>, bytes: impl Into<Bytes>) {
+        self.lock().stage(name.into(), bytes.into());
+    }
+
+    /// Removes a staged file.
+    pub fn unstage(&self, name: &str) {
+        self.lock().staged.remove(name);
+    }
+
+    /// The bytes of a staged file.
+    pub fn staged(&self, name: &str) -> Option<Bytes> {
+        self.lock().staged.get(name).map(|file| file.bytes.clone())
+    }
+
+    /// Makes the next read of a staged file go wrong, once. False if there is no such file.
+    pub fn plant(&self, name: &str, plant: Plant) -> bool {
+        let mut state = self.lock();
+        let file = state.staged.get_mut(name);
+        file.map(|file| file.plant = Some(plant)).is_some()
+    }
+
+    /// The object at `key` of a target.
+    pub fn object(&self, target: &str, key: &str) -> Option<MemoryObject> {
+        self.lock().objects.get(&(target.to_owned(), key.to_owned())).cloned()
+    }
+
+    /// All objects, by target and key.
+    pub fn objects(&self) -> BTreeMap<(String, String), MemoryObject> {
+        self.lock().objects.clone()
+    }
+
+    /// Changes an object's bytes behind everybody's back. False if there is no such object.
+    pub fn corrupt(&self, target: &str, key: &str, change: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let Some(object) = self.object(target, key) else {
+            return false;
+        };
+        // Without the lock: `change` is the caller's code.
+        let mut bytes = object.bytes.to_vec();
+        change(&mut bytes);
+        let changed = MemoryObject { bytes: bytes.into(), ..object };
+        self.lock().objects.insert((target.to_owned(), key.to_owned()), changed);
+        true
+    }
+
+    /// Loses an object behind everybody's back. False if there is no such object.
+    pub fn lose(&self, target: &str, key: &str) -> bool {
+        self.lock().objects.remove(&(target.to_owned(), key.to_owned())).is_some()
+    }
+
+    /// All rows, by id.
+    pub fn rows(&self) -> Vec<Row> {
+        self.lock().rows.values().cloned().collect()
+    }
+
+    /// What each idempotency key names.
+    pub fn names(&self) -> BTreeMap<String, AuditLogId> {
+        self.lock().names.clone()
+    }
+
+    /// The audit entries, in the order of their arrival.
+    pub fn audit(&self) -> Vec<AuditEntry> {
+        self.lock().audit.clone()
+    }
+
+    /// The alerts raised, in order.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.lock().alerts.clone()
+    }
+
+    /// Never held across an `await`. Every change is made whole under it, so a panic elsewhere has
+    /// left nothing half done.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("World")
+            .field("now", &state.now)
+            .field("objects", &state.objects.keys())
+            .field("rows", &state.rows.len())
+            .field("audit", &state.audit.len())
+            .field("staged", &state.staged.keys())
+            .field("effects", &state.faults.log.len())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct State {
+    pub(crate) now: Timestamp,
+    pub(crate) objects: BTreeMap<(String, String), MemoryObject>,
+    pub(crate) rows: BTreeMap<AuditLogId, Row>,
+    pub(crate) names: BTreeMap<String, AuditLogId>,
+    pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) staged: BTreeMap<String, StagedFile>,
+    /// How often a file was staged, so that every state of one has a tag of its own.
+    stagings: u64,
+    pub(crate) alerts: Vec<Alert>,
+    pub(crate) faults: Faults,
+}
+
+#[derive(Clone)]
+pub(crate) struct StagedFile {
+    pub(crate) bytes: Bytes,
+    pub(crate) tag: String,
+    pub(crate) plant: Option<Plant>,
+}
+
+impl State {
+    pub(crate) fn stage(&mut self, name: String, bytes: Bytes) {
+        self.stagings += 1;
+        let tag = format!("v{}", self.stagings);
+        self.staged.insert(name, StagedFile { bytes, tag, plant: None });
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        const START: i64 = 1_767_225_600; // 2026-01-01T00:00:00Z
+        Self {
+            now: DateTime::from_timestamp(START, 0).unwrap_or(DateTime::UNIX_EPOCH),
+            objects: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            names: BTreeMap::new(),
+            audit: Vec::new(),
+            staged: BTreeMap::new(),
+            stagings: 0,
+            alerts: Vec::new(),
+            faults: Faults::default(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The fakes pass the suites that real backends pass.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use distribution_core::{
+    AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Storage, TargetName, Timestamp, UrlSigner,
+    Verification, VideoUrl,
+};
+use distribution_testkit::conformance::{
+    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StorageHarness,
+};
+use distribution_testkit::{MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, TestSigner, World};
+
+#[derive(Default)]
+struct Memory {
+    world: World,
+    proof: Option<Verification>,
+}
+
+impl Harness for Memory {}
+
+#[async_trait::async_trait]
+impl StorageHarness for Memory {
+    async fn open(&self) -> Arc<dyn Storage> {
+        let storage = MemoryStorage::new(&self.world, &TargetName::parse("main").unwrap());
+        match self.proof {
+            Some(how) => Arc::new(storage.with_proof(how)),
+            None => Arc::new(storage),
+        }
+    }
+
+    async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
+        self.world.corrupt("main", key.as_str(), |stored| *stored = bytes.to_vec())
+    }
+}
+
+#[async_trait::async_trait]
+impl MetadataHarness for Memory {
+    async fn open(&self) -> Arc<dyn MetadataStore> {
+        Arc::new(MemoryMetadata::new(&self.world))
+    }
+}
+
+#[async_trait::async_trait]
+impl AuditHarness for Memory {
+    async fn open(&self) -> Arc<dyn AuditSink> {
+        Arc::new(MemoryAudit::new(&self.world))
+    }
+
+    async fn kept(&self) -> Vec<AuditEntry> {
+        self.world.audit()
+    }
+}
+
+#[async_trait::async_trait]
+impl SignerHarness for Memory {
+    async fn open(&self) -> Arc<dyn UrlSigner> {
+        Arc::new(TestSigner::new(&self.world))
+    }
+
+    async fn fetches(&self, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
+        Some(TestSigner::open(link, now).as_ref() == Some(key))
+    }
+}
+
+#[async_trait::async_trait]
+impl SourceHarness for Memory {
+    async fn open(&self) -> Arc<dyn Source> {
+        Arc::new(MemorySource::new(&self.world))
+    }
+
+    fn url(&self, name: &str) -> VideoUrl {
+        VideoUrl::parse(name).unwrap()
+    }
+
+    async fn stage(&self, name: &str, bytes: &[u8]) {
+        self.world.stage(name, bytes.to_vec());
+    }
+
+    fn refused(&self) -> Vec<VideoUrl> {
+        let refused =
+            ["ftp://host/clip.mp4", "http://host/clip.mp4", "../clip.mp4", "edits/../../clip.mp4", "/etc/passwd"];
+        refused.map(|url| VideoUrl::parse(url).unwrap()).into()
+    }
+}
+
+mod storage {
+    distribution_testkit::storage_conformance!(super::Memory::default());
+}
+
+mod storage_with_proof {
+    use super::*;
+
+    distribution_testkit::storage_conformance!(Memory {
+        proof: Some(Verification::StoreAttested),
+        ..Memory::default()
+    });
+}
+
+mod metadata {
+    distribution_testkit::metadata_conformance!(super::Memory::default());
+}
+
+mod audit {
+    distribution_testkit::audit_conformance!(super::Memory::default());
+}
+
+mod signer {
+    distribution_testkit::signer_conformance!(super::Memory::default());
+}
+
+mod source {
+    distribution_testkit::source_conformance!(super::Memory::default());
+}
