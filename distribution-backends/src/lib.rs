@@ -1,1 +1,5 @@
 //! x
+
+mod alert;
+
+pub use alert::LogAlerts;
