@@ -1,6 +1,8 @@
 //! x
 
 mod alert;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod signing;
 
 pub use alert::LogAlerts;
