@@ -180,7 +180,7 @@ fn events() -> Vec<AuditEvent> {
         AuditEvent::Claimed { holder: strange.clone(), qc_report_id: None },
         AuditEvent::AttemptFailed { attempt: 0, location: location.clone(), found: None },
         AuditEvent::AttemptFailed { attempt: 1, location: location.clone(), found: Some(proof) },
-        AuditEvent::Rejected { reason: Rejection::OtherBytes { found: proof.digest } },
+        AuditEvent::Rejected { reason: Rejection::KeyTaken { found: proof.digest } },
         AuditEvent::Reopened { holder: strange.clone(), qc_report_id: Some(strange.clone()) },
         AuditEvent::Published { location, proof },
         AuditEvent::LinkGranted { expires_at: at(0) },
