@@ -1,1 +1,10 @@
 //! x
+
+mod audit;
+mod clock;
+mod metadata;
+
+pub use audit::{JsonlAudit, JsonlEntries};
+pub use clock::{SystemClock, holder_name};
+#[cfg(feature = "sqlite")]
+pub use metadata::SqliteMetadata;
