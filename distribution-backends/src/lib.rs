@@ -1,9 +1,33 @@
-//! x
+//! Real parts for [`distribution_core::Publisher`]: one type for each port, one cargo feature for each
+//! technology that needs more than the standard library.
+//!
+//! | port | here | feature |
+//! |---|---|---|
+//! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
+//! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
+//! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
+//! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
+//! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
+//! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
+//! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
+//!
+//! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`].
 
 mod alert;
+mod audit;
+mod clock;
+mod metadata;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod signing;
 
 pub use alert::LogAlerts;
+pub use audit::{JsonlAudit, JsonlEntries};
+pub use clock::{SystemClock, holder_name};
+#[cfg(feature = "sqlite")]
+pub use metadata::SqliteMetadata;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
+
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

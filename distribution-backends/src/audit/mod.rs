@@ -1,0 +1,5 @@
+//! Where audit entries are kept.
+
+mod jsonl;
+
+pub use jsonl::{JsonlAudit, JsonlEntries};

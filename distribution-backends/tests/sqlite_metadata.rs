@@ -1,0 +1,427 @@
+//! What `SqliteMetadata` promises beyond the conformance suite: other processes, crashes of a
+//! future, damaged files, and what its columns can hold.
+#![cfg(feature = "sqlite")]
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use distribution_backends::SqliteMetadata;
+use distribution_core::{
+    Advance, AuditLogId, Checksum, Claim, ConceptId, Cursor, ErrorKind, IdempotencyKey, Index, MetadataStore, Query,
+    Row, State, Timestamp,
+};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+const PROCESSES: usize = 8;
+const RACERS: usize = 16;
+const PATH_VARIABLE: &str = "SQLITE_METADATA_TEST_PATH";
+
+fn id(n: u64) -> AuditLogId {
+    AuditLogId::parse(format!("dist_{n:025}0")).unwrap()
+}
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_timestamp_micros(micros).unwrap()
+}
+
+fn row(n: u64) -> Row {
+    let index = Index {
+        concept_id: Some(ConceptId::parse("concept").unwrap()),
+        checksum: Checksum::of(&n.to_be_bytes()),
+        tags: vec!["one".into(), "two".into()],
+        state: State::InProgress,
+        settled: false,
+        claimed_at: at(1_700_000_000_000_001),
+    };
+    Row { id: id(n), revision: 0, index, body: Bytes::from_static(b"{\"a\":\0 1}") }
+}
+
+/// What follows `row`, with other columns throughout.
+fn next(row: &Row) -> Row {
+    let index = Index {
+        tags: vec![format!("tag {}", row.revision)],
+        state: State::Published,
+        settled: true,
+        ..row.index.clone()
+    };
+    Row { revision: row.revision + 1, index, body: Bytes::from(format!("{}", row.revision)), ..row.clone() }
+}
+
+fn file(directory: &tempfile::TempDir) -> PathBuf {
+    directory.path().join("records.db")
+}
+
+fn by_tag(tag: &str) -> Query {
+    Query { tag: Some(tag.into()), ..Query::default() }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_a_reopen() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = IdempotencyKey::parse("caller'own").unwrap();
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    assert_eq!(store.claim(&row(1)).await.unwrap(), Claim::Claimed);
+    assert_eq!(store.claim(&row(2)).await.unwrap(), Claim::Claimed);
+    assert_eq!(store.advance(&next(&row(1))).await.unwrap(), Advance::Advanced);
+    assert_eq!(store.bind(&key, &id(1)).await.unwrap(), id(1));
+    store.close().await;
+    assert_eq!(store.load(&id(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "closing leaves one file");
+
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    assert_eq!(store.load(&id(1)).await.unwrap(), Some(next(&row(1))));
+    assert_eq!(store.load(&id(2)).await.unwrap(), Some(row(2)));
+    assert_eq!(store.load(&id(3)).await.unwrap(), None);
+    assert_eq!(store.claim(&row(1)).await.unwrap(), Claim::Exists(next(&row(1))));
+    assert_eq!(store.bind(&key, &id(2)).await.unwrap(), id(1));
+    assert_eq!(store.find(&by_tag("one"), None, 10).await.unwrap(), [row(2)]);
+    assert_eq!(store.find(&by_tag("tag 0"), None, 10).await.unwrap(), [next(&row(1))]);
+}
+
+#[tokio::test]
+async fn an_advance_of_another_revision_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    assert_eq!(store.advance(&next(&row(1))).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(store.advance(&row(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    store.claim(&row(1)).await.unwrap();
+    for revision in [0, 2, 3, i64::MAX as u64] {
+        let wrong = Row { revision, ..next(&row(1)) };
+        assert_eq!(store.advance(&wrong).await.unwrap(), Advance::Superseded(row(1)), "{revision}");
+    }
+    for revision in [i64::MAX as u64 + 1, u64::MAX] {
+        let wrong = Row { revision, ..next(&row(1)) };
+        assert_eq!(store.advance(&wrong).await.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(store.load(&id(1)).await.unwrap(), Some(row(1)));
+    assert_eq!(store.find(&by_tag("tag 0"), None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_a_column_could_not_give_back_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    let timed = |claimed_at| Row { index: Index { claimed_at, ..row(1).index }, ..row(1) };
+    let refused = [
+        timed(at(5) + Duration::from_nanos(1)),
+        timed(Timestamp::MAX_UTC),
+        Row { revision: 1, ..row(1) },
+        Row { body: Bytes::from(vec![0; Row::BODY_BYTES_MAX + 1]), ..row(1) },
+    ];
+    for row in refused {
+        assert_eq!(store.claim(&row).await.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    let largest = Row { body: Bytes::from(vec![0xff; Row::BODY_BYTES_MAX]), ..timed(at(-1)) };
+    assert_eq!(store.claim(&largest).await.unwrap(), Claim::Claimed);
+    assert_eq!(store.load(&id(1)).await.unwrap(), Some(largest));
+}
+
+#[tokio::test]
+async fn any_text_is_a_tag() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    let mut tags: Vec<String> =
+        ["", " ", "%", "_", "'", "\"", "\\", "É", "É", "a", "A", "1", "null", "[\"a\"]", "😀", "a\nb", "?", ":x"]
+            .map(String::from)
+            .to_vec();
+    tags.sort_unstable();
+    let first = Row { index: Index { tags: tags.clone(), ..row(1).index }, ..row(1) };
+    store.claim(&first).await.unwrap();
+    for tag in &tags {
+        assert_eq!(store.find(&by_tag(tag), None, 10).await.unwrap(), std::slice::from_ref(&first), "{tag:?}");
+    }
+    assert_eq!(store.find(&by_tag("aa"), None, 10).await.unwrap(), []);
+    let second = Row { revision: 1, index: Index { tags: vec![], ..first.index.clone() }, ..first };
+    assert_eq!(store.advance(&second).await.unwrap(), Advance::Advanced);
+    for tag in &tags {
+        assert_eq!(store.find(&by_tag(tag), None, 10).await.unwrap(), [], "{tag:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_stores_on_a_fresh_file_exactly_one_claims() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut racers = Vec::new();
+    for n in 0..RACERS {
+        let path = file(&directory);
+        racers.push(tokio::spawn(async move {
+            let store = SqliteMetadata::open(&path).await.unwrap();
+            let mine = Row { body: Bytes::from(n.to_string()), ..row(1) };
+            (mine.clone(), store.claim(&mine).await.unwrap(), store.load(&mine.id).await.unwrap().unwrap())
+        }));
+    }
+    let outcomes: Vec<_> = futures::future::join_all(racers).await.into_iter().map(Result::unwrap).collect();
+    let winners: Vec<&Row> = outcomes.iter().filter(|o| o.1 == Claim::Claimed).map(|o| &o.0).collect();
+    assert_eq!(winners.len(), 1);
+    for (_, claim, loaded) in &outcomes {
+        assert_eq!(loaded, winners[0]);
+        assert!(*claim == Claim::Claimed || *claim == Claim::Exists(winners[0].clone()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_stores_exactly_one_makes_each_advance() {
+    const ROUNDS: u64 = 8;
+    let directory = tempfile::tempdir().unwrap();
+    SqliteMetadata::open(file(&directory)).await.unwrap().claim(&row(1)).await.unwrap();
+    let mut racers = Vec::new();
+    for _ in 0..RACERS {
+        let path = file(&directory);
+        racers.push(tokio::spawn(async move {
+            let store = SqliteMetadata::open(&path).await.unwrap();
+            let (mut row, mut won) = (store.load(&id(1)).await.unwrap().unwrap(), Vec::new());
+            while row.revision < ROUNDS {
+                let next = next(&row);
+                row = match store.advance(&next).await.unwrap() {
+                    Advance::Advanced => {
+                        won.push(next.revision);
+                        next
+                    }
+                    Advance::Superseded(newer) => {
+                        assert!(newer.revision >= next.revision);
+                        newer
+                    }
+                };
+            }
+            won
+        }));
+    }
+    let mut won: Vec<u64> = futures::future::join_all(racers).await.into_iter().flat_map(Result::unwrap).collect();
+    won.sort_unstable();
+    assert_eq!(won, (1..=ROUNDS).collect::<Vec<_>>());
+}
+
+#[test]
+fn processes_that_open_a_fresh_file_at_once_all_succeed_and_one_claims() {
+    for _ in 0..3 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut children = Vec::new();
+        for _ in 0..PROCESSES {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["child_opens_and_claims", "--exact", "--ignored", "--nocapture"]);
+            command.env(PATH_VARIABLE, file(&directory)).stdout(Stdio::piped()).stderr(Stdio::piped());
+            children.push(command.spawn().unwrap());
+        }
+        let mut claimed = 0;
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+            claimed += text.matches("I claimed it").count();
+        }
+        assert_eq!(claimed, 1);
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, as a process of its own"]
+async fn child_opens_and_claims() {
+    let Some(path) = std::env::var_os(PATH_VARIABLE) else { return };
+    let store = SqliteMetadata::open(path).await.unwrap();
+    if store.claim(&row(1)).await.unwrap() == Claim::Claimed {
+        println!("I claimed it");
+    }
+}
+
+/// A small generator of numbers that look random, the same in every run (Knuth's MMIX constants).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.below(3) == 0).then(|| value(self))
+    }
+
+    fn index(&mut self) -> Index {
+        Index {
+            concept_id: (self.below(4) != 0).then(|| self.concept()),
+            checksum: self.checksum(),
+            tags: (0..4).filter(|_| self.below(2) == 0).map(|n| format!("tag {n}")).collect(),
+            state: self.state(),
+            settled: self.below(2) == 0,
+            claimed_at: at(self.micros()),
+        }
+    }
+
+    fn concept(&mut self) -> ConceptId {
+        ConceptId::parse(format!("concept-{}", self.below(3))).unwrap()
+    }
+
+    fn checksum(&mut self) -> Checksum {
+        Checksum::of(&[u8::try_from(self.below(4)).unwrap()])
+    }
+
+    fn state(&mut self) -> State {
+        State::ALL[usize::try_from(self.below(3)).unwrap()]
+    }
+
+    fn micros(&mut self) -> i64 {
+        i64::try_from(self.below(12)).unwrap() - 6
+    }
+
+    /// Bounds fall between microseconds, too.
+    fn bound(&mut self) -> Timestamp {
+        let micros = self.micros();
+        at(micros) + Duration::from_nanos(self.below(2) * 400)
+    }
+
+    fn query(&mut self) -> Query {
+        Query {
+            concept_id: self.maybe(Self::concept),
+            checksum: self.maybe(Self::checksum),
+            tag: self.maybe(|numbers| format!("tag {}", numbers.below(4))),
+            state: self.maybe(Self::state),
+            settled: self.maybe(|numbers| numbers.below(2) == 0),
+            claimed_from: self.maybe(Self::bound),
+            claimed_before: self.maybe(Self::bound),
+        }
+    }
+}
+
+#[tokio::test]
+async fn find_gives_what_matches_in_order_whatever_the_query_and_the_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    let mut numbers = Numbers(1);
+    let mut rows = Vec::new();
+    for n in 0..150 {
+        let first = Row { index: numbers.index(), ..row(n * 7919 % 1000) };
+        store.claim(&first).await.unwrap();
+        let next = Row { revision: 1, index: numbers.index(), ..first.clone() };
+        let next = Row { index: Index { claimed_at: first.index.claimed_at, ..next.index }, ..next };
+        rows.push(if numbers.below(2) == 0 { first } else { next.clone() });
+        if rows.last() == Some(&next) {
+            assert_eq!(store.advance(&next).await.unwrap(), Advance::Advanced);
+        }
+    }
+    rows.sort_by(|a, b| b.index.claimed_at.cmp(&a.index.claimed_at).then_with(|| a.id.cmp(&b.id)));
+    let mut found_some = 0;
+    for round in 0..600 {
+        let query = numbers.query();
+        let expected: Vec<&Row> = rows.iter().filter(|row| query.matches(&row.index)).collect();
+        let limit = usize::try_from(numbers.below(9) + 1).unwrap();
+        let pages = pages(&store, &query, limit).await;
+        assert!(pages.iter().eq(expected.iter().copied()), "round {round}: {query:?}");
+        found_some += usize::from(!expected.is_empty());
+
+        let anywhere = Cursor { claimed_at: at(numbers.micros()), id: id(numbers.below(1000)) };
+        let behind = |row: &&Row| {
+            let at = row.index.claimed_at;
+            at < anywhere.claimed_at || at == anywhere.claimed_at && row.id > anywhere.id
+        };
+        let found = store.find(&query, Some(&anywhere), usize::MAX).await.unwrap();
+        assert!(found.iter().eq(expected.into_iter().filter(behind)), "round {round}: {query:?} {anywhere:?}");
+    }
+    assert!(found_some > 200, "the queries hardly find anything: {found_some}");
+    assert_eq!(store.find(&Query::default(), None, 0).await.unwrap(), []);
+}
+
+async fn pages(store: &SqliteMetadata, query: &Query, limit: usize) -> Vec<Row> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.find(query, after.as_ref(), limit).await.unwrap();
+        let full = page.len() == limit;
+        rows.extend(page);
+        if !full {
+            return rows;
+        }
+        after = rows.last().map(Row::cursor);
+    }
+}
+
+#[tokio::test]
+async fn a_future_dropped_at_any_poll_leaves_the_store_usable_and_the_row_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+    let other = SqliteMetadata::open(file(&directory)).await.unwrap();
+    store.claim(&row(1)).await.unwrap();
+    let mut completed = 0;
+    for round in 0..200_usize {
+        let before = store.load(&id(1)).await.unwrap().unwrap();
+        let wanted = next(&before);
+        completed += usize::from(poll_some(store.advance(&wanted), round % 5).await);
+        poll_some(store.find(&Query::default(), None, 10), round % 7).await;
+        poll_some(store.claim(&row(1)), round % 6).await;
+
+        let after = other.load(&id(1)).await.unwrap().unwrap();
+        assert!(after == before || after == wanted);
+        let after = other.load(&id(1)).await.unwrap().unwrap();
+        match other.advance(&next(&after)).await.unwrap() {
+            Advance::Advanced => {}
+            // The dropped one may still have come in between.
+            Advance::Superseded(row) => assert_eq!(row, wanted),
+        }
+    }
+    assert!(completed > 0 && completed < 200, "{completed} futures were not dropped");
+}
+
+/// Polls at most `polls` times, then drops the future. Whether it was ready.
+async fn poll_some<T>(future: impl Future<Output = T>, polls: usize) -> bool {
+    let mut future = Box::pin(future);
+    for _ in 0..polls {
+        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_micros(300)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_column_edited_by_hand_is_corrupt_and_named() {
+    let edits = [
+        ("revision", "UPDATE publication SET revision = -1"),
+        ("concept_id", "UPDATE publication SET concept_id = '../etc'"),
+        ("checksum", "UPDATE publication SET checksum = 'md5:1'"),
+        ("tags", "UPDATE publication SET tags = '[1]'"),
+        ("state", "UPDATE publication SET state = 'lost'"),
+        ("claimed_at", "UPDATE publication SET claimed_at = 9223372036854775807"),
+        ("id", "UPDATE publication SET id = 'nobody'"),
+    ];
+    for (column, edit) in edits {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteMetadata::open(file(&directory)).await.unwrap();
+        store.claim(&row(1)).await.unwrap();
+        execute(&file(&directory), edit).await;
+        let error = store.find(&Query::default(), None, 10).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().starts_with(&format!("column {column} of row ")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_usable_file_is_refused_with_a_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let refusal = async |path: PathBuf, kind: ErrorKind, hint: &str| {
+        let error = SqliteMetadata::open(&path).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
+    };
+    refusal(directory.path().join("missing/records.db"), ErrorKind::Invalid, "create or mount it").await;
+    refusal(directory.path().to_owned(), ErrorKind::Invalid, "is a directory").await;
+    refusal(PathBuf::new(), ErrorKind::Invalid, "cannot be used").await;
+
+    let text = directory.path().join("text");
+    std::fs::write(&text, "no database ".repeat(1000)).unwrap();
+    refusal(text, ErrorKind::Corrupt, "no database").await;
+
+    SqliteMetadata::open(file(&directory)).await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'of a newer version', TRUE, x'00', 0)";
+    execute(&file(&directory), newer).await;
+    refusal(file(&directory), ErrorKind::Unsupported, "newer version").await;
+}
+
+async fn execute(path: &Path, sql: &'static str) {
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+}
