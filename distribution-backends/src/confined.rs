@@ -13,11 +13,8 @@ use rustix::io::Errno;
 
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Not blocking, so that opening a FIFO does not wait for its writer.
-const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
+const FILE: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// An open directory outside of which nothing is reached.
 #[derive(Debug)]
@@ -92,10 +89,7 @@ impl Root {
     }
 
     /// The directory at `segments`; `None` if there is none.
-    pub(crate) fn dir<'a>(
-        &self,
-        segments: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Option<OwnedFd>, Refusal> {
+    pub(crate) fn dir<'a>(&self, segments: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<OwnedFd>, Refusal> {
         let mut dir = openat(&self.dir, ".", DIR, Mode::empty())?;
         for segment in segments {
             dir = match open_dir(&dir, segment) {

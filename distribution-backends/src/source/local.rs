@@ -129,7 +129,8 @@ impl UrlPath {
             None => (text, false),
         };
         let relative = path.strip_prefix('/');
-        let segments = relative.unwrap_or(path).split('/').map(|text| segment(text, is_url)).collect::<Result<_, _>>()?;
+        let segments =
+            relative.unwrap_or(path).split('/').map(|text| segment(text, is_url)).collect::<Result<_, _>>()?;
         Ok(Self { is_absolute: relative.is_some(), segments })
     }
 }

@@ -11,9 +11,10 @@ use rustix::fs::{Advice, fadvise};
 use super::hashing::{PIECE_BYTES, fill, hashing};
 use crate::blocking::Cancel;
 
-/// How much is written before the kernel is asked to begin taking it to the disk, so that little is
-/// left for the `fsync` at the end.
-const WRITE_BACK_BYTES: u64 = 8 << 20;
+/// How much is written before the kernel is told again that it is done with.
+const WINDOW_BYTES: u64 = 8 << 20;
+/// How far back it is told so: by then the disk has most of it.
+const WINDOWS: u64 = 4;
 
 /// What a copy needs to know and to say.
 pub(super) struct Copy<'a> {
@@ -60,18 +61,20 @@ impl Copy<'_> {
                 }
                 hashing.hash(back)?;
                 at += len;
-                begin_write_back(stage, at);
+                release(stage, at);
             }
         })?;
         Ok(whole.then_some(digest))
     }
 }
 
-/// Asks for the write-back of the window that ends at `at`, if one does. Advice only: pages that are
-/// still to be written stay in memory.
-fn begin_write_back(stage: &File, at: u64) {
-    if let (0, Some(start)) = (at % WRITE_BACK_BYTES, at.checked_sub(WRITE_BACK_BYTES)) {
-        let _ = fadvise(stage, start, NonZeroU64::new(WRITE_BACK_BYTES), Advice::DontNeed);
+/// Tells the kernel that the last few windows are done with, if one ends at `at`. It begins to write
+/// what is dirty, so that little is left for the `fsync` at the end, and drops what is written: fresh
+/// pages for a whole file cost more time than all the rest, and displace what others have cached.
+fn release(stage: &File, at: u64) {
+    if at.is_multiple_of(WINDOW_BYTES) {
+        let start = at.saturating_sub(WINDOWS * WINDOW_BYTES);
+        let _ = fadvise(stage, start, NonZeroU64::new(at - start), Advice::DontNeed);
     }
 }
 
@@ -81,4 +84,21 @@ pub(super) fn is_cloned(stage: &File, source: &File) -> bool {
     return rustix::fs::ioctl_ficlone(stage, source).is_ok();
     #[cfg(not(target_os = "linux"))]
     return false;
+}
+
+/// Takes the room for `size` bytes at once: a full disk is found before the work, and writing into
+/// room that is there is faster.
+pub(super) fn reserve(stage: &File, size: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        // Other errors only say that the file system cannot do that.
+        if let Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) =
+            fallocate(stage, FallocateFlags::KEEP_SIZE, 0, size)
+        {
+            return Err(errno.into());
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use distribution_core::{CreateOutcome, Digest, Error, Meter, ObjectKey, Proof, SourcePin, Unfit, Verification};
 use rustix::fs::fsync;
 
-use super::copy::{Copy, is_cloned};
+use super::copy::{Copy, is_cloned, reserve};
 use super::hashing::hash_file;
 use super::stage::Stage;
 use super::{failed, folder, refused};
@@ -108,6 +108,7 @@ impl Creation {
         read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
         cancel: &Cancel,
     ) -> Result<Option<Digest>, Error> {
+        reserve(stage, self.wanted.size).map_err(|error| self.failed(error))?;
         let copy = Copy {
             size: self.wanted.size,
             meter: &self.meter,

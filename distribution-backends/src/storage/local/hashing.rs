@@ -11,7 +11,7 @@ use distribution_core::{Digest, Digester, Error, Meter};
 use crate::blocking::Cancel;
 
 /// Larger pieces leave the processor's cache between being written, read back and hashed.
-pub(super) const PIECE_BYTES: usize = 512 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 const PIECES: usize = 4;
 
 /// Takes pieces to the thread that hashes them.
@@ -21,10 +21,7 @@ pub(super) struct Hashing {
 }
 
 /// Runs `feed` and hashes, in order, what it hands over; tells the meter of it.
-pub(super) fn hashing<T>(
-    meter: &Meter,
-    feed: impl FnOnce(&Hashing) -> Result<T, Error>,
-) -> Result<(T, Digest), Error> {
+pub(super) fn hashing<T>(meter: &Meter, feed: impl FnOnce(&Hashing) -> Result<T, Error>) -> Result<(T, Digest), Error> {
     let (full, work) = sync_channel::<Vec<u8>>(PIECES);
     let (done, empty) = channel();
     for _ in 0..PIECES {
@@ -84,10 +81,7 @@ pub(super) fn hash_file(
 }
 
 /// Makes `piece` [`PIECE_BYTES`] of what `read(rest, filled)` gives, fewer only at the end.
-pub(super) fn fill(
-    piece: &mut Vec<u8>,
-    mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
-) -> io::Result<()> {
+pub(super) fn fill(piece: &mut Vec<u8>, mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>) -> io::Result<()> {
     piece.resize(PIECE_BYTES, 0);
     let mut filled = 0;
     while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
