@@ -15,11 +15,16 @@
 
 mod alert;
 mod audit;
+mod blocking;
 mod clock;
+mod confined;
 mod metadata;
+mod pin;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod signing;
+mod source;
+mod storage;
 
 pub use alert::LogAlerts;
 pub use audit::{JsonlAudit, JsonlEntries};
@@ -27,6 +32,8 @@ pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
+pub use source::LocalFiles;
+pub use storage::LocalDisk;
 
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]

@@ -1,0 +1,174 @@
+//! Publishing on a local disk against what people run instead, in interleaved rounds.
+//!
+//! Every round publishes a file from the page cache with [`LocalDisk`], in a process that does
+//! nothing else, then runs `openssl dgst -sha256 FILE`, then the whole shell way: openssl, cp, sync,
+//! openssl. The noise of the machine is about the same for all three, so read the ratios.
+
+#![allow(clippy::print_stdout, reason = "a bench prints")]
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use clap::Parser;
+use distribution_backends::{LocalDisk, LocalFiles};
+use distribution_core::{
+    Checksum, Content, ContentHeaders, CreateOutcome, Meter, ObjectKey, Source as _, Storage as _, VideoUrl,
+};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Times publishing on a local disk against `openssl` and against `openssl; cp; sync; openssl`.
+#[derive(Parser)]
+struct Options {
+    /// Size of the file in MiB.
+    #[arg(long, default_value_t = 1024)]
+    mib: u64,
+    /// How many interleaved rounds.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Where the files go; they are removed at the end.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target"))]
+    dir: PathBuf,
+    /// Publishes `clip.mp4`, of this checksum, in --dir, and prints seconds and peak KiB.
+    #[arg(long, hide = true)]
+    publish: Option<String>,
+    /// What `cargo bench` passes.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    match &options.publish {
+        Some(checksum) => publish(&options.dir, Checksum::parse(checksum)?),
+        None => compare(&options),
+    }
+}
+
+fn compare(options: &Options) -> Result<()> {
+    let work = Scratch(options.dir.join(format!("local-publish-{}", std::process::id())));
+    fs::create_dir_all(work.0.join("store"))?;
+    let clip = work.0.join("clip.mp4");
+    make_file(&clip, options.mib << 20)?;
+    let checksum = openssl(&clip)?;
+    let (mut publish, mut one_hash, mut shell, mut peak_kib) = (vec![], vec![], vec![], 0);
+    println!("{} MiB, {} rounds; seconds", options.mib, options.rounds);
+    println!("{:>9} {:>9} {:>9}", "publish", "openssl", "shell");
+    for _ in 0..options.rounds {
+        let (seconds, kib) = publish_in_child(&work.0, &checksum)?;
+        publish.push(seconds);
+        peak_kib = peak_kib.max(kib);
+        fs::remove_dir_all(work.0.join("store"))?;
+        fs::create_dir(work.0.join("store"))?;
+        one_hash.push(timed(|| openssl(&clip).map(drop))?);
+        shell.push(timed(|| shell_way(&clip, &work.0.join("store/copy.mp4")))?);
+        fs::remove_file(work.0.join("store/copy.mp4"))?;
+        let last = |times: &[f64]| times.last().copied().unwrap_or_default();
+        println!("{:9.3} {:9.3} {:9.3}", last(&publish), last(&one_hash), last(&shell));
+    }
+    let ratios = |to: &[f64]| publish.iter().zip(to).map(|(a, b)| a / b).collect::<Vec<_>>();
+    println!("{:9.3} {:9.3} {:9.3}  medians", median(&publish), median(&one_hash), median(&shell));
+    println!("{:9.2}x one openssl pass (median of the rounds' ratios)", median(&ratios(&one_hash)));
+    println!("{:9.2}x openssl; cp; sync; openssl (the same)", median(&ratios(&shell)));
+    println!("{:9.1} MiB peak memory of the process that publishes", peak_kib as f64 / 1024.0);
+    Ok(())
+}
+
+/// Publishes in a process of its own; seconds and peak KiB.
+fn publish_in_child(dir: &Path, checksum: &str) -> Result<(f64, u64)> {
+    let output = Command::new(std::env::current_exe()?).arg("--dir").arg(dir).args(["--publish", checksum]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let (seconds, kib) = text.trim().split_once(' ').ok_or_else(|| {
+        io::Error::other(format!("the publishing process failed: {}", String::from_utf8_lossy(&output.stderr)))
+    })?;
+    Ok((seconds.parse()?, kib.parse()?))
+}
+
+fn publish(dir: &Path, expected: Checksum) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let (source, storage) = (LocalFiles::open(dir)?, LocalDisk::open(dir.join("store"))?);
+    let (url, key) = (VideoUrl::parse("clip.mp4")?, ObjectKey::parse("mvp/clip.mp4")?);
+    let headers = ContentHeaders {
+        content_type: "video/mp4".into(),
+        content_disposition: String::new(),
+        cache_control: String::new(),
+    };
+    let seconds = timed(|| {
+        runtime.block_on(async {
+            let staged = source.open(&url).await?.ok_or("no staged file")?;
+            let (size, meter) = (staged.pin.size, Meter::default());
+            let content = Content { size, expected, headers, body: staged.body, meter };
+            match storage.create(&key, content).await? {
+                CreateOutcome::Created { proof: Some(_) } => Ok(()),
+                other => Err(format!("not created: {other:?}").into()),
+            }
+        })
+    })?;
+    println!("{seconds} {}", peak_kib()?);
+    Ok(())
+}
+
+/// Openssl, cp, sync, openssl: what a careful person types.
+fn shell_way(from: &Path, to: &Path) -> Result<()> {
+    let before = openssl(from)?;
+    run(Command::new("cp").arg(from).arg(to))?;
+    run(Command::new("sync").arg(to))?;
+    if openssl(to)? != before {
+        return Err("the copy differs".into());
+    }
+    Ok(())
+}
+
+/// The file's checksum, by openssl.
+fn openssl(file: &Path) -> Result<String> {
+    let text = run(Command::new("openssl").args(["dgst", "-sha256", "-r"]).arg(file))?;
+    let hex = text.split_whitespace().next().ok_or("openssl printed nothing")?;
+    Ok(format!("sha256:{hex}"))
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn make_file(path: &Path, size: u64) -> Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    io::copy(&mut File::open("/dev/urandom")?.take(size), &mut file)?;
+    file.flush()?;
+    file.get_ref().sync_all()?;
+    Ok(())
+}
+
+/// The most memory that this process ever had resident (Linux, `proc(5)`).
+fn peak_kib() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// A directory that is removed with what is in it.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,5 @@
+//! Where staged files are read from.
+
+mod local;
+
+pub use local::LocalFiles;

@@ -1,0 +1,5 @@
+//! Where published objects live.
+
+mod local;
+
+pub use local::LocalDisk;
