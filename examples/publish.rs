@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use distribution_backends::serve::download;
+use distribution_backends::serve;
 use distribution_backends::{
     HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata, SystemClock, holder_name,
 };
@@ -153,19 +153,19 @@ impl Local {
         let objects = data.join("objects");
         fs::create_dir_all(&objects).map_err(|error| unavailable("create", objects.display(), error))?;
         let storage = Arc::new(LocalDisk::open(&objects)?);
-        let signer = Arc::new(HmacSigner::new(base_url, HmacKey::load_or_create(&data.join("link.key"))?)?);
+        let signer = Arc::new(HmacSigner::new(base_url, HmacKey::load_or_create(data.join("link.key"))?)?);
         let clock = Arc::new(SystemClock);
         let publisher = Publisher::builder()
             .target(TargetName::default(), storage.clone(), signer.clone())
             .source(Arc::new(LocalFiles::open(staging)?))
-            .metadata(Arc::new(SqliteMetadata::open(&data.join("records.sqlite")).await?))
-            .audit(Arc::new(JsonlAudit::open(&data.join("audit.jsonl"))?))
+            .metadata(Arc::new(SqliteMetadata::open(data.join("records.sqlite")).await?))
+            .audit(Arc::new(JsonlAudit::open(data.join("audit.jsonl")).await?))
             .alerts(Arc::new(Stderr))
             .clock(clock.clone())
             .holder(holder_name())
             .policy(Policy { lease_secs: 15, ..Policy::default() })
             .build()?;
-        Ok(Self { publisher, routes: download::router(storage, signer, clock) })
+        Ok(Self { publisher, routes: serve::router(storage, signer, clock) })
     }
 }
 

@@ -1,5 +1,14 @@
 //! The contract: what goes in, what comes out, and every way in which a request is turned down.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::time::Duration;
 
 use distribution_core::{

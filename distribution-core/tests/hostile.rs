@@ -2,6 +2,15 @@
 //!
 //! 20,000 cases a test in release mode (six tests: 120,000), 500 in debug mode.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use distribution_core::{
     AuditLogId, Checksum, ConceptId, ErrorKind, Identity, KeyParts, KeyTemplate, ObjectKey, PublishRequest,
     StoragePrefix, TargetName, VideoUrl,

@@ -1,6 +1,15 @@
 //! Golden vectors: ids and keys that must never change, on any machine. The ids were computed by a
 //! second implementation (Python's hashlib) from the documented format.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use distribution_core::{
     AuditLogId, Checksum, ConceptId, Identity, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName,
 };

@@ -1,5 +1,14 @@
 //! The state machine as a table: every phase meets every event.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use distribution_core::machine::{
     Action, Event, Phase, Rejection, SourceFault, StoredObject, Work, claim, next_action, step,
 };

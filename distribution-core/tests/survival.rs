@@ -1,5 +1,14 @@
 //! What survives: faults at every effect, crashes at every wait, and company.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
