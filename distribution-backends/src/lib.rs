@@ -2,6 +2,7 @@
 
 mod audit;
 mod clock;
+mod desk;
 mod metadata;
 
 pub use audit::{JsonlAudit, JsonlEntries};
