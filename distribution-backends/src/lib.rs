@@ -18,6 +18,7 @@ mod audit;
 mod blocking;
 mod clock;
 mod confined;
+mod desk;
 mod metadata;
 mod pin;
 #[cfg(feature = "serve")]

@@ -1,18 +1,20 @@
 //! What `JsonlAudit` promises beyond the conformance suite: other processes, crashes in the middle
 //! of a line, full disks, and files that are moved or edited.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::future::Future;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Waker};
+
 use std::time::Duration;
 
 use distribution_backends::JsonlAudit;
 use distribution_core::{AuditEntry, AuditEvent, AuditLogId, AuditSink, EntryId, ErrorKind, Timestamp, Trail};
+use futures::FutureExt as _;
 
 const PATH_VARIABLE: &str = "JSONL_AUDIT_TEST_PATH";
 const TRAIL_VARIABLE: &str = "JSONL_AUDIT_TEST_TRAIL";
@@ -183,10 +185,10 @@ async fn a_dropped_append_harms_nothing() {
     let audit = JsonlAudit::open(&path).await.unwrap();
     for sequence in 0..100 {
         let (one, two) = ([entry(1, sequence)], [entry(2, sequence)]);
-        let mut futures = [audit.append(&one), audit.append(&two)];
+        let mut futures = [audit.append(&one).fuse(), audit.append(&two).fuse()];
         for _ in 0..sequence % 4 {
             for future in &mut futures {
-                let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                let _ = future.poll_unpin(&mut Context::from_waker(Waker::noop()));
             }
             tokio::time::sleep(Duration::from_micros(200)).await;
         }

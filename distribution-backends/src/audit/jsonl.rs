@@ -5,20 +5,24 @@ mod journal;
 mod kept;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use distribution_core::{AuditEntry, AuditSink, Error};
-use tokio::sync::oneshot;
 
 pub use entries::JsonlEntries;
+
+use crate::desk::{Desk, Shift};
 use journal::{Journal, Line};
+
+/// How many appends are written and synced together at most.
+const GROUP_APPENDS_MAX: usize = 1024;
 
 /// Audit entries in one append-only file, each a line of JSON. Several processes of one machine may
 /// append to the same file; each append holds the file's lock.
 ///
 /// * Appends that wait for each other are written and synced together.
-/// * An append that is dropped has happened, or happens, or does not, like one whose answer was lost.
+/// * An append that is dropped happens all the same.
 /// * What a crash left of a line (bytes without a newline at the end) is removed at the next open or
 ///   append: its append never returned. Any other line that is no entry is an error, for a person to
 ///   look at.
@@ -43,16 +47,7 @@ use journal::{Journal, Line};
 /// ```
 #[derive(Debug)]
 pub struct JsonlAudit {
-    /// Locked by whoever writes, for as long as it writes, which is on a blocking thread.
-    journal: Arc<tokio::sync::Mutex<Journal>>,
-    waiting: Mutex<Vec<Waiting>>,
-}
-
-/// An append that no group has taken along yet.
-#[derive(Debug)]
-struct Waiting {
-    lines: Vec<Line>,
-    done: oneshot::Sender<Result<(), Error>>,
+    desk: Arc<Desk<Journal, Vec<Line>, ()>>,
 }
 
 impl JsonlAudit {
@@ -65,8 +60,9 @@ impl JsonlAudit {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
         let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
-        let journal = opened.map_err(|error| given_up().because(error))??;
-        Ok(Self { journal: Arc::new(tokio::sync::Mutex::new(journal)), waiting: Mutex::default() })
+        let journal =
+            opened.map_err(|error| Error::unavailable("the runtime is shutting down: repeat").because(error))??;
+        Ok(Self { desk: Desk::new(journal) })
     }
 
     /// The entries in a file, oldest first, one line at a time. It blocks: from async code, use a
@@ -77,36 +73,20 @@ impl JsonlAudit {
     pub fn read(path: impl AsRef<Path>) -> Result<JsonlEntries, Error> {
         JsonlEntries::open(path.as_ref())
     }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[async_trait]
 impl AuditSink for JsonlAudit {
     async fn append(&self, entries: &[AuditEntry]) -> Result<(), Error> {
         let lines = entries.iter().map(Line::of).collect::<Result<Vec<_>, _>>()?;
-        let (done, mut answer) = oneshot::channel();
-        self.waiting().push(Waiting { lines, done });
-
-        // Whoever gets the journal writes for all who wait. It answers them before it lets go.
-        let mut journal = Arc::clone(&self.journal).lock_owned().await;
-        if let Ok(answer) = answer.try_recv() {
-            return answer;
-        }
-        let group = std::mem::take(&mut *self.waiting());
-        tokio::task::spawn_blocking(move || {
-            let result = journal.append(group.iter().flat_map(|waiting| &waiting.lines));
-            for waiting in group {
-                // Nobody listens if that append was dropped.
-                let _ = waiting.done.send(result.clone());
-            }
-        });
-        answer.await.map_err(|error| given_up().because(error))?
+        let start = |shift| drop(tokio::task::spawn_blocking(move || work(shift)));
+        self.desk.ask(lines, start).await
     }
 }
 
-fn given_up() -> Error {
-    Error::unavailable("the audit file was not written: the runtime is shutting down")
+fn work(mut shift: Shift<Journal, Vec<Line>, ()>) {
+    while let Some((journal, group)) = shift.next_group(GROUP_APPENDS_MAX) {
+        let result = journal.append(group.iter().flat_map(|(lines, _)| lines));
+        group.into_iter().for_each(|(_, caller)| caller.answer(result.clone()));
+    }
 }

@@ -4,19 +4,21 @@ mod fault;
 mod find;
 mod open;
 mod row;
+mod writer;
 
 use async_trait::async_trait;
 use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
 use sqlx::SqlitePool;
 
+use writer::Writer;
+
 /// Records in one SQLite file, which several processes of one machine may share.
 ///
-/// Every write is a single statement, durable when it returns (`WAL`, `synchronous = FULL`): there
-/// is no transaction that a dropped future or a failure could leave open. A dropped write may still
-/// happen, like one whose answer was lost.
+/// Every write is durable when it returns (`WAL`, `synchronous = FULL`). Writes that wait for each
+/// other share a transaction. One that is dropped happens all the same.
 ///
 /// The file must be on a local disk, since SQLite's locks and shared memory do not work over a
-/// network. Its futures must be polled and dropped inside a tokio runtime with timers.
+/// network, and belong to this library alone. Calls need a tokio runtime with timers.
 ///
 /// ```
 /// use distribution_backends::SqliteMetadata;
@@ -35,21 +37,31 @@ use sqlx::SqlitePool;
 pub struct SqliteMetadata {
     /// The file, for messages.
     place: String,
-    /// One connection: SQLite has one writer at a time, and waiting for it here is fair and cheap.
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
 }
 
 impl SqliteMetadata {
     /// Waits for what is under way, writes the file's log back into it and lets go of it. Calls on
     /// any clone fail from then on.
-    pub async fn close(&self) {
+    ///
+    /// # Errors
+    /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it was closed before, or if
+    /// SQLite failed; the file is whole in any case.
+    pub async fn close(&self) -> Result<(), Error> {
         self.readers.close().await;
-        self.writer.close().await;
+        self.writer.close().await
     }
 
-    fn fault(&self, error: sqlx::Error) -> Error {
-        fault::fault(&self.place, error)
+    /// Reads in a task of its own, so that a caller that is dropped, or not polled, holds no
+    /// connection.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let read = tokio::spawn(work).await;
+        read.map_err(|error| Error::unavailable("the runtime is shutting down: repeat").because(error))?
+            .map_err(|error| fault::fault(&self.place, error))
     }
 
     /// After a write that found the row to be in its way.
@@ -67,25 +79,24 @@ impl MetadataStore for SqliteMetadata {
             let message = format!("the first row of {} must have revision 0, not {}", first.id, first.revision);
             return Err(Error::invalid("revision", message));
         }
-        let insert = row::insert(first)?.execute(&self.writer).await;
-        match insert.map_err(|error| self.fault(error))?.rows_affected() {
+        match self.writer.write(row::insert(first)?).await? {
             0 => self.load_present(&first.id).await.map(Claim::Exists),
             _ => Ok(Claim::Claimed),
         }
     }
 
     async fn load(&self, id: &AuditLogId) -> Result<Option<Row>, Error> {
-        let found = row::select(id).fetch_optional(&self.readers).await;
-        found.map_err(|error| self.fault(error))?.map(|found| row::decode(&found, &self.place)).transpose()
+        let (select, readers) = (row::select(id), self.readers.clone());
+        let found = self.read(async move { select.fetch_optional(&readers).await }).await?;
+        found.map(|found| row::decode(&found, &self.place)).transpose()
     }
 
     async fn advance(&self, next: &Row) -> Result<Advance, Error> {
         // No row is at a revision below 0.
-        if let Some(expected) = next.revision.checked_sub(1) {
-            let update = row::update(next, expected)?.execute(&self.writer).await;
-            if update.map_err(|error| self.fault(error))?.rows_affected() > 0 {
-                return Ok(Advance::Advanced);
-            }
+        if let Some(expected) = next.revision.checked_sub(1)
+            && self.writer.write(row::update(next, expected)?).await? > 0
+        {
+            return Ok(Advance::Advanced);
         }
         let row = self.load_present(&next.id).await?;
         if row.revision.checked_add(1) == Some(next.revision) {
@@ -97,20 +108,20 @@ impl MetadataStore for SqliteMetadata {
     }
 
     async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error> {
-        let insert = row::insert_key(key, id).execute(&self.writer).await;
-        if insert.map_err(|error| self.fault(error))?.rows_affected() > 0 {
+        if self.writer.write(row::insert_key(key, id)).await? > 0 {
             return Ok(id.clone());
         }
-        let named = row::select_key(key).fetch_optional(&self.readers).await;
-        match named.map_err(|error| self.fault(error))? {
+        let (select, readers) = (row::select_key(key), self.readers.clone());
+        match self.read(async move { select.fetch_optional(&readers).await }).await? {
             Some(named) => row::decode_key(&named, &self.place),
             None => Err(Error::corrupt(format!("a bound key is gone from {}: was it removed by hand?", self.place))),
         }
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
-        let found = find::select(query, after, limit)?.build().fetch_all(&self.readers).await;
-        found.map_err(|error| self.fault(error))?.iter().map(|found| row::decode(found, &self.place)).collect()
+        let (mut select, readers) = (find::select(query, after, limit)?, self.readers.clone());
+        let found = self.read(async move { select.build().fetch_all(&readers).await }).await?;
+        found.iter().map(|found| row::decode(found, &self.place)).collect()
     }
 }
 

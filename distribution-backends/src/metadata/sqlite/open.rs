@@ -12,13 +12,12 @@ use tokio::runtime::Handle;
 
 use super::SqliteMetadata;
 use super::fault::{BUSY, fault, migration_fault, primary_code};
+use super::writer::Writer;
 
 /// How long a statement waits for another process to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call waits for a connection of this process.
+/// How long a call waits for a connection to read with.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// One writes at a time, whatever is configured: more would only wait in SQLite, unfairly.
-const WRITERS: u32 = 1;
 const READERS_MAX: u32 = 4;
 /// What is kept of the write-ahead log after a burst, in bytes.
 const LOG_BYTES_KEPT: &str = "67108864";
@@ -59,8 +58,8 @@ async fn open(path: &Path) -> Result<SqliteMetadata, Error> {
     migrate(&mut setup, &place).await?;
 
     // Not created a second time: a file that is gone must not come back empty and unnoticed.
-    let writer = pool(WRITERS, options.clone()).await.map_err(failed)?;
-    let readers = pool(READERS_MAX, options.pragma("query_only", "ON")).await.map_err(failed)?;
+    let writer = Writer::open(&place, options.clone()).await.map_err(failed)?;
+    let readers = readers(options.pragma("query_only", "ON")).await.map_err(failed)?;
     setup.close().await.map_err(failed)?;
     File::open(&directory).and_then(|directory| directory.sync_all()).map_err(|error| {
         Error::unavailable(format!("the directory {} could not be synced", directory.display())).because(error)
@@ -99,9 +98,9 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", LOG_BYTES_KEPT)
 }
 
-async fn pool(connections_max: u32, options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+async fn readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     SqlitePoolOptions::new()
-        .max_connections(connections_max)
+        .max_connections(READERS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)

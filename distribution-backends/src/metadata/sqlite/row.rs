@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{ColumnIndex, Decode, Row as _, Type};
 
-type Statement = Query<'static, Sqlite, SqliteArguments>;
+pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// Inserts the row at revision 0; changes nothing if its publication has one.
 pub(super) fn insert(row: &Row) -> Result<Statement, Error> {
