@@ -128,7 +128,7 @@ pub(crate) fn open_dir(dir: &OwnedFd, name: &[u8]) -> Result<Option<OwnedFd>, Re
     match openat(dir, name, DIR, Mode::empty()) {
         Ok(child) => Ok(Some(child)),
         Err(Errno::NOENT) => Ok(None),
-        Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => Err(irregular(dir, name)),
+        Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => Err(irregular(dir, name, Kind::Directory)),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -138,7 +138,7 @@ pub(crate) fn open_file(dir: &OwnedFd, name: &[u8]) -> Result<Option<File>, Refu
     let file = match openat(dir, name, FILE, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => return Err(irregular(dir, name)),
+        Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => return Err(irregular(dir, name, Kind::File)),
         Err(errno) => return Err(errno.into()),
     };
     let found = file.metadata().map_err(Refusal::Io)?.file_type();
@@ -181,6 +181,7 @@ pub(crate) fn way_out(error: &io::Error) -> &'static str {
         Some(Errno::FBIG) => "the file is too large for the file system or its limits",
         Some(Errno::NAMETOOLONG) => "the name is too long for the file system",
         Some(Errno::NOENT | Errno::STALE) => "it has gone: mount its volume and repeat",
+        Some(Errno::AGAIN) => "it changed at that moment: repeat",
         _ => "repeat, and look at the cause if it stays",
     }
 }
@@ -202,9 +203,12 @@ impl From<Errno> for Refusal {
     }
 }
 
-/// Says what stands in the way; only words depend on this second look.
-fn irregular(dir: &OwnedFd, name: &[u8]) -> Refusal {
-    Refusal::Irregular { name: lossy(name), kind: kind_of(dir, name).unwrap_or(Kind::Special) }
+/// What stands in the way of opening a `wanted`; unless that has changed since.
+fn irregular(dir: &OwnedFd, name: &[u8], wanted: Kind) -> Refusal {
+    match kind_of(dir, name) {
+        Ok(kind) if kind != wanted => Refusal::Irregular { name: lossy(name), kind },
+        _ => Errno::AGAIN.into(),
+    }
 }
 
 fn unusable(path: &Path, errno: Errno) -> Option<&'static str> {

@@ -37,7 +37,9 @@ const KEY_BYTES_MAX: usize = 900;
 /// Headers are not kept: whoever serves the files sets them.
 ///
 /// What is read back comes from the kernel's page cache: it proves what the kernel will write, not
-/// the medium. The file system must have hard links. Works within a Tokio runtime.
+/// the medium. A copy does not stay in that cache, so its first download reads the disk. Where the
+/// file system can, a copy shares the staged file's blocks until one of them changes (reflink). The
+/// file system must have hard links. Works within a Tokio runtime.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use distribution_core::{CreateOutcome, Digest, Error, Meter, ObjectKey, Proof, SourcePin, Unfit, Verification};
+use distribution_core::{
+    CreateOutcome, Digest, Error, ErrorKind, Meter, ObjectKey, Proof, SourcePin, Unfit, Verification,
+};
 use rustix::fs::fsync;
 
 use super::copy::{Copy, is_cloned, reserve};
@@ -49,7 +51,7 @@ impl Creation {
             return Ok(CreateOutcome::Unfit(unfit));
         }
         cancel.check()?;
-        if stage.publish(name).map_err(|error| self.failed(error))? {
+        if stage.publish(name).map_err(|error| self.unlinked(error))? {
             let proof = Proof { digest: self.wanted, how: Verification::ReadBack };
             return Ok(CreateOutcome::Created { proof: Some(proof) });
         }
@@ -122,6 +124,14 @@ impl Creation {
 
     fn failed(&self, error: io::Error) -> Error {
         failed("store", &self.key, error)
+    }
+
+    fn unlinked(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::Unsupported {
+            let message = "the root's file system cannot make hard links: move the root to one that can, such as ext4";
+            return Error::new(ErrorKind::Unsupported, format!("cannot store {}: {message}", self.key)).because(error);
+        }
+        self.failed(error)
     }
 
     fn corrupt(&self) -> Error {

@@ -29,11 +29,18 @@ impl<'a> Stage<'a> {
     }
 
     /// Gives the file its final name, durably; `false` if something has that name.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] on a file system without hard links.
     pub(super) fn publish(self, name: &str) -> io::Result<bool> {
         fsync(&self.file)?;
         let linked = match linkat(self.dir, &self.name, self.dir, name, AtFlags::empty()) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
+            // What Linux says for a file system without hard links (link(2)).
+            Err(errno @ (Errno::PERM | Errno::OPNOTSUPP)) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, io::Error::from(errno)));
+            }
             Err(errno) => return Err(errno.into()),
         };
         let dir = self.dir;
