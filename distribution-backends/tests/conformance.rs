@@ -1,0 +1,140 @@
+//! The local backends keep every guarantee of their ports: no waivers.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use distribution_backends::{HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata};
+use distribution_core::{
+    AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Storage, Timestamp, UrlSigner, VideoUrl,
+};
+use distribution_testkit::conformance::{
+    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StorageHarness,
+};
+use futures::future::BoxFuture;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+struct Local {
+    dir: TempDir,
+    runtime: Runtime,
+}
+
+impl Local {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self { dir: TempDir::new().unwrap(), runtime }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+impl Harness for Local {
+    fn run(&self, future: BoxFuture<'_, ()>) {
+        self.runtime.block_on(future);
+    }
+}
+
+#[async_trait]
+impl StorageHarness for Local {
+    async fn open(&self) -> Arc<dyn Storage> {
+        fs::create_dir_all(self.path("objects")).unwrap();
+        Arc::new(LocalDisk::open(self.path("objects")).unwrap())
+    }
+
+    async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
+        fs::write(self.path("objects").join(key.as_str()), bytes).is_ok()
+    }
+}
+
+#[async_trait]
+impl MetadataHarness for Local {
+    async fn open(&self) -> Arc<dyn MetadataStore> {
+        Arc::new(SqliteMetadata::open(self.path("records.sqlite")).await.unwrap())
+    }
+}
+
+#[async_trait]
+impl AuditHarness for Local {
+    async fn open(&self) -> Arc<dyn AuditSink> {
+        Arc::new(JsonlAudit::open(self.path("audit.jsonl")).await.unwrap())
+    }
+
+    async fn kept(&self) -> Vec<AuditEntry> {
+        JsonlAudit::read(self.path("audit.jsonl")).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+#[async_trait]
+impl SourceHarness for Local {
+    async fn open(&self) -> Arc<dyn Source> {
+        fs::create_dir_all(self.path("staging")).unwrap();
+        Arc::new(LocalFiles::open(self.path("staging")).unwrap())
+    }
+
+    fn url(&self, name: &str) -> VideoUrl {
+        VideoUrl::parse(name).unwrap()
+    }
+
+    async fn stage(&self, name: &str, bytes: &[u8]) {
+        let path = self.path("staging").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn refused(&self) -> Vec<VideoUrl> {
+        ["../clip.mp4", "file:///etc/passwd", "https://host.example/clip.mp4", "a//b", "./a", "a/../../b"]
+            .map(|url| VideoUrl::parse(url).unwrap())
+            .into()
+    }
+}
+
+/// One key for all who open: a signer has nothing but its keys.
+const SECRET: [u8; 32] = [7; 32];
+const BASE: &str = "https://media.example/files";
+
+impl Local {
+    fn signer() -> HmacSigner {
+        HmacSigner::new(BASE, HmacKey::new("k1", SECRET).unwrap()).unwrap()
+    }
+}
+
+#[async_trait]
+impl SignerHarness for Local {
+    async fn open(&self) -> Arc<dyn UrlSigner> {
+        Arc::new(Self::signer())
+    }
+
+    async fn fetches(&self, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
+        let rest = link.expose().strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/'));
+        let granted = rest
+            .and_then(|rest| rest.split_once('?'))
+            .and_then(|(path, query)| Self::signer().verify("GET", path, query, now).ok());
+        Some(granted.is_some_and(|grant| grant.key == *key))
+    }
+}
+
+mod local_disk {
+    distribution_testkit::storage_conformance!(super::Local::new());
+}
+
+mod sqlite_metadata {
+    distribution_testkit::metadata_conformance!(super::Local::new());
+}
+
+mod jsonl_audit {
+    distribution_testkit::audit_conformance!(super::Local::new());
+}
+
+mod local_files {
+    distribution_testkit::source_conformance!(super::Local::new());
+}
+
+mod hmac_signer {
+    distribution_testkit::signer_conformance!(super::Local::new());
+}
