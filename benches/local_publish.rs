@@ -1,6 +1,6 @@
 //! Publishing on a local disk against what people run instead, in interleaved rounds.
 //!
-//! Every round publishes a file from the page cache with [`LocalDisk`], in a process that does
+//! Every round publishes a file from the page cache on the embedded defaults, in a process that does
 //! nothing else, then runs `openssl dgst -sha256 FILE`, then the whole shell way: openssl, cp, sync,
 //! openssl. The noise of the machine is about the same for all three, so read the ratios.
 
@@ -10,12 +10,16 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use distribution_backends::{LocalDisk, LocalFiles};
+use distribution_backends::{
+    HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, LogAlerts, SqliteMetadata, SystemClock, holder_name,
+};
 use distribution_core::{
-    Checksum, Content, ContentHeaders, CreateOutcome, Meter, ObjectKey, Source as _, Storage as _, VideoUrl,
+    Checksum, DistributionSettings, DurationSeconds, Error, FinalEdit, PublishRequest, Publisher, QcReport, TargetName,
+    VideoUrl,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -87,26 +91,39 @@ fn publish_in_child(dir: &Path, checksum: &str) -> Result<(f64, u64)> {
     Ok((seconds.parse()?, kib.parse()?))
 }
 
-fn publish(dir: &Path, expected: Checksum) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let (source, storage) = (LocalFiles::open(dir)?, LocalDisk::open(dir.join("store"))?);
-    let (url, key) = (VideoUrl::parse("clip.mp4")?, ObjectKey::parse("mvp/clip.mp4")?);
-    let headers = ContentHeaders {
-        content_type: "video/mp4".into(),
-        content_disposition: String::new(),
-        cache_control: String::new(),
-    };
-    let seconds = timed(|| {
-        runtime.block_on(async {
-            let staged = source.open(&url).await?.ok_or("no staged file")?;
-            let (size, meter) = (staged.pin.size, Meter::default());
-            let content = Content { size, expected, headers, body: staged.body, meter };
-            match storage.create(&key, content).await? {
-                CreateOutcome::Created { proof: Some(_) } => Ok(()),
-                other => Err(format!("not created: {other:?}").into()),
-            }
-        })
+/// The whole publish on the embedded defaults: gate, claim, copy, proof, record, audit trail, link.
+fn publish(dir: &Path, checksum: Checksum) -> Result<()> {
+    let (store, objects) = (dir.join("store"), dir.join("store/objects"));
+    fs::create_dir(&objects)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (publisher, request) = runtime.block_on(async {
+        let key = HmacKey::load_or_create(store.join("link.key"))?;
+        let publisher = Publisher::builder()
+            .target(
+                TargetName::default(),
+                Arc::new(LocalDisk::open(&objects)?),
+                Arc::new(HmacSigner::new("https://media.example", key)?),
+            )
+            .source(Arc::new(LocalFiles::open(dir)?))
+            .metadata(Arc::new(SqliteMetadata::open(store.join("records.sqlite")).await?))
+            .audit(Arc::new(JsonlAudit::open(store.join("audit.jsonl")).await?))
+            .alerts(Arc::new(LogAlerts))
+            .clock(Arc::new(SystemClock))
+            .holder(holder_name())
+            .build()?;
+        let request = PublishRequest {
+            final_edit: FinalEdit {
+                video_url: VideoUrl::parse("clip.mp4")?,
+                duration_seconds: DurationSeconds::new(60.0)?,
+                checksum,
+            },
+            qc_report: QcReport::pass(),
+            distribution_settings: DistributionSettings::default(),
+            idempotency_key: None,
+        };
+        Ok::<_, Error>((publisher, request))
     })?;
+    let seconds = timed(|| Ok(runtime.block_on(publisher.publish(request)).map(drop)?))?;
     println!("{seconds} {}", peak_kib()?);
     Ok(())
 }
