@@ -8,10 +8,10 @@ use crate::audit::AuditSink;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invariants::HOLDER_BYTES_MAX;
-use crate::key::{KeyTemplate, StoragePrefix, TargetName};
+use crate::key::TargetName;
 use crate::metadata::MetadataStore;
-use crate::publisher::{Parts, Publisher};
-use crate::qc::QcPolicy;
+use crate::parts::{Parts, Policy, Target};
+use crate::publisher::Publisher;
 use crate::signer::UrlSigner;
 use crate::source::Source;
 use crate::storage::Storage;
@@ -30,44 +30,10 @@ pub struct Builder {
     policy: Policy,
 }
 
-/// Where objects go, and what signs links to them.
-#[derive(Clone)]
-pub(crate) struct Target {
-    pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) signer: Arc<dyn UrlSigner>,
-}
-
-/// What holds for every request that does not say otherwise, and the limits of the work.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The target of requests that name none: `default`.
-    pub target: TargetName,
-    /// The prefix of requests that name none: empty.
-    pub storage_prefix: StoragePrefix,
-    /// How keys are made: `{prefix}{stem}-{sha256:12}.mp4`.
-    pub key_template: KeyTemplate,
-    /// How many hours links work: 72.
-    pub url_expiry_hours: u32,
-    /// Which QC reports pass.
-    pub qc: QcPolicy,
-    /// How many objects one call may try before it gives up on a store that loses or changes what
-    /// it is given: 3.
-    pub attempts_max: u32,
-    /// How long others leave the work alone after its last sign of life: 60 seconds.
-    pub lease_secs: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            target: TargetName::default(),
-            storage_prefix: StoragePrefix::default(),
-            key_template: KeyTemplate::default(),
-            url_expiry_hours: 72,
-            qc: QcPolicy::default(),
-            attempts_max: 3,
-            lease_secs: 60,
-        }
+impl Publisher {
+    /// Begins to wire a publisher.
+    pub fn builder() -> Builder {
+        Builder::default()
     }
 }
 

@@ -12,12 +12,13 @@ use futures::task::AtomicWaker;
 use tracing::debug;
 
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Event, SourceFault, StoredObject, Work, step};
+use crate::machine::{Event, step};
 use crate::metadata::Advance;
 use crate::object::{ContentHeaders, Proof, SourcePin, Verification};
 use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
-use crate::record::Record;
+use crate::record::{Record, StoredObject, Work};
+use crate::rejection::SourceFault;
 use crate::source::Staged;
 use crate::storage::{Content, CreateOutcome, Unfit};
 

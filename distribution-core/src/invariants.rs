@@ -3,8 +3,7 @@
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::ATTEMPT_MAX;
-use crate::machine::Phase;
-use crate::record::Record;
+use crate::record::{Phase, Record};
 
 /// The most entries that may wait for the audit sink in one record.
 pub const TRAIL_WAITING_MAX: usize = 128;

@@ -11,8 +11,6 @@ use crate::error::{Error, ErrorKind, quote};
 use crate::object::Checksum;
 use crate::text::text_value;
 
-const SEGMENT_BYTES_MAX: usize = 255;
-const KEY_BYTES_MAX: usize = 900;
 /// What an attempt's suffix, `-r9999` at most, may add to a key and its last segment.
 const ATTEMPT_SUFFIX_BYTES: usize = 6;
 /// The highest attempt that has a key of its own.
@@ -36,8 +34,13 @@ pub struct ObjectKey(String);
 text_value!(ObjectKey);
 
 impl ObjectKey {
+    /// The most bytes in a key.
+    pub const BYTES_MAX: usize = 900;
+    /// The most bytes in a segment of a key.
+    pub const SEGMENT_BYTES_MAX: usize = 255;
+
     fn check(text: &str) -> Result<(), Error> {
-        check_path(text, KEY_BYTES_MAX, SEGMENT_BYTES_MAX)
+        check_path(text, Self::BYTES_MAX, Self::SEGMENT_BYTES_MAX)
     }
 
     /// The last segment: the name a person sees.
@@ -79,7 +82,7 @@ impl StoragePrefix {
             let message = format!("must end with `/`, unlike {}", quote(text));
             Error::new(ErrorKind::Invalid, message)
         })?;
-        check_path(path, KEY_BYTES_MAX, SEGMENT_BYTES_MAX)
+        check_path(path, ObjectKey::BYTES_MAX, ObjectKey::SEGMENT_BYTES_MAX)
     }
 }
 
@@ -295,7 +298,8 @@ impl KeyTemplate {
             }
         }
         // Room for the suffix of a later attempt.
-        let (bytes, segment) = (KEY_BYTES_MAX - ATTEMPT_SUFFIX_BYTES, SEGMENT_BYTES_MAX - ATTEMPT_SUFFIX_BYTES);
+        let (bytes, segment) =
+            (ObjectKey::BYTES_MAX - ATTEMPT_SUFFIX_BYTES, ObjectKey::SEGMENT_BYTES_MAX - ATTEMPT_SUFFIX_BYTES);
         check_path(&key, bytes, segment).map_err(|error| error.at("distribution_settings.storage_prefix"))?;
         Ok(ObjectKey(key))
     }

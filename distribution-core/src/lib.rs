@@ -32,13 +32,15 @@
 //! # Ok::<(), distribution_core::Error>(()) }).unwrap();
 //! ```
 //!
-//! Reading order: `publisher.rs` (the flow, top to bottom), [`machine`] (what follows from what),
-//! [`invariants`] (what must hold), then the ports: [`Storage`], [`MetadataStore`], [`AuditSink`],
-//! [`UrlSigner`], [`Source`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
+//! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions),
+//! `machine.rs` (what follows from what) with `record.rs` (what it follows from), `invariants.rs` (what
+//! must hold), then the ports: [`Storage`], [`MetadataStore`], [`AuditSink`], [`UrlSigner`], [`Source`],
+//! [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
 mod audit;
 mod builder;
+mod codec;
 mod copy;
 mod error;
 mod flight;
@@ -49,12 +51,15 @@ pub mod machine;
 mod metadata;
 mod object;
 mod order;
+mod parts;
 mod progress;
+mod publication;
 mod publisher;
 mod qc;
 mod receipt;
 mod record;
 mod recovery;
+mod rejection;
 mod request;
 mod signer;
 mod source;
@@ -62,21 +67,25 @@ mod storage;
 mod strict_json;
 mod text;
 mod time;
+mod trail;
 
 pub use alert::{Alert, AlertKind, AlertSink};
-pub use audit::{AuditEntry, AuditEvent, AuditSink, EntryId, Trail};
-pub use builder::{Builder, Policy};
+pub use audit::AuditSink;
+pub use builder::Builder;
 pub use error::{Error, ErrorKind};
 pub use identity::{AuditLogId, Identity};
 pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};
 pub use metadata::{Advance, Claim, Cursor, Index, MetadataStore, Query, Row, State};
 pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
+pub use parts::Policy;
 pub use progress::{Meter, Progress, Stage};
+pub use publication::{Details, Publication};
 pub use publisher::Publisher;
 pub use qc::{QcApproval, QcPolicy, QcReport};
 pub use receipt::{DistributionRecord, PublishResponse, RecordMetadata};
-pub use record::{Details, Lease, Publication, Record, TrailEnd};
+pub use record::{Lease, Phase, Published, Record, StoredObject, Work};
 pub use recovery::Recovery;
+pub use rejection::{Rejection, SourceFault};
 pub use request::{
     Access, AssetMetadata, DistributionSettings, DurationSeconds, FinalEdit, IdempotencyKey, PublishRequest,
     REQUEST_BYTES_MAX, VideoUrl,
@@ -85,3 +94,4 @@ pub use signer::{Link, LinkLimits, LinkRequest, SignedUrl, UrlSigner};
 pub use source::{Source, Staged};
 pub use storage::{Body, ByteStream, Content, CreateOutcome, Storage, Unfit};
 pub use time::{Clock, Timestamp};
+pub use trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};

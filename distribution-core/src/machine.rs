@@ -14,119 +14,15 @@
 //!                                                          Published
 //! ```
 
-use serde::{Deserialize, Serialize};
-
-use crate::audit::AuditEvent;
 use crate::key::ATTEMPT_MAX;
-use crate::object::{Digest, Location, Proof, SourcePin};
+use crate::object::Proof;
+use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
-use crate::record::{Details, Lease, Publication, Record, TrailEnd};
+use crate::record::{Lease, Phase, Published, Record, StoredObject, Work};
+use crate::rejection::{Rejection, SourceFault};
 use crate::request::{Access, VideoUrl};
 use crate::time::{Timestamp, link_expiry, to_micros};
-
-/// How far a publication is. A phase exists only where what to do next differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "snake_case")]
-pub enum Phase {
-    /// The attempt's object may or may not exist.
-    Claimed {
-        /// Who is at it.
-        work: Work,
-    },
-    /// The attempt's object exists; its bytes are not proven.
-    Stored {
-        /// Who is at it.
-        work: Work,
-        /// What is known of the object.
-        object: StoredObject,
-    },
-    /// The approved bytes are proven at their place. Final.
-    Published(Published),
-    /// It could not go on; being taken up opens it again.
-    Rejected {
-        /// Why.
-        reason: Rejection,
-    },
-}
-
-/// Work in progress.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Work {
-    /// Who does it.
-    pub lease: Lease,
-    /// How many more attempts there are after this one.
-    pub attempts_left: u32,
-}
-
-/// An object that is there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredObject {
-    /// Where it is.
-    pub location: Location,
-    /// Whether this publication knows to have created it; if not, it was found there.
-    pub created: bool,
-    /// The staged file that was open when it was created or found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin: Option<SourcePin>,
-}
-
-/// A finished publication.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Published {
-    /// When the bytes were proven.
-    pub at: Timestamp,
-    /// Where they are.
-    pub location: Location,
-    /// What was read there, and how.
-    pub proof: Proof,
-    /// The staged file that they came from, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin: Option<SourcePin>,
-    /// Until when the link granted last works.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link_expires_at: Option<Timestamp>,
-}
-
-/// Why a publication could not go on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "why", rename_all = "snake_case")]
-pub enum Rejection {
-    /// The staged file cannot be published.
-    Source {
-        /// What is wrong with it.
-        fault: SourceFault,
-    },
-    /// Another file is at the key, which does not tell files apart by their bytes.
-    KeyTaken {
-        /// What is there.
-        found: Digest,
-    },
-    /// The QC report expired before the bytes were proven.
-    QcLapsed,
-    /// Every attempt's object was missing or had other bytes: the store does not keep what it is
-    /// given.
-    AttemptsUsedUp,
-}
-
-/// What can be wrong with a staged file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fault", rename_all = "snake_case")]
-pub enum SourceFault {
-    /// It is not there.
-    Missing,
-    /// It may not be read.
-    Refused {
-        /// What the source said.
-        message: String,
-    },
-    /// It changed while it was copied.
-    Changed,
-    /// It has other bytes than QC approved.
-    OtherBytes {
-        /// What it has.
-        found: Digest,
-    },
-}
+use crate::trail::{AuditEvent, TrailEnd};
 
 /// What is to be done next, for anybody who reads the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -282,14 +178,6 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
 }
 
 impl Record {
-    /// The work in progress, if it is in progress.
-    pub fn work(&self) -> Option<&Work> {
-        match &self.phase {
-            Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
-            Phase::Published(_) | Phase::Rejected { .. } => None,
-        }
-    }
-
     fn work_mut(&mut self) -> Option<&mut Work> {
         match &mut self.phase {
             Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),

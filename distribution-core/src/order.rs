@@ -1,11 +1,11 @@
 //! From a request to an order: every default filled in, every value checked, nothing done yet.
 
-use crate::builder::{Policy, Target};
 use crate::error::{Error, ErrorKind};
 use crate::identity::{AuditLogId, Identity};
 use crate::key::{KeyParts, TargetName};
+use crate::parts::{Policy, Target};
+use crate::publication::{Details, Publication};
 use crate::qc::QcReport;
-use crate::record::{Details, Publication};
 use crate::request::{Access, DistributionSettings, IdempotencyKey, PublishRequest, VideoUrl};
 
 /// A request that can be carried out, if QC has passed it.

@@ -1,29 +1,25 @@
 //! The publisher: one loop that reads off the record what is left to do, and does it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::{Instrument, info_span, warn};
 
-use crate::alert::{Alert, AlertKind, AlertSink};
-use crate::audit::{AuditEntry, AuditEvent, AuditSink, EntryId, Trail};
-use crate::builder::{Builder, Policy, Target};
+use crate::alert::{Alert, AlertKind};
 use crate::error::{Error, ErrorKind};
-use crate::flight::Flights;
 use crate::identity::AuditLogId;
-use crate::key::TargetName;
-use crate::machine::{self, Action, Event, Phase, Published, Rejection, SourceFault, Work, next_action, step};
-use crate::metadata::{Advance, Claim, MetadataStore};
+use crate::machine::{self, Action, Event, next_action, step};
+use crate::metadata::{Advance, Claim};
 use crate::object::Checksum;
 use crate::order::Order;
+use crate::parts::{Parts, Target};
 use crate::progress::{Progress, Stage};
 use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
-use crate::record::{Lease, Record};
+use crate::record::{Lease, Phase, Published, Record, Work};
 use crate::request::{PublishRequest, VideoUrl};
 use crate::signer::LinkRequest;
-use crate::source::Source;
-use crate::time::{Clock, Timestamp, plus_secs};
+use crate::time::{Timestamp, plus_secs};
+use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 
 /// Publishes approved files, each once, whatever fails on the way. Cheap to clone; made by
 /// [`Publisher::builder`].
@@ -32,18 +28,6 @@ use crate::time::{Clock, Timestamp, plus_secs};
 #[derive(Clone)]
 pub struct Publisher {
     parts: Arc<Parts>,
-}
-
-pub(crate) struct Parts {
-    pub(crate) targets: BTreeMap<TargetName, Target>,
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) metadata: Arc<dyn MetadataStore>,
-    pub(crate) audit: Arc<dyn AuditSink>,
-    pub(crate) alerts: Arc<dyn AlertSink>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) holder: String,
-    pub(crate) policy: Policy,
-    pub(crate) flights: Flights<Result<DistributionRecord, Error>>,
 }
 
 /// What one call brings with it.
@@ -63,11 +47,6 @@ enum Claimed {
 const STEPS_MAX: usize = 1_000;
 
 impl Publisher {
-    /// Begins to wire a publisher.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     pub(crate) fn new(parts: Parts) -> Self {
         Self { parts: Arc::new(parts) }
     }
@@ -202,7 +181,7 @@ impl Publisher {
             record = self.drive(record, call).await?;
             let published = match &record.phase {
                 Phase::Published(published) => published.clone(),
-                Phase::Rejected { reason } => return Err(rejection(&record, reason)),
+                Phase::Rejected { reason } => return Err(reason.error(&record.publication, &record.source)),
                 Phase::Claimed { .. } | Phase::Stored { .. } => continue,
             };
             if published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
@@ -323,41 +302,4 @@ impl Publisher {
 
 fn overtaken(record: &Record) -> Error {
     Error::unavailable(format!("the record of {} changed {STEPS_MAX} times under this call: repeat it", record.id()))
-}
-
-/// What a rejected publication tells its caller.
-fn rejection(record: &Record, reason: &Rejection) -> Error {
-    let approved = record.publication.checksum;
-    let url = |kind, message: String| Error::new(kind, message).at("final_edit.video_url");
-    match reason {
-        Rejection::Source { fault: SourceFault::Missing } => {
-            url(ErrorKind::Rejected, format!("no file is staged at {}: stage it and repeat", record.source))
-        }
-        Rejection::Source { fault: SourceFault::Refused { message } } => url(ErrorKind::Rejected, message.clone()),
-        Rejection::Source { fault: SourceFault::Changed } => {
-            url(ErrorKind::Rejected, "the staged file changed while it was copied: finish writing it and repeat".into())
-        }
-        Rejection::Source { fault: SourceFault::OtherBytes { found } } => {
-            let message =
-                format!("the staged file is {}, not the approved {approved}: stage what QC saw", found.checksum);
-            Error::new(ErrorKind::Rejected, message).at("final_edit.checksum")
-        }
-        Rejection::KeyTaken { found } => {
-            let key = record.object_key();
-            let message = format!(
-                "`{key}` holds another file, {}: use another prefix or a key template with {{sha256:12}}",
-                found.checksum
-            );
-            Error::new(ErrorKind::Conflict, message).at("distribution_settings.storage_prefix")
-        }
-        Rejection::QcLapsed => {
-            let message = "the QC report expired before the file was published: have QC renew it";
-            Error::new(ErrorKind::Refused, message).at("qc_report.expires_at")
-        }
-        Rejection::AttemptsUsedUp => {
-            let message =
-                "every stored copy was missing or had other bytes when read back: check the store, then repeat";
-            Error::corrupt(message)
-        }
-    }
 }

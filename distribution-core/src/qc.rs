@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, quote};
 use crate::object::Checksum;
-use crate::request::check_line;
+use crate::text::check_line;
 use crate::time::Timestamp;
 
 /// Final QC's verdict, as it came. Only [`approve`](Self::approve) turns it into something that

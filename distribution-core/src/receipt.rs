@@ -6,9 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::identity::AuditLogId;
 use crate::key::ConceptId;
-use crate::machine::Published;
 use crate::object::{Checksum, Location, Verification};
-use crate::record::Record;
+use crate::record::{Published, Record};
 use crate::request::DurationSeconds;
 use crate::signer::{Link, SignedUrl};
 use crate::time::Timestamp;

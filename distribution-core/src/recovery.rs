@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
-use crate::machine::Phase;
 use crate::metadata::{Query, Row};
 use crate::publisher::{Call, Publisher};
-use crate::record::Record;
+use crate::record::{Phase, Record};
 
 /// What a [`Publisher::recover`] came to.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use crate::key::{ConceptId, StoragePrefix, TargetName};
 use crate::object::Checksum;
 use crate::qc::QcReport;
 use crate::strict_json;
-use crate::text::text_value;
+use crate::text::{check_line, text_value};
 
 /// The most bytes a request may have as JSON.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -163,16 +163,6 @@ impl AssetMetadata {
         }
         Ok(())
     }
-}
-
-pub(crate) fn check_line(text: &str, bytes_max: usize) -> Result<(), String> {
-    if text.len() > bytes_max {
-        return Err(format!("is {} bytes long, the limit is {bytes_max}", text.len()));
-    }
-    if text.contains(char::is_control) {
-        return Err(format!("holds a control character: {}", quote(text)));
-    }
-    Ok(())
 }
 
 fn is_deeper_than(value: &Value, levels: usize) -> bool {

@@ -1,4 +1,6 @@
-//! How a validated string value meets serde, schemars and `Display`, written once.
+//! How a validated string value meets serde, schemars and `Display`, written once; and lines of text.
+
+use crate::error::quote;
 
 /// Gives a newtype over `String` with a `fn check(&str) -> Result<(), Error>` its public face:
 /// `parse`, `as_str`, `Display`, `FromStr` and the conversions that serde and schemars go through.
@@ -50,3 +52,14 @@ macro_rules! text_value {
 }
 
 pub(crate) use text_value;
+
+/// Whether `text` is one line of at most so many bytes; if not, why not.
+pub(crate) fn check_line(text: &str, bytes_max: usize) -> Result<(), String> {
+    if text.len() > bytes_max {
+        return Err(format!("is {} bytes long, the limit is {bytes_max}", text.len()));
+    }
+    if text.contains(char::is_control) {
+        return Err(format!("holds a control character: {}", quote(text)));
+    }
+    Ok(())
+}

@@ -9,13 +9,11 @@
     reason = "tests"
 )]
 
-use distribution_core::machine::{
-    Action, Event, Phase, Rejection, SourceFault, StoredObject, Work, claim, next_action, step,
-};
+use distribution_core::machine::{Action, Event, claim, next_action, step};
 use distribution_core::{
     Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, Identity, Lease, Location,
-    ObjectKey, Proof, Publication, QcPolicy, QcReport, Record, SourcePin, TargetName, Timestamp, Verification,
-    VideoUrl,
+    ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Record, Rejection, SourceFault, SourcePin, StoredObject,
+    TargetName, Timestamp, Verification, VideoUrl, Work,
 };
 
 const APPROVED: &[u8] = b"approved";

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use distribution_core::machine::Phase;
 use distribution_core::{
-    AlertKind, AuditEvent, DistributionRecord, Error, ErrorKind, Policy, Progress, PublishRequest, Publisher, Record,
-    Stage, Trail,
+    AlertKind, AuditEvent, DistributionRecord, Error, ErrorKind, Phase, Policy, Progress, PublishRequest, Publisher,
+    Record, Stage, Trail,
 };
 use distribution_testkit::{Fault, Op, TestSigner, World, request};
 use futures::executor::block_on;

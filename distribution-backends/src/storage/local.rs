@@ -27,7 +27,6 @@ use crate::confined::{Kind, Refusal, Root, way_out};
 
 /// What a path in a `file:` URI holds unescaped: the unreserved characters of RFC 3986 §2.3, and `/`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const KEY_BYTES_MAX: usize = 900;
 
 /// Objects as files below a directory, `<root>/<key>`.
 ///
@@ -70,7 +69,7 @@ impl LocalDisk {
         let path = percent_encode(root.path.as_os_str().as_bytes(), ESCAPED).to_string();
         let base = format!("file://{}", path.trim_end_matches('/'));
         // So that no key can make `location` fail later.
-        Location::parse(format!("{base}/{}", "k".repeat(KEY_BYTES_MAX)))
+        Location::parse(format!("{base}/{}", "k".repeat(ObjectKey::BYTES_MAX)))
             .map_err(|_| Error::new(ErrorKind::Invalid, "the root's path is too long: choose a shorter one"))?;
         Ok(Self { root: Arc::new(root), base: Location::parse(base)? })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use distribution_core::machine::Rejection;
+use distribution_core::Rejection;
 use distribution_core::{
     AuditEntry, AuditEvent, AuditLogId, AuditSink, Checksum, Digest, EntryId, Identity, Location, ObjectKey, Proof,
     TargetName, Timestamp, Trail, Verification,

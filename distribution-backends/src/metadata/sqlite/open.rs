@@ -37,7 +37,10 @@ impl SqliteMetadata {
     /// database of this library, [`ErrorKind::Unavailable`] if it is out of reach or locked.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let runtime = Handle::current();
+        let runtime = Handle::try_current().map_err(|error| {
+            let message = "SQLite needs a Tokio runtime with timers: call this from within one";
+            Error::new(ErrorKind::Unsupported, message).because(error)
+        })?;
         // On a thread of its own, because it looks at files, and because the compiler cannot tell that
         // sqlx's migrating future is `Send`.
         let opened = tokio::task::spawn_blocking(move || runtime.block_on(open(&path))).await;

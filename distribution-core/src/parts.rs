@@ -1,0 +1,70 @@
+//! What a publisher is made of: its ports and its policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::alert::AlertSink;
+use crate::audit::AuditSink;
+use crate::error::Error;
+use crate::flight::Flights;
+use crate::key::{KeyTemplate, StoragePrefix, TargetName};
+use crate::metadata::MetadataStore;
+use crate::qc::QcPolicy;
+use crate::receipt::DistributionRecord;
+use crate::signer::UrlSigner;
+use crate::source::Source;
+use crate::storage::Storage;
+use crate::time::Clock;
+
+pub(crate) struct Parts {
+    pub(crate) targets: BTreeMap<TargetName, Target>,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) alerts: Arc<dyn AlertSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) holder: String,
+    pub(crate) policy: Policy,
+    pub(crate) flights: Flights<Result<DistributionRecord, Error>>,
+}
+
+/// Where objects go, and what signs links to them.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) signer: Arc<dyn UrlSigner>,
+}
+
+/// What holds for every request that does not say otherwise, and the limits of the work.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The target of requests that name none: `default`.
+    pub target: TargetName,
+    /// The prefix of requests that name none: empty.
+    pub storage_prefix: StoragePrefix,
+    /// How keys are made: `{prefix}{stem}-{sha256:12}.mp4`.
+    pub key_template: KeyTemplate,
+    /// How many hours links work: 72.
+    pub url_expiry_hours: u32,
+    /// Which QC reports pass.
+    pub qc: QcPolicy,
+    /// How many objects one call may try before it gives up on a store that loses or changes what
+    /// it is given: 3.
+    pub attempts_max: u32,
+    /// How long others leave the work alone after its last sign of life: 60 seconds.
+    pub lease_secs: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            target: TargetName::default(),
+            storage_prefix: StoragePrefix::default(),
+            key_template: KeyTemplate::default(),
+            url_expiry_hours: 72,
+            qc: QcPolicy::default(),
+            attempts_max: 3,
+            lease_secs: 60,
+        }
+    }
+}
