@@ -102,9 +102,7 @@ impl Builder {
             let message = format!("must have 1 to {HOLDER_BYTES_MAX} bytes and differ in every process");
             return Err(Error::invalid("holder", message));
         }
-        if policy.attempts_max == 0 || policy.lease_secs == 0 {
-            return Err(Error::invalid("policy", "attempts_max and lease_secs must be at least 1"));
-        }
+        policy.validate()?;
         Ok(Publisher::new(Parts {
             targets,
             source: required("source", self.source)?,

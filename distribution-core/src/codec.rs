@@ -30,7 +30,7 @@ impl Record {
     /// # Errors
     /// [`ErrorKind::Corrupt`] if the record breaks a promise or is too large: it is not stored.
     pub fn encode(&self) -> Result<Row, Error> {
-        invariants::check(self)?;
+        invariants::check_written(self)?;
         let body = serde_json::to_vec(&Stored { format: FORMAT, record: self })
             .map_err(|error| Error::corrupt("a record could not be written as JSON").because(error))?;
         if body.len() > Row::BODY_BYTES_MAX {
@@ -49,7 +49,7 @@ impl Record {
         let corrupt = |what: &str| Error::corrupt(format!("the record of {} {what}", row.id));
         let Format { format } = strict_json::from_slice(&row.body, Row::BODY_BYTES_MAX)
             .map_err(|error| corrupt("does not decode").because(error))?;
-        if format != FORMAT {
+        if format > FORMAT {
             let message = format!("the record of {} has format {format}: this version reads format {FORMAT}", row.id);
             return Err(Error::new(ErrorKind::Unsupported, message));
         }

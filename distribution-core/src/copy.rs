@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::error::{Error, ErrorKind};
 use crate::machine::{Event, step};
 use crate::metadata::Advance;
-use crate::object::{ContentHeaders, Proof, SourcePin, Verification};
+use crate::object::{ContentHeaders, Location, Proof, Verification};
 use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
 use crate::record::{Record, StoredObject, Work};
@@ -29,11 +29,13 @@ impl Publisher {
         if !record.approval.holds_at(self.now()) {
             return Ok(Event::ApprovalLapsed);
         }
-        let staged = match self.parts().source.open(&call.source).await {
+        let Some(url) = &call.source else { return self.look(record, None).await };
+        let staged = match self.parts().source.open(url).await {
             Ok(Some(staged)) => staged,
-            Ok(None) => return self.source_missing(record).await,
+            Ok(None) => return self.look(record, Some(SourceFault::Missing)).await,
             Err(error) if error.kind() == ErrorKind::Invalid => {
-                return Ok(Event::SourceUnfit(SourceFault::Refused { message: error.message().to_owned() }));
+                let message = error.message().to_owned();
+                return self.look(record, Some(SourceFault::Refused { message })).await;
             }
             Err(error) => return Err(error),
         };
@@ -42,27 +44,31 @@ impl Publisher {
         let (pulse, meter) = pulse(call);
         let pin = staged.pin.clone();
         let content = content(record, staged, meter);
-        let outcome = self.attended(record, &pulse, storage.create(&key, content)).await?;
-        let object =
-            |created, pin: SourcePin| StoredObject { location: storage.location(&key), created, pin: Some(pin) };
-        Ok(match outcome {
-            CreateOutcome::Created { proof } => Event::Transferred { object: object(true, pin), proof },
-            CreateOutcome::AlreadyExists => Event::Transferred { object: object(false, pin), proof: None },
-            CreateOutcome::Unfit(Unfit::Changed) => Event::SourceUnfit(SourceFault::Changed),
-            CreateOutcome::Unfit(Unfit::OtherBytes { found }) => Event::SourceUnfit(SourceFault::OtherBytes { found }),
-        })
+        let fault = match self.attended(record, &pulse, storage.create(&key, content)).await? {
+            CreateOutcome::Created { proof } => {
+                let object = StoredObject { location: storage.location(&key), created: true, pin: Some(pin) };
+                let proof = proof.filter(|proof| self.parts().policy.accepts(proof.how));
+                return Ok(Event::Transferred { object, proof });
+            }
+            CreateOutcome::AlreadyExists => return Ok(found(storage.location(&key))),
+            CreateOutcome::Unfit(Unfit::Changed) => SourceFault::Changed,
+            CreateOutcome::Unfit(Unfit::OtherBytes { found }) => SourceFault::OtherBytes { found },
+        };
+        self.look(record, Some(fault)).await
     }
 
-    /// Without a staged file there is only what an earlier attempt may have stored.
-    async fn source_missing(&self, record: &Record) -> Result<Event, Error> {
+    /// Where the staged file is of no use, there may be what an earlier call has stored. Only if not
+    /// is the fault the answer; without a fault, the file could not be asked for, and nothing is known.
+    async fn look(&self, record: &Record, fault: Option<SourceFault>) -> Result<Event, Error> {
         let (storage, key) = (&self.target(record)?.storage, record.object_key());
-        Ok(match storage.stat(&key).await? {
-            None => Event::SourceUnfit(SourceFault::Missing),
-            Some(_) => {
-                let object = StoredObject { location: storage.location(&key), created: false, pin: None };
-                Event::Transferred { object, proof: None }
+        match (storage.stat(&key).await?, fault) {
+            (Some(_), _) => Ok(found(storage.location(&key))),
+            (None, Some(fault)) => Ok(Event::SourceUnfit(fault)),
+            (None, None) => {
+                let message = "the staged file's URL held a secret, which is not kept: its caller must repeat the call";
+                Err(Error::unavailable(message))
             }
-        })
+        }
     }
 
     /// Reads the attempt's object back, and observes what is in it.
@@ -79,15 +85,20 @@ impl Publisher {
     async fn attended<T>(&self, record: &mut Record, pulse: &Pulse, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
-            match select(work.as_mut(), pin!(pulse.beat())).await {
-                Either::Left((output, _)) => return output,
-                Either::Right(((), _)) => self.keep_alive(record).await,
+            if let Either::Left((output, _)) = select(work.as_mut(), pin!(pulse.beat())).await {
+                return output;
+            }
+            // The work goes on meanwhile; and a renewal that was begun is seen to its end, since it
+            // changes the record.
+            if let Either::Left((output, renewal)) = select(work.as_mut(), pin!(self.keep_alive(record))).await {
+                renewal.await;
+                return output;
             }
         }
     }
 
     /// Renews the lease when half of it is over. It is advisory, so whatever goes wrong here is left
-    /// to the compare-and-swap that ends the work.
+    /// to the next renewal, or to the compare-and-swap that ends the work.
     async fn keep_alive(&self, record: &mut Record) {
         let now = self.now();
         let lease = self.lease(now);
@@ -99,10 +110,20 @@ impl Publisher {
         let Ok(row) = next.encode() else { return };
         match self.parts().metadata.advance(&row).await {
             Ok(Advance::Advanced) => *record = next,
-            Ok(Advance::Superseded(_)) => debug!("the lease was taken over"),
+            Ok(Advance::Superseded(row)) => match Record::decode(&row) {
+                // Our own renewal, whose answer was lost.
+                Ok(newer) if newer.is_same_work(record) => *record = newer,
+                Ok(_) => debug!("the lease was taken over"),
+                Err(error) => debug!(%error, "the lease could not be renewed"),
+            },
             Err(error) => debug!(%error, "the lease could not be renewed"),
         }
     }
+}
+
+/// Something is at the key. Nobody knows which state of the staged file it came from.
+fn found(location: Location) -> Event {
+    Event::Transferred { object: StoredObject { location, created: false, pin: None }, proof: None }
 }
 
 fn content(record: &Record, staged: Staged, meter: Meter) -> Content {

@@ -15,7 +15,8 @@ pub enum ErrorKind {
     Invalid,
     /// The request contradicts what is already recorded or stored: change the request.
     Conflict,
-    /// Final QC did not pass these bytes: nothing was stored. Have them approved, then repeat.
+    /// Final QC did not pass these bytes, so this call has published nothing. Have them approved, then
+    /// repeat.
     Refused,
     /// The staged bytes are missing or are not the approved ones: restage them, then repeat.
     Rejected,

@@ -1,11 +1,13 @@
 //! Single flight: equal requests in one process are carried out once, and all get the answer.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 
+use crate::error::Error;
 use crate::object::Checksum;
 use crate::progress::{Progress, Stage};
 
@@ -26,14 +28,14 @@ impl<T: Clone> Default for Flights<T> {
     }
 }
 
-impl<T: Clone> Flights<T> {
+impl<T: Clone + 'static> Flights<Result<T, Error>> {
     /// Joins the flight with this name, or starts it.
     pub(crate) fn join(
         &self,
         name: Checksum,
         watcher: Arc<dyn Progress>,
-        start: impl FnOnce(Arc<Watchers>) -> BoxFuture<'static, T>,
-    ) -> Shared<BoxFuture<'static, T>> {
+        start: impl FnOnce(Arc<Watchers>) -> BoxFuture<'static, Result<T, Error>>,
+    ) -> Shared<BoxFuture<'static, Result<T, Error>>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, flight| flight.outcome.upgrade().is_some_and(|outcome| outcome.peek().is_none()));
         if let Some(flight) = under_way.get(&name)
@@ -44,12 +46,18 @@ impl<T: Clone> Flights<T> {
         }
         let watchers = Arc::new(Watchers::default());
         watchers.add(watcher);
-        let outcome = start(watchers.clone()).shared();
+        // A part that panics must not take those along who wait for the same, or come later.
+        let outcome = AssertUnwindSafe(start(watchers.clone())).catch_unwind();
+        let outcome = outcome.map(|outcome| outcome.unwrap_or_else(|_| Err(interrupted()))).boxed().shared();
         if let Some(weak) = outcome.downgrade() {
             under_way.insert(name, Flight { outcome: weak, watchers });
         }
         outcome
     }
+}
+
+fn interrupted() -> Error {
+    Error::unavailable("a part of the publisher panicked: repeat the call, and look at the part")
 }
 
 /// All who watch one flight. Who joins late is first told how far it is.

@@ -13,7 +13,8 @@ pub const HOLDER_BYTES_MAX: usize = 256;
 /// A promise that a record can be seen to break, and what keeps it.
 type Promise = (&'static str, fn(&Record) -> bool);
 
-const PROMISES: [Promise; 8] = [
+/// What holds for every record, written or read.
+const PROMISES: [Promise; 6] = [
     ("P1 proof: what is published was proven to be the approved bytes", |record| match &record.phase {
         Phase::Published(published) => published.proof.digest.checksum == record.publication.checksum,
         Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
@@ -36,14 +37,23 @@ const PROMISES: [Promise; 8] = [
             .is_none_or(|expires_at| expires_at > published.at && expires_at.timestamp_subsec_nanos() == 0),
         Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
     }),
-    ("P9 silence: no secret of the staged file's URL is kept", |record| record.source == record.source.redacted()),
-    ("P10 bounded: the outbox, the attempts and the metadata have limits", |record| {
+    ("P6 staging: the staged file on record is the one that was published", |record| match &record.phase {
+        Phase::Published(published) => published.pin.as_ref().is_none_or(|pin| pin.size == published.proof.digest.size),
+        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
+    }),
+];
+
+/// The limits that a record is written with. Not asked of one that is read: it may have been written
+/// under others.
+const LIMITS: [Promise; 2] = [
+    ("P9 silence: no secret of the staged file's URL is kept", |record| {
+        record.source.url == record.source.url.redacted()
+    }),
+    ("P10 bounded: the outbox, the attempts, the names and the metadata have limits", |record| {
         record.trail.waiting.len() <= TRAIL_WAITING_MAX
             && record.attempt <= ATTEMPT_MAX + 1
+            && record.work().is_none_or(|work| work.lease.holder.len() <= HOLDER_BYTES_MAX)
             && record.details.metadata.validate().is_ok()
-    }),
-    ("P10 bounded: the holder's name has a limit", |record| {
-        record.work().is_none_or(|work| work.lease.holder.len() <= HOLDER_BYTES_MAX)
     }),
 ];
 
@@ -52,7 +62,20 @@ const PROMISES: [Promise; 8] = [
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt), naming the promise.
 pub fn check(record: &Record) -> Result<(), Error> {
-    match PROMISES.iter().find(|(_, keeps)| !keeps(record)) {
+    check_each(&PROMISES, record)
+}
+
+/// Checks the same, and that the record is within the limits.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_written(record: &Record) -> Result<(), Error> {
+    check(record)?;
+    check_each(&LIMITS, record)
+}
+
+fn check_each(promises: &[Promise], record: &Record) -> Result<(), Error> {
+    match promises.iter().find(|(_, keeps)| !keeps(record)) {
         None => Ok(()),
         Some((promise, _)) => Err(Error::corrupt(format!("the record of {} breaks {promise}", record.id()))),
     }

@@ -83,7 +83,7 @@ pub use publication::{Details, Publication};
 pub use publisher::Publisher;
 pub use qc::{QcApproval, QcPolicy, QcReport};
 pub use receipt::{DistributionRecord, PublishResponse, RecordMetadata};
-pub use record::{Lease, Phase, Published, Record, StoredObject, Work};
+pub use record::{Lease, Phase, Published, Record, StagedAt, StoredObject, Work};
 pub use recovery::Recovery;
 pub use rejection::{Rejection, SourceFault};
 pub use request::{

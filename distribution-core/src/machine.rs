@@ -18,7 +18,7 @@ use crate::key::ATTEMPT_MAX;
 use crate::object::Proof;
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
-use crate::record::{Lease, Phase, Published, Record, StoredObject, Work};
+use crate::record::{Lease, Phase, Published, Record, StagedAt, StoredObject, Work};
 use crate::rejection::{Rejection, SourceFault};
 use crate::request::{Access, VideoUrl};
 use crate::time::{Timestamp, link_expiry, to_micros};
@@ -44,8 +44,8 @@ pub enum Event {
         lease: Lease,
         /// What QC said to the caller.
         approval: QcApproval,
-        /// Where the caller has the bytes.
-        source: VideoUrl,
+        /// Where the caller has the bytes; `None` for a recovery, which knows what is on record.
+        source: Option<VideoUrl>,
         /// How many objects may be tried.
         attempts: u32,
     },
@@ -99,7 +99,7 @@ pub fn claim(
         phase: Phase::Claimed { work },
         attempt: 0,
         approval,
-        source: source.redacted(),
+        source: source.into(),
         details,
         trail: TrailEnd::default(),
         claimed_at: now,
@@ -109,9 +109,15 @@ pub fn claim(
     record
 }
 
+/// How many entries wait before they are delivered although the publication is not finished.
+const DELIVER_AT: usize = 16;
+
 /// What is left to do; `None` if nothing is.
 pub fn next_action(record: &Record) -> Option<Action> {
     match record.phase {
+        Phase::Claimed { .. } | Phase::Stored { .. } if record.trail.waiting.len() >= DELIVER_AT => {
+            Some(Action::Deliver)
+        }
         Phase::Claimed { .. } => Some(Action::Transfer),
         Phase::Stored { .. } => Some(Action::Prove),
         Phase::Published(_) | Phase::Rejected { .. } => (!record.trail.waiting.is_empty()).then_some(Action::Deliver),
@@ -129,7 +135,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
     match (&record.phase, event) {
         (Phase::Published(_), Event::TakenUp { .. }) => return Err(IllegalTransition),
         (_, Event::TakenUp { lease, approval, source, attempts }) => {
-            next.take_up(lease, approval, &source, attempts, now)?;
+            next.take_up(lease, approval, source.as_ref(), attempts, now)?;
         }
         (_, Event::KeptAlive { until }) => next.work_mut().ok_or(IllegalTransition)?.lease.until = until,
 
@@ -178,6 +184,16 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
 }
 
 impl Record {
+    /// Whether both are one publisher's work on one attempt at one point, so that what was observed
+    /// for the one holds for the other: they differ in a renewed lease, an amendment, a delivery.
+    pub(crate) fn is_same_work(&self, other: &Self) -> bool {
+        let at = |record: &Self| record.work().map(|work| work.lease.holder.clone());
+        at(self).is_some()
+            && at(self) == at(other)
+            && self.attempt == other.attempt
+            && std::mem::discriminant(&self.phase) == std::mem::discriminant(&other.phase)
+    }
+
     fn work_mut(&mut self) -> Option<&mut Work> {
         match &mut self.phase {
             Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
@@ -190,7 +206,7 @@ impl Record {
         &mut self,
         lease: Lease,
         approval: QcApproval,
-        source: &VideoUrl,
+        source: Option<&VideoUrl>,
         attempts: u32,
         now: Timestamp,
     ) -> Result<(), IllegalTransition> {
@@ -205,7 +221,7 @@ impl Record {
             self.log(now, AuditEvent::Reopened { holder, qc_report_id });
         }
         self.approval = approval;
-        self.source = source.redacted();
+        self.source = source.map_or_else(|| self.source.clone(), StagedAt::from);
         Ok(())
     }
 

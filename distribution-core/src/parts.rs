@@ -9,8 +9,10 @@ use crate::error::Error;
 use crate::flight::Flights;
 use crate::key::{KeyTemplate, StoragePrefix, TargetName};
 use crate::metadata::MetadataStore;
+use crate::object::Verification;
 use crate::qc::QcPolicy;
 use crate::receipt::DistributionRecord;
+use crate::record::Lease;
 use crate::signer::UrlSigner;
 use crate::source::Source;
 use crate::storage::Storage;
@@ -48,10 +50,14 @@ pub struct Policy {
     pub url_expiry_hours: u32,
     /// Which QC reports pass.
     pub qc: QcPolicy,
+    /// The weakest proof that counts: `ReadBack`. With `StoreAttested`, what the store itself has hashed
+    /// on its way in need not be read back.
+    pub verification: Verification,
     /// How many objects one call may try before it gives up on a store that loses or changes what
-    /// it is given: 3.
+    /// it is given: 3, at most [`Policy::ATTEMPTS_MAX`].
     pub attempts_max: u32,
-    /// How long others leave the work alone after its last sign of life: 60 seconds.
+    /// How long others leave the work alone after its last sign of life: 60 seconds, at most
+    /// [`Lease::SECS_MAX`].
     pub lease_secs: u32,
 }
 
@@ -63,8 +69,30 @@ impl Default for Policy {
             key_template: KeyTemplate::default(),
             url_expiry_hours: 72,
             qc: QcPolicy::default(),
+            verification: Verification::ReadBack,
             attempts_max: 3,
             lease_secs: 60,
         }
+    }
+}
+
+impl Policy {
+    /// The most objects that one call may try.
+    pub const ATTEMPTS_MAX: u32 = 100;
+
+    /// Whether a proof of this kind counts.
+    pub(crate) fn accepts(&self, how: Verification) -> bool {
+        how == Verification::ReadBack || self.verification == Verification::StoreAttested
+    }
+
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming the setting that is out of range.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let check = |name: &str, value: u32, max: u32| {
+            let message = || format!("must be 1 to {max}, not {value}");
+            if (1..=max).contains(&value) { Ok(()) } else { Err(Error::invalid(name, message())) }
+        };
+        check("policy.attempts_max", self.attempts_max, Self::ATTEMPTS_MAX)?;
+        check("policy.lease_secs", self.lease_secs, Lease::SECS_MAX)
     }
 }

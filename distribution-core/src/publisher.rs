@@ -18,7 +18,7 @@ use crate::receipt::DistributionRecord;
 use crate::record::{Lease, Phase, Published, Record, Work};
 use crate::request::{PublishRequest, VideoUrl};
 use crate::signer::LinkRequest;
-use crate::time::{Timestamp, plus_secs};
+use crate::time::{Timestamp, link_expiry, plus_secs};
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 
 /// Publishes approved files, each once, whatever fails on the way. Cheap to clone; made by
@@ -33,7 +33,8 @@ pub struct Publisher {
 /// What one call brings with it.
 pub(crate) struct Call {
     pub(crate) approval: QcApproval,
-    pub(crate) source: VideoUrl,
+    /// Where the bytes are staged; `None` if only a caller knows.
+    pub(crate) source: Option<VideoUrl>,
     pub(crate) progress: Arc<dyn Progress>,
 }
 
@@ -95,7 +96,7 @@ impl Publisher {
     async fn gate_and_run(&self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
         let approval = self.gate(&order).await?;
         self.bind(&order).await?;
-        let call = Call { approval, source: order.source.clone(), progress };
+        let call = Call { approval, source: Some(order.source.clone()), progress };
         let record = match self.claim(&order, &call).await? {
             (Claimed::New, record) => record,
             (Claimed::Before, record) => self.enter(record, &order, &call).await?,
@@ -107,10 +108,19 @@ impl Publisher {
     /// Nothing happens before QC has passed exactly these bytes.
     async fn gate(&self, order: &Order) -> Result<QcApproval, Error> {
         let now = self.now();
-        let refusal = match order.qc.approve(&order.publication.checksum, self.parts.policy.qc, now) {
+        let (checksum, policy) = (&order.publication.checksum, self.parts.policy.qc);
+        let refusal = match order.qc.approve(checksum, policy, now) {
             Ok(approval) => return Ok(approval),
             Err(refusal) => refusal,
         };
+        if order.qc.approve(checksum, policy, Timestamp::MIN_UTC).is_ok()
+            && let Some(row) = self.parts.metadata.load(&order.publication.audit_log_id).await?
+            && let record = Record::decode(&row)?
+            && matches!(record.phase, Phase::Published(_))
+        {
+            // The verdict has expired since, which takes nothing back.
+            return Ok(record.approval);
+        }
         let id = EntryId {
             audit_log_id: order.publication.audit_log_id.clone(),
             trail: Trail::Refusals,
@@ -141,7 +151,7 @@ impl Publisher {
         let now = self.now();
         let work = Work { lease: self.lease(now), attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
         let (publication, details) = (order.publication.clone(), order.details.clone());
-        let first = machine::claim(publication, details, call.approval.clone(), &call.source, work, now);
+        let first = machine::claim(publication, details, call.approval.clone(), &order.source, work, now);
         match self.parts.metadata.claim(&first.encode()?).await? {
             Claim::Claimed => Ok((Claimed::New, first)),
             Claim::Exists(row) => Ok((Claimed::Before, Record::decode(&row)?)),
@@ -164,7 +174,7 @@ impl Publisher {
                 self.deliver(&record, call).await?
             } else if self.is_to_take_up(&record, taken_up)? {
                 taken_up = true;
-                self.taking_up(call.approval.clone(), call.source.clone())
+                self.taking_up(call)
             } else if record.details != order.details {
                 Event::Amended(Box::new(order.details.clone()))
             } else {
@@ -181,7 +191,7 @@ impl Publisher {
             record = self.drive(record, call).await?;
             let published = match &record.phase {
                 Phase::Published(published) => published.clone(),
-                Phase::Rejected { reason } => return Err(reason.error(&record.publication, &record.source)),
+                Phase::Rejected { reason } => return Err(reason.error(&record.publication, &record.source.url)),
                 Phase::Claimed { .. } | Phase::Stored { .. } => continue,
             };
             if published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
@@ -213,29 +223,48 @@ impl Publisher {
     }
 
     /// Records what was observed; or, if another was faster, returns what that one recorded. What
-    /// was observed is then forgotten: what is to be done follows from the newer record.
+    /// was observed is then forgotten, unless it is about the same work of this publisher: what is to
+    /// be done follows from the newer record.
     pub(crate) async fn advance(&self, record: &Record, event: Event) -> Result<Record, Error> {
-        let next = step(record, event, self.now()).map_err(|illegal| {
-            Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
-        })?;
-        let next = match self.parts.metadata.advance(&next.encode()?).await? {
-            Advance::Advanced => next,
-            Advance::Superseded(row) => return Record::decode(&row),
-        };
-        if next.attempt > record.attempt {
-            let message =
-                format!("the object of attempt {} is missing or has other bytes: check the store", record.attempt);
-            self.alert(record.id(), &Error::corrupt(message));
+        let mut record = record.clone();
+        for _ in 0..STEPS_MAX {
+            let next = step(&record, event.clone(), self.now()).map_err(|illegal| {
+                Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
+            })?;
+            match self.parts.metadata.advance(&next.encode()?).await? {
+                Advance::Advanced => {
+                    self.alert_of_failed_attempt(&record, &next);
+                    return Ok(next);
+                }
+                Advance::Superseded(row) => {
+                    let newer = Record::decode(&row)?;
+                    if !newer.is_same_work(&record) {
+                        return Ok(newer);
+                    }
+                    record = newer;
+                }
+            }
         }
-        Ok(next)
+        Err(overtaken(&record))
+    }
+
+    fn alert_of_failed_attempt(&self, before: &Record, after: &Record) {
+        if after.attempt > before.attempt {
+            let attempt = before.attempt;
+            let message = format!("the object of attempt {attempt} is missing or has other bytes: check the store");
+            self.alert(before.id(), &Error::corrupt(message));
+        }
     }
 
     /// A link that works until the record says, or less if the signer cannot.
     async fn link(&self, record: &Record, published: &Published, call: &Call) -> Result<DistributionRecord, Error> {
         call.progress.stage(Stage::Sign);
-        let expires_at = published.link_expires_at.ok_or_else(|| overtaken(record))?;
-        let link = LinkRequest { key: record.object_key(), expires_at };
-        let signed = self.target(record)?.signer.sign(&link, self.now()).await?;
+        let (signer, now) = (&self.target(record)?.signer, self.now());
+        let granted = published.link_expires_at.ok_or_else(|| overtaken(record))?;
+        // Another host's clock, which granted it, may have been ahead of this one.
+        let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
+        let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };
+        let signed = signer.sign(&link, now).await?;
         Ok(DistributionRecord::new(record, published, signed))
     }
 }
@@ -262,7 +291,8 @@ impl Publisher {
         Lease { holder: self.parts.holder.clone(), until: plus_secs(now, self.parts.policy.lease_secs) }
     }
 
-    pub(crate) fn taking_up(&self, approval: QcApproval, source: VideoUrl) -> Event {
+    pub(crate) fn taking_up(&self, call: &Call) -> Event {
+        let (approval, source) = (call.approval.clone(), call.source.clone());
         Event::TakenUp { lease: self.lease(self.now()), approval, source, attempts: self.parts.policy.attempts_max }
     }
 
@@ -279,7 +309,7 @@ impl Publisher {
     pub(crate) fn check_lease(&self, record: &Record) -> Result<(), Error> {
         let now = self.now();
         match record.work().map(|work| &work.lease) {
-            Some(lease) if lease.holder != self.parts.holder && lease.until > now => {
+            Some(lease) if lease.holder != self.parts.holder && lease.is_live(now) => {
                 let message = format!("another publisher is at work on {}: repeat later", record.id());
                 Err(Error::new(ErrorKind::Busy, message).after((lease.until - now).to_std().unwrap_or_default()))
             }

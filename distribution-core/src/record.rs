@@ -10,7 +10,7 @@ use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::rejection::Rejection;
 use crate::request::VideoUrl;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, plus_secs};
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};
 
 /// All that is known of one publication. Made by [`machine::claim`](crate::machine::claim), changed
@@ -26,8 +26,8 @@ pub struct Record {
     pub attempt: u32,
     /// What QC said of the bytes.
     pub approval: QcApproval,
-    /// Where the bytes are staged, without anything secret.
-    pub source: VideoUrl,
+    /// Where the bytes are staged.
+    pub source: StagedAt,
     /// What may be amended.
     pub details: Details,
     /// The audit trail's end.
@@ -37,6 +37,22 @@ pub struct Record {
     /// How often the record has changed.
     #[serde(skip)]
     pub revision: u64,
+}
+
+/// Where the bytes of a publication are staged, as it may be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedAt {
+    /// The URL without what may be secret in it.
+    pub url: VideoUrl,
+    /// Whether that is all of it, so that the file can be found again.
+    pub whole: bool,
+}
+
+impl From<&VideoUrl> for StagedAt {
+    fn from(given: &VideoUrl) -> Self {
+        let url = given.redacted();
+        Self { whole: url == *given, url }
+    }
 }
 
 /// How far a publication is. A phase exists only where what to do next differs.
@@ -109,6 +125,16 @@ pub struct Lease {
     pub holder: String,
     /// When others may take the work up.
     pub until: Timestamp,
+}
+
+impl Lease {
+    /// The longest lease there is, in seconds. One that ends later was made by a clock that is wrong.
+    pub const SECS_MAX: u32 = 3600;
+
+    /// Whether others leave the work alone at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.until && self.until <= plus_secs(now, Self::SECS_MAX)
+    }
 }
 
 impl Record {

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::metadata::{Query, Row};
 use crate::publisher::{Call, Publisher};
-use crate::record::{Phase, Record};
+use crate::record::Record;
 
 /// What a [`Publisher::recover`] came to.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,9 @@ const PAGE_ROWS: usize = 100;
 impl Publisher {
     /// Finishes every publication that is not settled and that nobody is at work on, one after the
     /// other, going on after failures. Safe at any time, on any number of hosts. No link is given.
+    ///
+    /// Where the staged file's URL held a secret, such as a signature, it is not on record: what is
+    /// stored already is finished, the rest is a failure that only a repeat of the call can mend.
     ///
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) if the records cannot be listed.
@@ -61,10 +64,17 @@ impl Publisher {
 
     async fn settle(&self, row: &Row) -> Result<(), Error> {
         let mut record = Record::decode(row)?;
-        let call = Call { approval: record.approval.clone(), source: record.source.clone(), progress: Arc::new(()) };
-        self.check_lease(&record)?;
-        if matches!(record.phase, Phase::Claimed { .. } | Phase::Stored { .. }) {
-            record = self.advance(&record, self.taking_up(call.approval.clone(), call.source.clone())).await?;
+        let call = Call {
+            approval: record.approval.clone(),
+            source: record.source.whole.then(|| record.source.url.clone()),
+            progress: Arc::new(()),
+        };
+        // Also one of this process's own: a call may be under it.
+        if record.work().is_some_and(|work| work.lease.is_live(self.now())) {
+            return Err(Error::new(ErrorKind::Busy, "a publisher is at work on it"));
+        }
+        if record.work().is_some() {
+            record = self.advance(&record, self.taking_up(&call)).await?;
         }
         self.drive(record, &call).await.map(drop)
     }

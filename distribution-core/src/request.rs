@@ -197,19 +197,24 @@ impl VideoUrl {
     /// The URL, if `text` is one.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for blank text, control characters, or more than 4,096 bytes.
+    /// [`ErrorKind::Invalid`] for blank text, control characters, more than 4,096 bytes, a user name or
+    /// password, or a query without a scheme. The text may hold a secret, so it is not repeated.
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
-        let message = match check_line(&text, Self::BYTES_MAX) {
-            Ok(()) if !text.trim().is_empty() => return Ok(Self(text)),
-            Ok(()) => "is empty: name the staged file".to_owned(),
-            // The text may hold a signature: it is not repeated.
-            Err(_) if text.len() > Self::BYTES_MAX => {
-                format!("is {} bytes long, the limit is {}", text.len(), Self::BYTES_MAX)
-            }
-            Err(_) => "holds a control character".to_owned(),
+        let wrong = if text.len() > Self::BYTES_MAX {
+            format!("is {} bytes long, the limit is {}", text.len(), Self::BYTES_MAX)
+        } else if text.contains(char::is_control) {
+            "holds a control character".to_owned()
+        } else if text.trim().is_empty() {
+            "is empty: name the staged file".to_owned()
+        } else if has_credentials(&text) {
+            "holds credentials, or a port that is no number: configure credentials where the file is staged".to_owned()
+        } else if text.contains('?') && !text.contains("://") {
+            "has a `?` but no scheme: write a URL with its scheme, or %3F in a file:/// URL".to_owned()
+        } else {
+            return Ok(Self(text));
         };
-        Err(Error::new(ErrorKind::Invalid, message))
+        Err(Error::new(ErrorKind::Invalid, wrong))
     }
 
     /// The whole URL, with what may be secret in it.
@@ -222,16 +227,13 @@ impl VideoUrl {
         self.0.split_once("://").map(|(scheme, _)| scheme)
     }
 
-    /// The URL as it may be stored and shown: no user info, query or fragment. The same URL where
-    /// there is nothing to leave out, so a stored one finds the file again unless it was secret.
+    /// The URL as it may be stored and shown: without query and fragment, if it has a scheme. The same
+    /// URL where there is nothing to leave out, so a stored one finds the file again unless it was secret.
     pub fn redacted(&self) -> Self {
-        let Some((scheme, rest)) = self.0.split_once("://") else {
-            return self.clone();
-        };
-        let rest = before_query(rest);
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority.rsplit('@').next().unwrap_or(authority);
-        Self(format!("{scheme}://{host}{path}"))
+        match self.0.split_once("://") {
+            Some((scheme, rest)) => Self(format!("{scheme}://{}", before_query(rest))),
+            None => self.clone(),
+        }
     }
 
     /// The file's name without its extension: what a person would call it.
@@ -247,6 +249,15 @@ impl VideoUrl {
             _ => name,
         }
     }
+}
+
+/// Whether something other than `host` or `host:port` (RFC 3986 §3.2) is between `://` and the path.
+fn has_credentials(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    let authority = before_query(rest).split('/').next().unwrap_or_default();
+    let after_ip = authority.rsplit(']').next().unwrap_or_default();
+    let port = after_ip.split_once(':').map_or("", |(_, port)| port);
+    authority.contains('@') || port.len() > 5 || !port.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn before_query(text: &str) -> &str {

@@ -19,8 +19,9 @@ pub trait UrlSigner: Send + Sync + 'static {
     /// is earlier, `limited_by` says why. The same request gives a link with the same expiry.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the expiry is past or beyond
-    /// [`limits`](Self::limits).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the expiry is past, or further ahead than the longest
+    /// validity of [`limits`](Self::limits). The shortest is for requests only: a repeat asks for what
+    /// is left of a link.
     async fn sign(&self, link: &LinkRequest, now: Timestamp) -> Result<SignedUrl, Error>;
 
     /// The range of validity that this signer can sign.

@@ -62,8 +62,10 @@ pub trait Storage: Send + Sync + 'static {
 /// What became of a [`Storage::create`] that gave an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreateOutcome {
-    /// The object was not there and is now; with what the store knows of its bytes, if it read them
-    /// back or computed a SHA-256 over them on the way.
+    /// The object was not there and is now; with a proof, if this backend has read the stored bytes
+    /// back ([`ReadBack`](crate::Verification::ReadBack)), or if the store has told the SHA-256 of the
+    /// whole object that it stored ([`StoreAttested`](crate::Verification::StoreAttested)). What was
+    /// hashed on its way to the store is no proof.
     Created {
         /// What is known of the stored bytes.
         proof: Option<Proof>,

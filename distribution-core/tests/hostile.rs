@@ -139,8 +139,16 @@ proptest! {
 
     #[test]
     fn a_url_shows_no_query_and_no_user(name in "[a-z]{1,8}", path in "[a-z/.]{0,12}", secret in "[A-Z0-9]{8}") {
-        let url = format!("https://{secret}:{secret}@{name}.example/{path}?X-Signature={secret}#{secret}");
-        let url = VideoUrl::parse(url).unwrap();
+        for url in [
+            format!("https://{secret}:{secret}@{name}.example/{path}"),
+            format!("https://{secret}@{name}.example/{path}"),
+            format!("s3://{secret}:{secret}/{secret}@{name}/{path}"),
+            format!("{path}?X-Signature={secret}"),
+        ] {
+            let error = VideoUrl::parse(url).unwrap_err();
+            prop_assert!(!error.to_string().contains(&secret));
+        }
+        let url = VideoUrl::parse(format!("https://{name}.example:443/{path}?X-Signature={secret}#{secret}")).unwrap();
         let shown = format!("{url} {url:?}");
         prop_assert!(!shown.contains(&secret));
         prop_assert_eq!(url.redacted().redacted(), url.redacted());

@@ -68,7 +68,7 @@ fn transferred(proof: Option<Proof>) -> Event {
 }
 
 fn taken_up(record: &Record) -> Event {
-    Event::TakenUp { lease: lease(90), approval: record.approval.clone(), source: url(), attempts: 2 }
+    Event::TakenUp { lease: lease(90), approval: record.approval.clone(), source: Some(url()), attempts: 2 }
 }
 
 /// One record in each phase, from the shortest way there.
@@ -201,10 +201,12 @@ fn the_first_link_is_granted_with_the_publication_and_lasts_as_long_as_asked() {
 #[test]
 fn a_secret_in_the_staged_url_is_not_kept() {
     let record = claimed(true, None);
-    let source = VideoUrl::parse("https://user:secret@host/clip.mp4?sig=secret").unwrap();
-    let event = Event::TakenUp { lease: lease(90), approval: record.approval.clone(), source, attempts: 2 };
-    let next = step(&record, event, at(3)).unwrap();
-    assert_eq!(next.source.expose(), "https://host/clip.mp4");
+    let source = VideoUrl::parse("https://host/clip.mp4?sig=secret").unwrap();
+    let event = |source| Event::TakenUp { lease: lease(90), approval: record.approval.clone(), source, attempts: 2 };
+    let next = step(&record, event(Some(source)), at(3)).unwrap();
+    assert_eq!((next.source.url.expose(), next.source.whole), ("https://host/clip.mp4", false));
+    let recovered = step(&next, event(None), at(4)).unwrap();
+    assert!(!recovered.source.whole, "a recovery cannot make it whole");
     assert!(!String::from_utf8_lossy(&next.encode().unwrap().body).contains("secret"));
 }
 
@@ -233,4 +235,18 @@ fn a_row_that_was_tampered_with_does_not_decode() {
     }
     let row = distribution_core::Row { index: claimed(true, None).encode().unwrap().index, ..row };
     assert!(Record::decode(&row).is_err(), "columns of another state");
+}
+
+#[test]
+fn a_long_outbox_is_delivered_before_the_end() {
+    let mut record = claimed(true, None);
+    for n in 0..100 {
+        if next_action(&record) == Some(Action::Deliver) {
+            record = step(&record, Event::Delivered { before: record.trail.next }, at(2)).unwrap();
+        }
+        let mut details = details(&n.to_string());
+        details.metadata.extra.insert("big".into(), "x".repeat(30_000).into());
+        record = step(&record, Event::Amended(Box::new(details)), at(1)).unwrap();
+        record.encode().expect("whatever callers amend, the record can be stored");
+    }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use distribution_core::{
     AlertKind, AuditEvent, DistributionRecord, Error, ErrorKind, Phase, Policy, Progress, PublishRequest, Publisher,
-    Record, Stage, Trail,
+    Record, Stage, State, Trail,
 };
 use distribution_testkit::{Fault, Op, TestSigner, World, request};
 use futures::executor::block_on;
@@ -346,4 +346,124 @@ fn recovery_goes_on_after_a_failure_and_tells_it() {
     world.advance(Duration::from_secs(60));
     let recovery = block_on(world.publisher("b").recover()).unwrap();
     assert_eq!((recovery.settled, recovery.failed, recovery.failures.len()), (2, 1, 1));
+}
+
+#[test]
+fn recovery_leaves_a_call_of_its_own_process_alone() {
+    let world = staged();
+    let publisher = world.publisher("a");
+    let mut call = Box::pin(publisher.publish(video()));
+    let mut context = Context::from_waker(Waker::noop());
+    while !world.effects().iter().any(|effect| effect.op == Op::StorageCreate) {
+        assert!(call.as_mut().poll(&mut context).is_pending());
+    }
+    let recovery = block_on(publisher.recover()).unwrap();
+    assert_eq!((recovery.settled, recovery.busy), (0, 1));
+    check(&world, &block_on(call).unwrap(), "recovered meanwhile");
+    assert_eq!(world.effects().iter().filter(|effect| effect.op == Op::StorageCreate).count(), 1);
+}
+
+#[test]
+fn recovery_without_the_secret_of_a_url_finishes_what_is_stored_and_rejects_nothing() {
+    let url = "https://staging.example/clip.mp4";
+    let presigned = request(&format!("{url}?X-Signature=secret"), VIDEO);
+    for (fault, settled) in [(Fault::LostAnswer, 1), (Fault::LostRequest, 0)] {
+        let world = World::new();
+        world.stage(url, VIDEO);
+        world.fail(move |effect| (effect.op == Op::StorageCreate).then_some(fault));
+        assert!(block_on(world.publisher("a").publish(presigned.clone())).is_err());
+        world.heal();
+        world.advance(Duration::from_secs(60));
+        world.unstage(url);
+        let recovery = block_on(world.publisher("b").recover()).unwrap();
+        assert_eq!((recovery.settled, recovery.failed), (settled, 1 - settled), "{fault:?}");
+        let state = world.rows()[0].index.state;
+        assert_eq!(state == State::Published, settled == 1, "{fault:?}: {state:?}");
+        assert_ne!(state, State::Rejected, "{fault:?}");
+        assert!(!format!("{:?} {:?} {:?}", world.rows(), world.audit(), world.alerts()).contains("secret"));
+
+        world.stage(url, VIDEO);
+        world.advance(Duration::from_secs(60));
+        block_on(world.publisher("c").publish(presigned.clone())).expect("the caller knows the secret");
+    }
+}
+
+#[test]
+fn a_file_that_was_not_copied_is_not_put_on_record_as_the_one_that_was() {
+    let world = staged();
+    world.inject(2, Fault::LostAnswer);
+    block_on(world.publisher("a").publish(video())).unwrap_err();
+    world.stage("clip.mp4", &b"the next edit"[..]);
+    block_on(world.publisher("a").publish(video())).expect("the approved bytes are stored already");
+    let Phase::Published(published) = Record::decode(&world.rows()[0]).unwrap().phase else { panic!() };
+    assert_eq!(published.pin, None, "the sweep must not take the next edit for what was published");
+}
+
+#[test]
+fn amendments_while_the_store_is_down_never_fill_the_record() {
+    let world = staged();
+    world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+    let amended = |n: usize| {
+        let mut request = video();
+        request.distribution_settings.metadata.title = Some(format!("try {n}"));
+        request.distribution_settings.metadata.extra.insert("log".into(), "x".repeat(30_000).into());
+        request
+    };
+    for n in 0..200 {
+        let error = block_on(world.publisher("a").publish(amended(n))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{n}: {error}");
+    }
+    world.heal();
+    let record = block_on(world.publisher("a").publish(amended(200))).unwrap();
+    check(&world, &record, "amended 200 times");
+}
+
+#[test]
+fn a_lease_from_a_clock_that_is_years_ahead_holds_nobody_up() {
+    let world = staged();
+    let ahead = World::new_at(world.now() + chrono::TimeDelta::days(3650));
+    world.inject(2, Fault::LostRequest);
+    let publisher = world.builder("ahead").clock(ahead.parts(&Default::default()).clock).build().unwrap();
+    block_on(publisher.publish(video())).unwrap_err();
+    check(&world, &persist(&world.publisher("b")).unwrap(), "taken over");
+}
+
+#[test]
+fn a_part_that_panics_harms_nobody_else() {
+    struct Bomb;
+    impl Progress for Bomb {
+        fn stage(&self, _: Stage) {
+            panic!("a bug of the host");
+        }
+        fn advance(&self, _: u64) {}
+    }
+    let world = staged();
+    let publisher = world.publisher("a");
+    let calls = [Arc::new(Bomb) as Arc<dyn Progress>, Arc::new(())]
+        .map(|progress| publisher.publish_watched(video(), progress));
+    for outcome in block_on(join_all(calls)) {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    check(&world, &persist(&publisher).unwrap(), "after the panic");
+}
+
+#[test]
+fn a_lost_answer_to_a_renewal_costs_neither_the_lease_nor_the_upload() {
+    struct Slow(World);
+    impl Progress for Slow {
+        fn stage(&self, _: Stage) {}
+        fn advance(&self, _: u64) {
+            self.0.advance(Duration::from_secs(35));
+        }
+    }
+    let (world, bytes) = (World::new(), VIDEO.repeat(1000));
+    world.stage("clip.mp4", bytes.clone());
+    let lost = std::sync::atomic::AtomicBool::new(false);
+    world.fail(move |effect| {
+        let first = effect.op == Op::MetadataAdvance && !lost.swap(true, std::sync::atomic::Ordering::Relaxed);
+        first.then_some(Fault::LostAnswer)
+    });
+    let request = request("clip.mp4", &bytes);
+    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
+    assert_eq!(world.effects().iter().filter(|effect| effect.op == Op::StorageCreate).count(), 1);
 }

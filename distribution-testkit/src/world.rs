@@ -69,6 +69,13 @@ impl World {
         Self::default()
     }
 
+    /// A world with nothing in it, at this time.
+    pub fn new_at(now: Timestamp) -> Self {
+        let world = Self::default();
+        world.lock().now = now;
+        world
+    }
+
     /// New ports over this world, with one storage target of this name.
     pub fn parts(&self, target: &TargetName) -> Parts {
         Parts {
