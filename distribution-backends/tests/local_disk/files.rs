@@ -144,11 +144,14 @@ async fn what_leads_elsewhere_is_refused_by_its_text() {
         "c:\\clip.mp4".into(),
     ] {
         let error = assert_refused(place.open(&url).await, &url);
+        assert!(!error.message().contains("hush"), "{error}");
+        if VideoUrl::parse(&url).is_err() {
+            continue; // refused before anybody asks what is allowed
+        }
         let (staging, archive) = (place.staging(""), place.root().join("archive"));
         for allowed in [staging.to_str().unwrap().trim_end_matches('/'), archive.to_str().unwrap()] {
             assert!(error.message().contains(allowed), "{error}");
         }
-        assert!(!error.message().contains("hush"), "{error}");
     }
 }
 
