@@ -97,12 +97,31 @@ impl Publisher {
         let approval = self.gate(&order).await?;
         self.bind(&order).await?;
         let call = Call { approval, source: Some(order.source.clone()), progress };
-        let record = match self.claim(&order, &call).await? {
+        let outcome = self.work(&order, &call).await;
+        if outcome.is_err() {
+            self.let_go(&order.publication.audit_log_id).await;
+        }
+        outcome
+    }
+
+    async fn work(&self, order: &Order, call: &Call) -> Result<DistributionRecord, Error> {
+        let record = match self.claim(order, call).await? {
             (Claimed::New, record) => record,
-            (Claimed::Before, record) => self.enter(record, &order, &call).await?,
+            (Claimed::Before, record) => self.enter(record, order, call).await?,
         };
-        let (record, published) = self.finish(record, &call).await?;
-        self.link(&record, &published, &call).await
+        let (record, published) = self.finish(record, call).await?;
+        self.link(&record, &published, call).await
+    }
+
+    /// Ends this publisher's lease after a call that failed, so that others need not wait for its end.
+    /// If that fails too, they wait.
+    async fn let_go(&self, id: &AuditLogId) {
+        let Ok(Some(row)) = self.parts.metadata.load(id).await else { return };
+        let (Ok(record), now) = (Record::decode(&row), self.now()) else { return };
+        let mine = |work: &Work| work.lease.holder == self.parts.holder && work.lease.is_live(now);
+        if record.work().is_some_and(mine) {
+            let _ = self.advance(&record, Event::KeptAlive { until: now }).await;
+        }
     }
 
     /// Nothing happens before QC has passed exactly these bytes.
@@ -259,7 +278,13 @@ impl Publisher {
     /// A link that works until the record says, or less if the signer cannot.
     async fn link(&self, record: &Record, published: &Published, call: &Call) -> Result<DistributionRecord, Error> {
         call.progress.stage(Stage::Sign);
-        let (signer, now) = (&self.target(record)?.signer, self.now());
+        let Target { storage, signer } = self.target(record)?;
+        let stat = storage.stat(&record.object_key()).await?;
+        if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
+            let message = "was published and is now missing or of another size: restore it, no link is given";
+            return Err(Error::corrupt(format!("{} {message}", published.location)));
+        }
+        let now = self.now();
         let granted = published.link_expires_at.ok_or_else(|| overtaken(record))?;
         // Another host's clock, which granted it, may have been ahead of this one.
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);

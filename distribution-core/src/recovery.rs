@@ -10,6 +10,7 @@ use crate::record::Record;
 
 /// What a [`Publisher::recover`] came to.
 #[derive(Clone, Debug, Default)]
+#[must_use = "what is busy or failed needs another call"]
 pub struct Recovery {
     /// How many publications are settled that were not.
     pub settled: u64,
@@ -32,6 +33,9 @@ const PAGE_ROWS: usize = 100;
 impl Publisher {
     /// Finishes every publication that is not settled and that nobody is at work on, one after the
     /// other, going on after failures. Safe at any time, on any number of hosts. No link is given.
+    ///
+    /// After a crash, the lease of what was under way has to end first: call it again after
+    /// [`lease_secs`](crate::Policy::lease_secs), or every few minutes.
     ///
     /// Where the staged file's URL held a secret, such as a signature, it is not on record: what is
     /// stored already is finished, the rest is a failure that only a repeat of the call can mend.

@@ -28,15 +28,21 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let invalid = Error::new(ErrorKind::Invalid, lower_first(&error.inner().to_string()));
-        if path == "." { invalid } else { invalid.at(&path) }
+        if matches!(path.as_str(), "." | "?") { invalid } else { invalid.at(&path) }
     })?;
     deserializer.end().map_err(|error| Error::new(ErrorKind::Invalid, lower_first(&error.to_string())))?;
     Ok(value)
 }
 
+/// Messages begin in lower case, but for an acronym such as EOF.
 fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    match text.as_bytes() {
+        [first, second, ..] if first.is_ascii_uppercase() && !second.is_ascii_uppercase() => {
+            let (first, rest) = text.split_at(1);
+            first.to_ascii_lowercase() + rest
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Deserialises from anything, keeps nothing, and fails on a key that an object has twice.
