@@ -3,8 +3,9 @@
 //! `cargo run --release --example publish -- --help` tells the options.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,18 +23,22 @@ use distribution_core::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use mp4_atom::{FourCC, Header, Mvhd, ReadAtom, ReadFrom};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::net::TcpListener;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/staging/clip.mp4");
 const ADDR: &str = "127.0.0.1:8787";
+/// What a path in a `file:` URL holds unescaped (RFC 3986 §2.3), and `/`.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Publish an approved MP4: copy it into storage, prove it, record it, link it
 ///
 /// The record is printed on stdout as JSON, everything else on stderr. Repeating the same call prints
 /// the same record and copies nothing.
 ///
-/// Exit codes: 0 published, 2 invalid input, 3 refused by QC, 4 rejected (the bytes are missing or not
-/// the approved ones), 5 unavailable (repeat the call), 130 interrupted (repeat the call).
+/// Exit codes: 0 published, 2 invalid input, 3 refused by QC, 4 rejected (what is staged is not what was
+/// approved), 5 unavailable (repeat the call), 1 corrupt (stored data is damaged: an operator must look),
+/// 130 interrupted (repeat the call).
 #[derive(Parser)]
 #[command(name = "publish", verbatim_doc_comment)]
 struct Options {
@@ -45,7 +50,7 @@ struct Options {
     /// Where objects, records, audit trail and link key are kept; created if absent
     #[arg(long, value_name = "DIR", default_value = "distribution-data")]
     data: PathBuf,
-    /// The folder that staged files are read from [default: that of FILE, or of the sample]
+    /// The folder that staged files are read from [default: that of FILE; with --request, this one]
     #[arg(long, value_name = "DIR")]
     staging: Option<PathBuf>,
     /// The asset's title
@@ -58,7 +63,7 @@ struct Options {
     #[arg(long)]
     prefix: Option<String>,
     /// How many hours the link works [default: 72]
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=168))]
     expiry_hours: Option<u32>,
     /// A tag; may be repeated
     #[arg(long)]
@@ -72,6 +77,9 @@ struct Options {
     /// Keep serving the links until interrupted
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = ADDR)]
     serve: Option<SocketAddr>,
+    /// What viewers see of the server, such as https://media.example [default: http://ADDR]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
 }
 
 #[tokio::main]
@@ -84,14 +92,15 @@ async fn main() -> ExitCode {
                 ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Unsupported => 2,
                 ErrorKind::Refused => 3,
                 ErrorKind::Rejected => 4,
-                ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Corrupt => 5,
+                ErrorKind::Busy | ErrorKind::Unavailable => 5,
+                ErrorKind::Corrupt => 1,
             })
         }
     }
 }
 
 async fn run(options: Options) -> Result<ExitCode, Error> {
-    let (staging, request) = tokio::task::block_in_place(|| request(&options))?;
+    // What can be wrong is found before minutes of hashing.
     let listener = match options.serve {
         None => None,
         Some(addr) => Some(TcpListener::bind(addr).await.map_err(|error| unavailable("listen on", addr, error))?),
@@ -100,42 +109,74 @@ async fn run(options: Options) -> Result<ExitCode, Error> {
         None => ADDR.to_owned(),
         Some(listener) => listener.local_addr().map_err(|error| unavailable("listen on", "a port", error))?.to_string(),
     };
-    let local = Local::open(&options.data, &staging, &format!("http://{addr}")).await?;
+    let base_url = options.base_url.clone().unwrap_or_else(|| format!("http://{addr}"));
+    let staged = Staged::find(&options)?;
+    let local = Local::open(&options.data, &staged.folder, &base_url).await?;
 
+    let published = async {
+        let request = tokio::task::block_in_place(|| staged.request(&options))?;
+        publish(&local.publisher, request).await
+    };
     let record = tokio::select! {
-        record = publish(&local.publisher, request) => record?,
-        _ = tokio::signal::ctrl_c() => {
+        record = published => record?,
+        () = interrupted() => {
             say("interrupted: repeat the same call to finish");
             return Ok(ExitCode::from(130));
         }
     };
-    say(&format!("published {} ({} bytes, proven by reading back)", record.storage_location, record.size_bytes));
-    print(&PublishResponse::from(record));
+    let (location, bytes, at) = (&record.storage_location, record.size_bytes, record.published_at);
+    say(&format!("published {location} ({bytes} bytes, read back and proven at {at:.0?})"));
+    print(&PublishResponse::from(record))?;
 
     let Some(listener) = listener else {
-        say(&format!("repeat with --serve to serve the link at http://{addr}"));
+        say(&format!("repeat with --serve to serve the link at {base_url}"));
         return Ok(ExitCode::SUCCESS);
     };
-    say(&format!("serving links at http://{addr}, Ctrl-C ends it"));
-    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
-    axum::serve(listener, local.routes)
-        .with_graceful_shutdown(interrupted)
-        .await
-        .map_err(|error| unavailable("serve", addr, error))?;
+    say(&format!("serving links at {base_url}, Ctrl-C ends it"));
+    let serving = axum::serve(listener, local.routes).with_graceful_shutdown(interrupted()).into_future();
+    tokio::select! {
+        served = serving => served.map_err(|error| unavailable("serve", addr, error))?,
+        () = grace() => say("cut off downloads that were still running"),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C, or the service manager's word for it.
+async fn interrupted() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminated) => tokio::select! {
+            _ = terminated.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+/// How long downloads may still run once the server is told to end; a second Ctrl-C cuts it short.
+async fn grace() {
+    interrupted().await;
+    tokio::select! {
+        () = interrupted() => {}
+        () = tokio::time::sleep(Duration::from_secs(5)) => {}
+    }
 }
 
 /// Publishes, waiting while another process is at work on the same publication.
 async fn publish(publisher: &Publisher, request: PublishRequest) -> Result<DistributionRecord, Error> {
+    let mut told = false;
     loop {
         let bar = Arc::new(Bar(ProgressBar::no_length()));
         let outcome = publisher.publish_watched(request.clone(), bar.clone()).await;
         bar.0.finish_and_clear();
         match outcome {
             Err(error) if error.kind() == ErrorKind::Busy => {
-                let wait = error.retry_after().unwrap_or(Duration::from_secs(1)).max(Duration::from_millis(100));
-                say(&format!("{error}; waiting {} s", wait.as_secs_f32().ceil()));
-                tokio::time::sleep(wait).await;
+                let wait = error.retry_after().unwrap_or_default();
+                if !told {
+                    let secs = wait.as_secs_f32().ceil();
+                    say(&format!("another run is at work on it, or died at it: waiting for {secs} s at most"));
+                }
+                told = true;
+                tokio::time::sleep(wait.clamp(Duration::from_millis(100), Duration::from_secs(1))).await;
             }
             outcome => return outcome,
         }
@@ -169,49 +210,69 @@ impl Local {
     }
 }
 
-/// The staging folder and the request, from `--request` or as an upstream editor would make it.
-fn request(options: &Options) -> Result<(PathBuf, PublishRequest), Error> {
-    let sample = PathBuf::from(SAMPLE);
-    let folder =
-        |file: &Path| file.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).to_owned();
-    if let Some(path) = &options.request {
-        let request = PublishRequest::from_json(&read(path)?)?;
-        return Ok((options.staging.clone().unwrap_or_else(|| folder(&sample)), request));
+/// What is to be published, and the folder it is staged in.
+struct Staged {
+    folder: PathBuf,
+    file: Option<PathBuf>,
+}
+
+impl Staged {
+    fn find(options: &Options) -> Result<Self, Error> {
+        let folder = match &options.staging {
+            Some(folder) => Some(fs::canonicalize(folder).map_err(|error| unreadable("--staging", folder, &error))?),
+            None => None,
+        };
+        if options.request.is_some() {
+            return Ok(Self { folder: folder.unwrap_or_else(|| PathBuf::from(".")), file: None });
+        }
+        let file = match (&options.file, &folder) {
+            (Some(file), Some(folder)) if folder.join(file).exists() => folder.join(file),
+            (Some(file), _) => file.clone(),
+            (None, _) => PathBuf::from(SAMPLE),
+        };
+        let file = fs::canonicalize(&file).map_err(|error| unreadable("FILE", &file, &error))?;
+        if !file.is_file() {
+            return Err(Error::invalid("FILE", format!("{} is no regular file", file.display())));
+        }
+        let folder = folder.or_else(|| file.parent().map(Path::to_owned)).unwrap_or_default();
+        if !file.starts_with(&folder) {
+            let message = format!("{} is not inside of the staging folder {}", file.display(), folder.display());
+            return Err(Error::invalid("FILE", message));
+        }
+        Ok(Self { folder, file: Some(file) })
     }
-    let file = match (&options.file, &options.staging) {
-        (Some(file), Some(staging)) => staging.join(file),
-        (Some(file), None) => file.clone(),
-        (None, _) => sample,
-    };
-    let staging = options.staging.clone().unwrap_or_else(|| folder(&file));
-    let name = file.strip_prefix(&staging).ok().and_then(Path::to_str).ok_or_else(|| {
-        let message = format!("{} is not inside of the staging folder {}", file.display(), staging.display());
-        Error::invalid("FILE", message)
-    })?;
-    let mut metadata =
-        AssetMetadata { title: options.title.clone(), tags: options.tag.clone(), ..AssetMetadata::default() };
-    metadata.concept_id =
-        options.concept_id.clone().map(ConceptId::parse).transpose().map_err(|e| e.at("--concept-id"))?;
-    let storage_prefix = options.prefix.clone().map(StoragePrefix::parse).transpose().map_err(|e| e.at("--prefix"))?;
-    let duration = options.duration.map_or_else(|| playing_time(&file), Ok)?;
-    Ok((
-        staging,
-        PublishRequest {
+
+    /// The request, from --request or as an upstream editor would make it.
+    fn request(&self, options: &Options) -> Result<PublishRequest, Error> {
+        let Some(file) = &self.file else {
+            return PublishRequest::from_json(&read(options.request.as_deref().unwrap_or(Path::new("-")))?);
+        };
+        let concept_id = options.concept_id.clone().map(ConceptId::parse).transpose();
+        let storage_prefix = options.prefix.clone().map(StoragePrefix::parse).transpose();
+        let settings = DistributionSettings {
+            storage_prefix: storage_prefix.map_err(|error| error.at("--prefix"))?,
+            url_expiry_hours: options.expiry_hours,
+            metadata: AssetMetadata {
+                title: options.title.clone(),
+                concept_id: concept_id.map_err(|error| error.at("--concept-id"))?,
+                tags: options.tag.clone(),
+                ..AssetMetadata::default()
+            },
+            ..DistributionSettings::default()
+        };
+        let duration = options.duration.map_or_else(|| playing_time(file), Ok)?;
+        let url = format!("file://{}", percent_encode(file.as_os_str().as_bytes(), ESCAPED));
+        Ok(PublishRequest {
             final_edit: FinalEdit {
-                video_url: VideoUrl::parse(name).map_err(|e| e.at("FILE"))?,
-                duration_seconds: DurationSeconds::new(duration).map_err(|e| e.at("--duration"))?,
-                checksum: checksum(&file)?,
+                video_url: VideoUrl::parse(url).map_err(|error| error.at("FILE"))?,
+                duration_seconds: DurationSeconds::new(duration).map_err(|error| error.at("--duration"))?,
+                checksum: checksum(file)?,
             },
             qc_report: QcReport { status: options.qc_status.clone().into(), ..QcReport::default() },
-            distribution_settings: DistributionSettings {
-                storage_prefix,
-                url_expiry_hours: options.expiry_hours,
-                metadata,
-                ..DistributionSettings::default()
-            },
+            distribution_settings: settings,
             idempotency_key: None,
-        },
-    ))
+        })
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -321,7 +382,9 @@ fn say(line: &str) {
     eprintln!("{line}");
 }
 
-#[expect(clippy::print_stdout, reason = "a command line prints its result on stdout")]
-fn print(response: &PublishResponse) {
-    println!("{}", serde_json::to_string_pretty(response).unwrap_or_default());
+fn print(response: &PublishResponse) -> Result<(), Error> {
+    let json = serde_json::to_string_pretty(response).map_err(io::Error::from);
+    json.and_then(|json| writeln!(io::stdout(), "{json}")).map_err(|error| {
+        unavailable("write to", "stdout; the file is published, and a repeat prints its record", error)
+    })
 }

@@ -260,3 +260,27 @@ async fn rot_at_rest_before_the_proof_is_noticed() {
     let records = SqliteMetadata::open(host.path("records.sqlite")).await.unwrap();
     assert!(records.find(&Query { settled: Some(false), ..Query::default() }, None, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_were_removed_under_a_publisher_are_missed() {
+    let host = Host::new().await;
+    for name in ["records.sqlite", "records.sqlite-wal", "records.sqlite-shm"] {
+        fs::remove_file(host.path(name)).unwrap();
+    }
+    for _ in 0..2 {
+        let error = host.publish(request("clip.mp4", VIDEO)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.message().contains("records.sqlite"), "{error}");
+    }
+}
+
+#[test]
+fn outside_of_a_runtime_the_parts_say_so() {
+    let dir = TempDir::new().unwrap();
+    let records = futures::executor::block_on(SqliteMetadata::open(dir.path().join("records.sqlite")));
+    assert_eq!(records.unwrap_err().kind(), ErrorKind::Unsupported);
+    let audit = futures::executor::block_on(JsonlAudit::open(dir.path().join("audit.jsonl")));
+    assert_eq!(audit.unwrap_err().kind(), ErrorKind::Unsupported);
+    let key = HmacKey::load_or_create(dir.path().join("missing/link.key")).unwrap_err();
+    assert!(key.message().contains("directory is missing"), "{key}");
+}

@@ -12,6 +12,7 @@ use distribution_core::{AuditEntry, AuditSink, Error};
 
 pub use entries::JsonlEntries;
 
+use crate::blocking::blocking;
 use crate::desk::{Desk, Shift};
 use journal::{Journal, Line};
 
@@ -59,9 +60,7 @@ impl JsonlAudit {
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it is out of reach or locked.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&path)).await;
-        let journal =
-            opened.map_err(|error| Error::unavailable("the runtime is shutting down: repeat").because(error))??;
+        let journal = blocking(move |_| Journal::open(&path)).await?;
         Ok(Self { desk: Desk::new(journal) })
     }
 

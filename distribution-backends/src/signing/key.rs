@@ -156,7 +156,12 @@ fn create(path: &Path) -> Result<(), Error> {
     // What a crash leaves of it is a key that nobody uses.
     let _ = fs::remove_file(&stage);
     made.and_then(|()| File::open(directory_of(path))?.sync_all()).map_err(|error| {
-        let message = format!("cannot make the key file {}: let this user write to its directory", path.display());
+        let way_out = match error.kind() {
+            io::ErrorKind::NotFound => "its directory is missing: create it",
+            io::ErrorKind::StorageFull => "the disk is full: free space and repeat",
+            _ => "let this user write to its directory",
+        };
+        let message = format!("cannot make the key file {}: {way_out}", path.display());
         Error::unavailable(message).because(error)
     })
 }

@@ -20,6 +20,7 @@ use distribution_core::{
     Body, ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use tokio::sync::Semaphore;
 
 use self::create::{Creation, Origin};
 use crate::blocking::blocking;
@@ -55,7 +56,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'
 pub struct LocalDisk {
     root: Arc<Root>,
     base: Location,
+    streams: Arc<Semaphore>,
 }
+
+/// How many streams are stored at a time. Each holds a blocking thread while it waits for its source,
+/// which may need one too; tokio has 512 for all.
+const STREAMS_MAX: usize = 64;
 
 impl LocalDisk {
     /// Objects below the directory `root`.
@@ -71,7 +77,8 @@ impl LocalDisk {
         // So that no key can make `location` fail later.
         Location::parse(format!("{base}/{}", "k".repeat(ObjectKey::BYTES_MAX)))
             .map_err(|_| Error::new(ErrorKind::Invalid, "the root's path is too long: choose a shorter one"))?;
-        Ok(Self { root: Arc::new(root), base: Location::parse(base)? })
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Ok(Self { root: Arc::new(root), base: Location::parse(base)?, streams })
     }
 }
 
@@ -87,6 +94,7 @@ impl Storage for LocalDisk {
                 blocking(move |cancel| creation.run(&root, origin, cancel)).await
             }
             Body::Stream(stream) => {
+                let _permit = self.streams.acquire().await;
                 let (pump, reader) = stream::pump(stream);
                 let store = blocking(move |cancel| creation.run(&root, Origin::Stream(reader), cancel));
                 // The stream's own error says more than that of the copy that missed the rest.

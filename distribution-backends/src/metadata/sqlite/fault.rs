@@ -41,6 +41,9 @@ pub(super) fn fault(place: &str, error: sqlx::Error) -> Error {
             }
             _ => (Unavailable, "did not answer as expected: repeat"),
         },
+        sqlx::Error::Io(_) => {
+            (Unavailable, "was moved, removed or replaced while in use: put it back, or open it anew")
+        }
         _ => (Unavailable, "is out of reach: repeat"),
     };
     Error::new(kind, format!("the database {place} {what}")).because(error)

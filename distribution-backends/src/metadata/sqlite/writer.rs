@@ -1,6 +1,8 @@
 //! The one connection that writes. Writes that wait for each other share a transaction, and so the
 //! sync that makes them durable.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use distribution_core::Error;
@@ -26,6 +28,9 @@ enum Write {
 /// The connection and how to open another.
 struct Pen {
     place: String,
+    /// Device and inode of the file that was opened: SQLite does not notice that it has gone, and
+    /// would go on to write where nobody will ever read.
+    file: (u64, u64),
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
     closed: bool,
@@ -34,7 +39,8 @@ struct Pen {
 impl Writer {
     pub(super) async fn open(place: &str, options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         let connection = Some(options.connect().await?);
-        Ok(Self(Desk::new(Pen { place: place.to_owned(), options, connection, closed: false })))
+        let file = identity(&options)?;
+        Ok(Self(Desk::new(Pen { place: place.to_owned(), file, options, connection, closed: false })))
     }
 
     pub(super) async fn write(&self, statement: Statement) -> Result<u64, Error> {
@@ -86,6 +92,9 @@ impl Pen {
             // A transaction by itself.
             write_each(&mut connection, writes).await?
         };
+        if identity(&self.options)? != self.file {
+            return Err(sqlx::Error::Io(io::Error::other("the file was replaced while in use")));
+        }
         if self.closed {
             connection.close().await?;
         } else {
@@ -93,6 +102,12 @@ impl Pen {
         }
         Ok(changed)
     }
+}
+
+/// One look at a name, too short to leave the async thread for.
+fn identity(options: &SqliteConnectOptions) -> Result<(u64, u64), sqlx::Error> {
+    let found = std::fs::metadata(options.get_filename())?;
+    Ok((found.dev(), found.ino()))
 }
 
 async fn write_each(connection: &mut SqliteConnection, writes: Vec<Write>) -> Result<Vec<u64>, sqlx::Error> {

@@ -14,7 +14,7 @@ use super::hashing::hash_file;
 use super::stage::Stage;
 use super::{failed, folder, refused};
 use crate::blocking::Cancel;
-use crate::confined::{Root, has_file, way_out};
+use crate::confined::{Root, has_file, open_file, way_out};
 use crate::pin::{may_be, pin_of};
 
 /// An object to be stored.
@@ -37,9 +37,9 @@ impl Creation {
         let refused = |refusal| refused("store", &self.key, refusal);
         let dir = root.make_dir(folder(&self.key)).map_err(refused)?;
         let name = self.key.file_name();
-        if has_file(&dir, name.as_bytes()).map_err(refused)? {
-            // Whoever stored it may not have come as far as this.
-            fsync(&dir).map_err(|errno| self.failed(errno.into()))?;
+        if let Some(file) = open_file(&dir, name.as_bytes()).map_err(refused)? {
+            // Whoever stored it may not have come as far as this, or may have used other means.
+            fsync(&file).and_then(|()| fsync(&dir)).map_err(|errno| self.failed(errno.into()))?;
             return Ok(CreateOutcome::AlreadyExists);
         }
         let stage = Stage::create(&dir).map_err(|error| self.failed(error))?;
