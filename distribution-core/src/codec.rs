@@ -6,23 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind};
 use crate::invariants;
 use crate::machine::next_action;
-use crate::metadata::{Index, Row, State};
-use crate::record::{Phase, Record};
+use crate::metadata::{Index, Row};
+use crate::record::Record;
 use crate::strict_json;
 
 impl Record {
     /// Whether nothing is left to do.
     pub fn is_settled(&self) -> bool {
         next_action(self).is_none()
-    }
-
-    /// How far the publication is.
-    pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Claimed { .. } | Phase::Stored { .. } => State::InProgress,
-            Phase::Published(_) => State::Published,
-            Phase::Rejected { .. } => State::Rejected,
-        }
     }
 
     /// The row that stores this record.

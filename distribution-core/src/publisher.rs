@@ -7,12 +7,13 @@ use tracing::{Instrument, info_span, warn};
 use crate::alert::{Alert, AlertKind};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
-use crate::machine::{self, Action, Event, next_action, step};
+use crate::machine::{self, Action, Caller, Entry, Event, entry, next_action, step};
 use crate::metadata::{Advance, Claim};
 use crate::object::Checksum;
 use crate::order::Order;
 use crate::parts::{Parts, Target};
 use crate::progress::{Progress, Stage};
+use crate::publication::Details;
 use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
 use crate::record::{Lease, Phase, Published, Record, Work};
@@ -107,7 +108,10 @@ impl Publisher {
     async fn work(&self, order: &Order, call: &Call) -> Result<DistributionRecord, Error> {
         let record = match self.claim(order, call).await? {
             (Claimed::New, record) => record,
-            (Claimed::Before, record) => self.enter(record, order, call).await?,
+            (Claimed::Before, record) => {
+                Self::check_duration(&record, order)?;
+                self.enter(record, Some(&order.details), call).await?
+            }
         };
         let (record, published) = self.finish(record, call).await?;
         self.link(&record, &published, call).await
@@ -177,27 +181,36 @@ impl Publisher {
         }
     }
 
-    /// Brings what this call asks for into the record: takes unfinished work up, opens a rejected
-    /// publication again, amends what is shown.
-    async fn enter(&self, mut record: Record, order: &Order, call: &Call) -> Result<Record, Error> {
-        let mut taken_up = false;
+    /// The same bytes cannot last longer or shorter than they did.
+    fn check_duration(record: &Record, order: &Order) -> Result<(), Error> {
+        let (known, asked) = (record.publication.duration_seconds, order.publication.duration_seconds);
+        if known == asked {
+            return Ok(());
+        }
+        let message = format!("these bytes are on record with {} seconds, not {}", known.get(), asked.get());
+        Err(Error::new(ErrorKind::Conflict, message).at("final_edit.duration_seconds"))
+    }
+
+    /// Brings what this call wants into the record: takes unfinished work up, opens a rejected
+    /// publication again, amends what is shown. Without `details` it is a recovery.
+    pub(crate) async fn enter(
+        &self,
+        mut record: Record,
+        details: Option<&Details>,
+        call: &Call,
+    ) -> Result<Record, Error> {
+        let mut caller = Caller { holder: &self.parts.holder, details, taken_up: false };
         for _ in 0..STEPS_MAX {
-            if record.publication.duration_seconds != order.publication.duration_seconds {
-                let published = record.publication.duration_seconds.get();
-                let message = format!(
-                    "these bytes are on record with {published} seconds: the same bytes cannot last longer or shorter"
-                );
-                return Err(Error::new(ErrorKind::Conflict, message).at("final_edit.duration_seconds"));
-            }
-            let event = if next_action(&record) == Some(Action::Deliver) {
-                self.deliver(&record, call).await?
-            } else if self.is_to_take_up(&record, taken_up)? {
-                taken_up = true;
-                self.taking_up(call)
-            } else if record.details != order.details {
-                Event::Amended(Box::new(order.details.clone()))
-            } else {
-                return Ok(record);
+            let now = self.now();
+            let event = match (entry(&record, caller, now), details) {
+                (Entry::Deliver, _) => self.deliver(&record, call).await?,
+                (Entry::Busy { until }, _) => return Err(busy(&record, until, now)),
+                (Entry::TakeUp, _) => {
+                    caller.taken_up = true;
+                    self.taking_up(call)
+                }
+                (Entry::Amend, Some(details)) => Event::Amended(Box::new(details.clone())),
+                (Entry::Amend, None) | (Entry::Drive, _) => return Ok(record),
             };
             record = self.advance(&record, event).await?;
         }
@@ -321,22 +334,13 @@ impl Publisher {
         Event::TakenUp { lease: self.lease(self.now()), approval, source, attempts: self.parts.policy.attempts_max }
     }
 
-    /// Whether this call is to take the work up first. Once it has, a lease that is over again does
-    /// not matter: taking it up anew would only undo the work of another who is as slow.
-    fn is_to_take_up(&self, record: &Record, taken_up: bool) -> Result<bool, Error> {
-        let Some(work) = record.work() else { return Ok(matches!(record.phase, Phase::Rejected { .. })) };
-        self.check_lease(record)?;
-        Ok(!taken_up || work.lease.holder != self.parts.holder)
-    }
-
     /// # Errors
     /// [`ErrorKind::Busy`] while another holds the lease.
     pub(crate) fn check_lease(&self, record: &Record) -> Result<(), Error> {
         let now = self.now();
         match record.work().map(|work| &work.lease) {
             Some(lease) if lease.holder != self.parts.holder && lease.is_live(now) => {
-                let message = format!("another publisher is at work on {}: repeat later", record.id());
-                Err(Error::new(ErrorKind::Busy, message).after((lease.until - now).to_std().unwrap_or_default()))
+                Err(busy(record, lease.until, now))
             }
             Some(_) | None => Ok(()),
         }
@@ -353,6 +357,11 @@ impl Publisher {
         };
         self.parts.alerts.raise(Alert { kind, audit_log_id: audit_log_id.clone(), message: error.to_string() });
     }
+}
+
+fn busy(record: &Record, until: Timestamp, now: Timestamp) -> Error {
+    let message = format!("another call is at work on {}: repeat later", record.id());
+    Error::new(ErrorKind::Busy, message).after((until - now).to_std().unwrap_or_default())
 }
 
 fn overtaken(record: &Record) -> Error {

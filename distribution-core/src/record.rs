@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::AuditLogId;
 use crate::key::ObjectKey;
+use crate::metadata::State;
 use crate::object::{Location, Proof, SourcePin};
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
@@ -153,6 +154,15 @@ impl Record {
         let id = EntryId { audit_log_id: self.id().clone(), trail: Trail::Publication, sequence: self.trail.next };
         self.trail.waiting.push(AuditEntry { id, at, event });
         self.trail.next += 1;
+    }
+
+    /// How far the publication is.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Claimed { .. } | Phase::Stored { .. } => State::InProgress,
+            Phase::Published(_) => State::Published,
+            Phase::Rejected { .. } => State::Rejected,
+        }
     }
 
     /// The work in progress, if it is in progress.

@@ -67,19 +67,13 @@ impl Publisher {
     }
 
     async fn settle(&self, row: &Row) -> Result<(), Error> {
-        let mut record = Record::decode(row)?;
+        let record = Record::decode(row)?;
         let call = Call {
             approval: record.approval.clone(),
             source: record.source.whole.then(|| record.source.url.clone()),
             progress: Arc::new(()),
         };
-        // Also one of this process's own: a call may be under it.
-        if record.work().is_some_and(|work| work.lease.is_live(self.now())) {
-            return Err(Error::new(ErrorKind::Busy, "a publisher is at work on it"));
-        }
-        if record.work().is_some() {
-            record = self.advance(&record, self.taking_up(&call)).await?;
-        }
+        let record = self.enter(record, None, &call).await?;
         self.drive(record, &call).await.map(drop)
     }
 }

@@ -9,7 +9,7 @@
     reason = "tests"
 )]
 
-use distribution_core::machine::{Action, Event, claim, next_action, step};
+use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
     Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, Identity, Lease, Location,
     ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Record, Rejection, SourceFault, SourcePin, StoredObject,
@@ -249,4 +249,32 @@ fn a_long_outbox_is_delivered_before_the_end() {
         record = step(&record, Event::Amended(Box::new(details)), at(1)).unwrap();
         record.encode().expect("whatever callers amend, the record can be stored");
     }
+}
+
+#[test]
+fn who_comes_to_a_record_enters_by_its_phase_and_lease() {
+    let settled = |record: &Record| step(record, Event::Delivered { before: 99 }, at(3)).unwrap();
+    let [claimed, stored, published, rejected] = phases();
+    let (same, other) = (details("a"), details("b"));
+    let call = |holder, taken_up| Caller { holder, details: Some(&same), taken_up };
+    let recovery = |holder| Caller { holder, details: None, taken_up: false };
+    let busy = Entry::Busy { until: at(60) };
+    for record in [&claimed, &stored] {
+        assert_eq!(entry(record, call("b", false), at(59)), busy, "another is at it");
+        assert_eq!(entry(record, call("b", false), at(60)), Entry::TakeUp, "the lease is over");
+        assert_eq!(entry(record, call("a", false), at(59)), Entry::TakeUp, "an earlier call of ours");
+        assert_eq!(entry(record, call("a", true), at(999)), Entry::Drive, "taken up once is enough");
+        assert_eq!(entry(record, call("b", true), at(60)), Entry::TakeUp, "somebody took it since");
+        assert_eq!(entry(record, recovery("a"), at(59)), busy, "a call of ours may be at it");
+        assert_eq!(entry(record, recovery("a"), at(60)), Entry::TakeUp);
+        assert_eq!(entry(record, Caller { details: Some(&other), ..call("a", true) }, at(59)), Entry::Amend);
+    }
+    for record in [&published, &rejected] {
+        assert_eq!(entry(record, call("b", false), at(3)), Entry::Deliver, "first what waits");
+    }
+    let (published, rejected) = (settled(&published), settled(&rejected));
+    assert_eq!(entry(&published, call("b", false), at(3)), Entry::Drive);
+    assert_eq!(entry(&published, Caller { details: Some(&other), ..call("b", false) }, at(3)), Entry::Amend);
+    assert_eq!(entry(&rejected, call("b", false), at(3)), Entry::TakeUp, "a call opens it again");
+    assert_eq!(entry(&rejected, recovery("b"), at(3)), Entry::Drive, "a recovery does not");
 }
