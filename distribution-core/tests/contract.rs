@@ -414,3 +414,24 @@ fn a_publisher_without_a_part_says_which() {
     assert_eq!(builder.holder("a").build().err().unwrap().field(), Some("source"));
     assert_eq!(world.builder("").build().err().unwrap().field(), Some("holder"));
 }
+
+#[test]
+fn the_json_schemas_say_what_the_types_take() {
+    let request = serde_json::to_value(schemars::schema_for!(PublishRequest)).unwrap();
+    assert_eq!(request["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(request["required"], json!(["final_edit"]));
+    let defs = &request["$defs"];
+    assert_eq!(names(&defs["FinalEdit"]["properties"]), ["checksum", "duration_seconds", "video_url"]);
+    assert_eq!(defs["Checksum"]["pattern"], "^sha256:[0-9a-f]{64}$");
+    assert_eq!(defs["DurationSeconds"]["maximum"], 1_000_000);
+    assert_eq!(defs["Access"]["oneOf"].as_array().map(Vec::len), Some(3));
+    assert_eq!(defs["AssetMetadata"]["additionalProperties"], true, "other fields are kept");
+
+    let response = serde_json::to_value(schemars::schema_for!(PublishResponse)).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("golden/response.json")).unwrap();
+    let record = &response["$defs"]["DistributionRecord"];
+    assert_eq!(names(&record["properties"]), names(&golden["distribution_record"]));
+    for name in record["required"].as_array().unwrap() {
+        assert!(golden["distribution_record"].get(name.as_str().unwrap()).is_some(), "{name}");
+    }
+}
