@@ -1,0 +1,15 @@
+//! The contract: what goes in, what comes out, and every way in which a request is turned down.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod refusals;
+mod repeats;
+mod support;
+mod wire;

@@ -1,0 +1,176 @@
+//! Other publishers, other calls, and the lease between them.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use distribution_core::{ErrorKind, Policy, Progress, Publisher, Stage};
+use distribution_testkit::{Fault, Op, World, request};
+use futures::executor::block_on;
+use futures::future::join_all;
+
+use crate::support::{VIDEO, check, crash, persist, staged, video};
+
+#[test]
+fn equal_requests_in_one_process_join_one_flight() {
+    let world = staged();
+    let publisher = world.publisher("a");
+    let records = block_on(join_all((0..16).map(|_| publisher.publish(video()))));
+    let first = records[0].as_ref().unwrap();
+    assert!(records.iter().all(|record| record.as_ref().unwrap() == first));
+    let writes = |op| world.effects().iter().filter(|effect| effect.op == op).count();
+    assert_eq!((writes(Op::StorageCreate), writes(Op::MetadataClaim)), (1, 1));
+    check(&world, first, "joined");
+}
+
+#[test]
+fn who_leaves_a_joined_flight_does_not_stop_it() {
+    let world = staged();
+    let publisher = world.publisher("a");
+    let mut leaver = Box::pin(publisher.publish(video()));
+    let stayer = publisher.publish(video());
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..5 {
+        assert!(leaver.as_mut().poll(&mut context).is_pending());
+    }
+    let stayer = async {
+        drop(leaver);
+        stayer.await
+    };
+    check(&world, &block_on(stayer).unwrap(), "left");
+}
+
+#[test]
+fn two_publishers_leave_each_other_alone_until_the_lease_is_over() {
+    let world = staged();
+    crash(&world, 2);
+
+    let second = block_on(world.publisher("b").publish(video())).unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Busy);
+    assert_eq!(second.retry_after(), Some(Duration::from_secs(60)));
+    world.advance(second.retry_after().unwrap());
+    check(&world, &persist(&world.publisher("b")).unwrap(), "taken over");
+}
+
+#[test]
+fn publishers_in_any_order_give_one_publication_and_equal_answers() {
+    // With leases of one second that are always over, everybody works on it at once.
+    for late in 0..40 {
+        let world = staged();
+        let policy = Policy { lease_secs: 1, ..Policy::default() };
+        let hurried: Vec<Publisher> =
+            ["a", "b", "c"].map(|holder| world.builder(holder).policy(policy.clone()).build().unwrap()).into();
+        let ticking = world.clone();
+        world.fail(move |effect| {
+            ticking.advance(Duration::from_secs(1 + u64::from(effect.number % 3 == late % 3)));
+            None
+        });
+        let calls = hurried.iter().enumerate().map(|(n, publisher)| async move {
+            for _ in 0..late * n {
+                futures::pending!();
+            }
+            loop {
+                match publisher.publish(video()).await {
+                    Err(error) if error.is_retryable() => {}
+                    outcome => return outcome,
+                }
+            }
+        });
+        let calls: Vec<_> = calls.map(Box::pin).collect();
+        let records = block_on(join_all(calls.into_iter().map(waking)));
+        let first = records[0].as_ref().unwrap();
+        for record in &records {
+            assert_eq!(record.as_ref().unwrap(), first, "late by {late}");
+        }
+        world.heal();
+        check(&world, first, &format!("late by {late}"));
+        assert_eq!(world.objects().len(), 1, "late by {late}");
+    }
+}
+
+/// `pending!` does not wake, so the future wakes itself.
+async fn waking<F: Future + Unpin>(mut future: F) -> F::Output {
+    std::future::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        std::pin::Pin::new(&mut future).poll(cx)
+    })
+    .await
+}
+
+#[test]
+fn bytes_that_move_keep_the_lease_alive() {
+    struct Slow(World);
+    impl Progress for Slow {
+        fn stage(&self, _: Stage) {}
+        fn advance(&self, _: u64) {
+            self.0.advance(Duration::from_secs(25));
+        }
+    }
+    let world = World::new();
+    world.stage("clip.mp4", VIDEO.repeat(1000));
+    let request = request("clip.mp4", &VIDEO.repeat(1000));
+    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
+    let effects = world.effects();
+    let renewals =
+        effects.windows(2).filter(|pair| pair[0].op == Op::StorageCreate && pair[1].op == Op::MetadataAdvance);
+    assert!(world.now() - chrono::TimeDelta::seconds(100) >= World::new().now(), "it took longer than a lease");
+    assert!(renewals.count() >= 1, "{effects:?}");
+}
+
+#[test]
+fn a_lease_from_a_clock_that_is_years_ahead_holds_nobody_up() {
+    let world = staged();
+    let ahead = World::new_at(world.now() + chrono::TimeDelta::days(3650));
+    world.inject(2, Fault::LostRequest);
+    let publisher = world.builder("ahead").clock(ahead.parts(&Default::default()).clock).build().unwrap();
+    block_on(publisher.publish(video())).unwrap_err();
+    check(&world, &persist(&world.publisher("b")).unwrap(), "taken over");
+}
+
+#[test]
+fn a_part_that_panics_harms_nobody_else() {
+    struct Bomb;
+    impl Progress for Bomb {
+        fn stage(&self, _: Stage) {
+            panic!("a bug of the host");
+        }
+        fn advance(&self, _: u64) {}
+    }
+    let world = staged();
+    let publisher = world.publisher("a");
+    let calls = [Arc::new(Bomb) as Arc<dyn Progress>, Arc::new(())]
+        .map(|progress| publisher.publish_watched(video(), progress));
+    for outcome in block_on(join_all(calls)) {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    check(&world, &persist(&publisher).unwrap(), "after the panic");
+}
+
+#[test]
+fn a_lost_answer_to_a_renewal_costs_neither_the_lease_nor_the_upload() {
+    struct Slow(World);
+    impl Progress for Slow {
+        fn stage(&self, _: Stage) {}
+        fn advance(&self, _: u64) {
+            self.0.advance(Duration::from_secs(35));
+        }
+    }
+    let (world, bytes) = (World::new(), VIDEO.repeat(1000));
+    world.stage("clip.mp4", bytes.clone());
+    let lost = std::sync::atomic::AtomicBool::new(false);
+    world.fail(move |effect| {
+        let first = effect.op == Op::MetadataAdvance && !lost.swap(true, std::sync::atomic::Ordering::Relaxed);
+        first.then_some(Fault::LostAnswer)
+    });
+    let request = request("clip.mp4", &bytes);
+    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
+    assert_eq!(world.effects().iter().filter(|effect| effect.op == Op::StorageCreate).count(), 1);
+}
+
+#[test]
+fn a_call_that_fails_lets_go_of_its_lease() {
+    let world = staged();
+    world.inject(2, Fault::LostRequest);
+    assert_eq!(block_on(world.publisher("a").publish(video())).unwrap_err().kind(), ErrorKind::Unavailable);
+    check(&world, &block_on(world.publisher("b").publish(video())).unwrap(), "at once");
+}

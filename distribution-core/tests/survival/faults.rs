@@ -1,0 +1,194 @@
+//! Faults at every effect, drops at every wait, and what a store, a sink or a verdict can do meanwhile.
+
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use distribution_core::{AlertKind, AuditEvent, ErrorKind, Phase, Record};
+use distribution_testkit::{Fault, Op};
+use futures::executor::block_on;
+
+use crate::support::{check, persist, staged, video};
+
+#[test]
+fn every_fault_at_every_effect_is_survived_by_repeating_the_call() {
+    let clean = staged();
+    persist(&clean.publisher("a")).unwrap();
+    let effects = clean.effects();
+    assert!(effects.len() >= 7, "{effects:?}");
+
+    let mut runs = 0;
+    for effect in &effects {
+        for fault in effect.op.faults() {
+            for restarted in [false, true] {
+                let case = format!("{effect} {fault:?}, restarted: {restarted}");
+                let world = staged();
+                world.inject(effect.number, fault);
+                let record = if restarted {
+                    // The process dies of it; another one comes back after the lease.
+                    let first = block_on(world.publisher("a").publish(video()));
+                    world.advance(Duration::from_secs(61));
+                    assert!(first.is_ok() || first.is_err_and(|error| error.is_retryable()), "{case}");
+                    persist(&world.publisher("b"))
+                } else {
+                    persist(&world.publisher("a"))
+                };
+                check(&world, &record.expect(&case), &case);
+                runs += 1;
+            }
+        }
+    }
+    println!("{runs} single-fault runs over {} effects", effects.len());
+}
+
+#[test]
+fn every_pair_of_faults_is_survived_by_repeating_the_call() {
+    let mut runs = 0;
+    for first in 0..12 {
+        for second in first + 1..16 {
+            for faults in [
+                (Fault::LostRequest, Fault::LostRequest),
+                (Fault::LostRequest, Fault::LostAnswer),
+                (Fault::LostAnswer, Fault::LostRequest),
+                (Fault::LostAnswer, Fault::LostAnswer),
+                (Fault::Corrupt, Fault::LostAnswer),
+                (Fault::LostAnswer, Fault::Corrupt),
+            ] {
+                let case = format!("{first}, {second}: {faults:?}");
+                let world = staged();
+                world.inject(first, faults.0);
+                world.inject(second, faults.1);
+                check(&world, &persist(&world.publisher("a")).expect(&case), &case);
+                runs += 1;
+            }
+        }
+    }
+    println!("{runs} two-fault runs");
+}
+
+#[test]
+fn a_call_dropped_at_any_wait_is_finished_by_the_next() {
+    let mut dropped = 0;
+    for polls in 0.. {
+        let world = staged();
+        let publisher = world.publisher("a");
+        let finished = {
+            let mut call = pin!(publisher.publish(video()));
+            let mut context = Context::from_waker(Waker::noop());
+            (0..polls).any(|_| call.as_mut().poll(&mut context).is_ready())
+        };
+        let case = format!("dropped after {polls} polls");
+        check(&world, &persist(&publisher).expect(&case), &case);
+        if finished {
+            break;
+        }
+        dropped += 1;
+    }
+    assert!(dropped > 10, "only {dropped} places to drop");
+}
+
+#[test]
+fn a_corrupted_copy_is_never_published_and_the_next_one_has_a_new_key() {
+    let world = staged();
+    world.inject(2, Fault::Corrupt);
+    let record = block_on(world.publisher("a").publish(video())).unwrap();
+    assert!(record.storage_location.as_str().ends_with("-r1.mp4"), "{}", record.storage_location);
+    assert_eq!(world.objects().len(), 2, "publishing removes nothing");
+    assert_eq!(world.alerts()[0].kind, AlertKind::Corrupt);
+    check(&world, &record, "corrupted once");
+}
+
+#[test]
+fn a_store_that_keeps_nothing_right_is_given_up_on() {
+    let world = staged();
+    world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::Corrupt));
+    let error = block_on(world.publisher("a").publish(video())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(world.objects().len(), 3, "three attempts");
+    world.heal();
+    check(&world, &persist(&world.publisher("a")).unwrap(), "the store was mended");
+}
+
+#[test]
+fn no_link_before_the_trail_has_arrived() {
+    let world = staged();
+    world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::LostRequest));
+    for _ in 0..3 {
+        let error = block_on(world.publisher("a").publish(video())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    assert!(!world.effects().iter().any(|effect| effect.op == Op::SignerSign));
+    assert!(matches!(Record::decode(&world.rows()[0]).unwrap().phase, Phase::Published(_)), "the asset is safe");
+    world.heal();
+    check(&world, &persist(&world.publisher("a")).unwrap(), "the sink came back");
+}
+
+#[test]
+fn an_approval_that_lapses_on_the_way_does_not_publish() {
+    for op in [Op::SourceOpen, Op::StorageCreate, Op::StorageDigest] {
+        let world = staged();
+        let mut request = video();
+        request.qc_report.expires_at = Some(world.now() + chrono::TimeDelta::hours(1));
+        let slow = world.clone();
+        world.fail(move |effect| {
+            if effect.op == op {
+                slow.advance(Duration::from_secs(3600));
+            }
+            None
+        });
+        let error = block_on(world.publisher("a").publish(request.clone())).unwrap_err();
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Refused, Some("qc_report.expires_at")), "{op}");
+        assert!(!world.audit().iter().any(|entry| matches!(entry.event, AuditEvent::Published { .. })));
+
+        world.heal();
+        request.qc_report.expires_at = None;
+        block_on(world.publisher("a").publish(request)).expect("a new verdict opens it again");
+    }
+}
+
+#[test]
+fn a_file_that_was_not_copied_is_not_put_on_record_as_the_one_that_was() {
+    let world = staged();
+    world.inject(2, Fault::LostAnswer);
+    block_on(world.publisher("a").publish(video())).unwrap_err();
+    world.stage("clip.mp4", &b"the next edit"[..]);
+    block_on(world.publisher("a").publish(video())).expect("the approved bytes are stored already");
+    let Phase::Published(published) = Record::decode(&world.rows()[0]).unwrap().phase else { panic!() };
+    assert_eq!(published.pin, None, "the sweep must not take the next edit for what was published");
+}
+
+#[test]
+fn amendments_while_the_store_is_down_never_fill_the_record() {
+    let world = staged();
+    world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+    let amended = |n: usize| {
+        let mut request = video();
+        request.distribution_settings.metadata.title = Some(format!("try {n}"));
+        request.distribution_settings.metadata.extra.insert("log".into(), "x".repeat(30_000).into());
+        request
+    };
+    for n in 0..50 {
+        let error = block_on(world.publisher("a").publish(amended(n))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{n}: {error}");
+    }
+    world.heal();
+    let record = block_on(world.publisher("a").publish(amended(50))).unwrap();
+    check(&world, &record, "amended 50 times");
+}
+
+#[test]
+fn no_link_to_what_is_no_longer_there() {
+    let world = staged();
+    let publisher = world.publisher("a");
+    block_on(publisher.publish(video())).unwrap();
+    let key = Record::decode(&world.rows()[0]).unwrap().object_key();
+    for harm in ["cut short", "lost"] {
+        let done = match harm {
+            "lost" => world.lose("default", key.as_str()),
+            _ => world.corrupt("default", key.as_str(), |bytes| bytes.truncate(3)),
+        };
+        assert!(done);
+        assert_eq!(block_on(publisher.publish(video())).unwrap_err().kind(), ErrorKind::Corrupt, "{harm}");
+        assert_eq!(world.alerts().last().unwrap().kind, AlertKind::Corrupt);
+    }
+}

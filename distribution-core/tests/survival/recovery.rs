@@ -1,0 +1,86 @@
+//! Recovery of what a crash left.
+
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use distribution_core::{Record, State};
+use distribution_testkit::{Fault, Op, World, request};
+use futures::executor::block_on;
+
+use crate::support::{VIDEO, check, crash, persist, staged, video};
+
+#[test]
+fn recovery_settles_what_was_left_and_respects_leases() {
+    for number in 0..8 {
+        let world = staged();
+        crash(&world, number);
+        let unsettled = world.rows().iter().any(|row| !row.index.settled);
+        let in_progress = world.rows().iter().any(|row| Record::decode(row).unwrap().work().is_some());
+
+        let other = world.publisher("b");
+        let early = block_on(other.recover()).unwrap();
+        assert_eq!((early.busy, early.failed), (u64::from(in_progress), 0), "effect {number}");
+        world.advance(Duration::from_secs(60));
+        let late = block_on(other.recover()).unwrap();
+        assert_eq!(early.settled + late.settled, u64::from(unsettled), "effect {number}: {late:?}");
+        assert!(world.rows().iter().all(|row| row.index.settled), "effect {number}");
+        check(&world, &persist(&other).unwrap(), &format!("recovered after effect {number}"));
+    }
+}
+
+#[test]
+fn recovery_goes_on_after_a_failure_and_tells_it() {
+    let world = World::new();
+    for name in ["one.mp4", "two.mp4", "three.mp4"] {
+        world.stage(name, VIDEO.repeat(name.len()));
+        world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+        let request = request(name, &VIDEO.repeat(name.len()));
+        assert!(block_on(world.publisher("a").publish(request)).is_err());
+    }
+    world.fail(|effect| {
+        (effect.op == Op::StorageCreate && effect.subject.contains("two")).then_some(Fault::LostRequest)
+    });
+    world.advance(Duration::from_secs(60));
+    let recovery = block_on(world.publisher("b").recover()).unwrap();
+    assert_eq!((recovery.settled, recovery.failed, recovery.failures.len()), (2, 1, 1));
+}
+
+#[test]
+fn recovery_leaves_a_call_of_its_own_process_alone() {
+    let world = staged();
+    let publisher = world.publisher("a");
+    let mut call = Box::pin(publisher.publish(video()));
+    let mut context = Context::from_waker(Waker::noop());
+    while !world.effects().iter().any(|effect| effect.op == Op::StorageCreate) {
+        assert!(call.as_mut().poll(&mut context).is_pending());
+    }
+    let recovery = block_on(publisher.recover()).unwrap();
+    assert_eq!((recovery.settled, recovery.busy), (0, 1));
+    check(&world, &block_on(call).unwrap(), "recovered meanwhile");
+    assert_eq!(world.effects().iter().filter(|effect| effect.op == Op::StorageCreate).count(), 1);
+}
+
+#[test]
+fn recovery_without_the_secret_of_a_url_finishes_what_is_stored_and_rejects_nothing() {
+    let url = "https://staging.example/clip.mp4";
+    let presigned = request(&format!("{url}?X-Signature=secret"), VIDEO);
+    for (fault, settled) in [(Fault::LostAnswer, 1), (Fault::LostRequest, 0)] {
+        let world = World::new();
+        world.stage(url, VIDEO);
+        world.fail(move |effect| (effect.op == Op::StorageCreate).then_some(fault));
+        assert!(block_on(world.publisher("a").publish(presigned.clone())).is_err());
+        world.heal();
+        world.advance(Duration::from_secs(60));
+        world.unstage(url);
+        let recovery = block_on(world.publisher("b").recover()).unwrap();
+        assert_eq!((recovery.settled, recovery.failed), (settled, 1 - settled), "{fault:?}");
+        let state = world.rows()[0].index.state;
+        assert_eq!(state == State::Published, settled == 1, "{fault:?}: {state:?}");
+        assert_ne!(state, State::Rejected, "{fault:?}");
+        assert!(!format!("{:?} {:?} {:?}", world.rows(), world.audit(), world.alerts()).contains("secret"));
+
+        world.stage(url, VIDEO);
+        world.advance(Duration::from_secs(60));
+        block_on(world.publisher("c").publish(presigned.clone())).expect("the caller knows the secret");
+    }
+}
