@@ -223,7 +223,10 @@ impl Publisher {
             record = self.drive(record, call).await?;
             let published = match &record.phase {
                 Phase::Published(published) => published.clone(),
-                Phase::Rejected { reason } => return Err(reason.error(&record.publication, &record.source.url)),
+                Phase::Rejected { reason } => {
+                    let (approved, key) = (&record.publication.checksum, record.object_key());
+                    return Err(reason.error(approved, &key, &record.source.url));
+                }
                 Phase::Claimed { .. } | Phase::Stored { .. } => continue,
             };
             if published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
@@ -299,6 +302,10 @@ impl Publisher {
         }
         let now = self.now();
         let granted = published.link_expires_at.ok_or_else(|| overtaken(record))?;
+        if granted <= now {
+            let message = "the link expired while it was made: repeat the call for a new one";
+            return Err(Error::unavailable(message));
+        }
         // Another host's clock, which granted it, may have been ahead of this one.
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
         let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::object::Digest;
-use crate::publication::Publication;
+use crate::key::ObjectKey;
+use crate::object::{Checksum, Digest};
 use crate::request::VideoUrl;
 
 /// Why a publication could not go on.
@@ -50,8 +50,7 @@ pub enum SourceFault {
 
 impl Rejection {
     /// What the caller is told.
-    pub(crate) fn error(&self, publication: &Publication, source: &VideoUrl) -> Error {
-        let approved = publication.checksum;
+    pub(crate) fn error(&self, approved: &Checksum, key: &ObjectKey, source: &VideoUrl) -> Error {
         let url = |message: &str| Error::new(ErrorKind::Rejected, message).at("final_edit.video_url");
         match self {
             Self::Source { fault: SourceFault::Missing } => {
@@ -68,7 +67,7 @@ impl Rejection {
             }
             Self::KeyTaken { found } => {
                 let way_out = "use another prefix, or a key template with {sha256:12}";
-                let message = format!("`{}` holds another file, {}: {way_out}", publication.key, found.checksum);
+                let message = format!("`{key}` holds another file, {}: {way_out}", found.checksum);
                 Error::new(ErrorKind::Conflict, message).at("distribution_settings.storage_prefix")
             }
             Self::QcLapsed => {

@@ -108,3 +108,21 @@ fn a_repeat_with_another_title_amends_and_uploads_nothing() {
     assert_eq!(transfers, 1);
     assert!(world.audit().iter().any(|entry| matches!(entry.event, AuditEvent::Amended { .. })));
 }
+
+#[test]
+fn a_link_that_expires_while_it_is_made_is_asked_for_again() {
+    let world = staged();
+    let request = request("clip.mp4", VIDEO);
+    publish(&world, &request).unwrap();
+    world.advance(Duration::from_secs(72 * 3600 - 1));
+    let slow = world.clone();
+    world.fail(move |effect| {
+        if effect.op == Op::StorageStat {
+            slow.advance(Duration::from_secs(1));
+        }
+        None
+    });
+    assert_eq!(publish(&world, &request).unwrap_err().kind(), ErrorKind::Unavailable);
+    let record = publish(&world, &request).unwrap();
+    assert!(TestSigner::open(&record.public_url, world.now()).is_some());
+}
