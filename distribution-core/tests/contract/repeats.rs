@@ -82,6 +82,7 @@ fn a_host_whose_clock_is_behind_hands_out_the_link_all_the_same() {
     let publisher = world.builder("b").clock(parts.clock).build().unwrap();
     let record = block_on(publisher.publish(request)).unwrap();
     assert_eq!(granted - record.expires_at.unwrap(), chrono::TimeDelta::hours(5), "no longer than can be signed");
+    assert!(record.expiry_limited_by.is_some(), "and says why");
     assert!(TestSigner::open(&record.public_url, behind.now()).is_some());
 }
 
