@@ -21,7 +21,7 @@ impl World {
         state.names.iter().for_each(|(key, id)| (key, id.as_str()).hash(&mut hasher));
         state.audit.iter().for_each(|entry| (&entry.id, entry.at).hash(&mut hasher));
         state.staged.iter().for_each(|(name, file)| (name, &file.tag).hash(&mut hasher));
-        state.answers.iter().for_each(|answer| (answer.audit_log_id.as_str(), answer.expires_at).hash(&mut hasher));
+        state.answers.iter().for_each(|answer| (answer.at, answer.record.expires_at).hash(&mut hasher));
         let begun = state.faults.log.len();
         state.late.iter().for_each(|late| (late.due.saturating_sub(begun), late.of).hash(&mut hasher));
         state.timers.keys().for_each(|(until, _)| until.hash(&mut hasher));

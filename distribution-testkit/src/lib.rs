@@ -72,8 +72,14 @@
 //! ```
 //!
 //! See [`conformance`] for backends that need a runtime, and for waivers.
+//!
+//! # The checker
+//!
+//! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
+//! code that it checks.
 
 mod callers;
+pub mod checker;
 #[allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -12,6 +12,7 @@ use distribution_core::{
     Alert, AuditEntry, AuditLogId, ContentHeaders, DistributionRecord, EntryId, Row, TargetName, Timestamp,
 };
 
+use crate::checker::Answer;
 use crate::effect::Late;
 use crate::fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
@@ -177,12 +178,14 @@ impl World {
     }
 
     /// Keeps an answer that a caller was given, for what has to hold of all of them.
-    pub fn answered(&self, answer: DistributionRecord) {
-        self.lock().answers.push(answer);
+    pub fn answered(&self, record: DistributionRecord) {
+        let mut state = self.lock();
+        let at = state.now;
+        state.answers.push(Answer { record, at });
     }
 
     /// The answers that callers were given, in order.
-    pub fn answers(&self) -> Vec<DistributionRecord> {
+    pub fn answers(&self) -> Vec<Answer> {
         self.lock().answers.clone()
     }
 
@@ -223,7 +226,7 @@ pub(crate) struct State {
     /// How often a file was staged, so that every state of one has a tag of its own.
     stagings: u64,
     pub(crate) alerts: Vec<Alert>,
-    pub(crate) answers: Vec<DistributionRecord>,
+    pub(crate) answers: Vec<Answer>,
     pub(crate) faults: Faults,
     /// Changes that are told as not known, and still come.
     pub(crate) late: Vec<Late>,
