@@ -92,6 +92,7 @@ mod fakes;
 mod faults;
 mod fingerprint;
 mod publisher;
+mod scenario;
 mod schedule;
 mod simulation;
 mod time;
@@ -102,6 +103,7 @@ pub use fakes::{
 };
 pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;
+pub use scenario::{Failure, Scenario, Survived};
 pub use schedule::{Schedule, every_schedule};
 pub use simulation::{Run, Simulation};
 pub use time::Ended;
