@@ -310,8 +310,9 @@ impl Publisher {
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
         let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };
         let mut signed = signer.sign(&link, now).await?;
-        if link.expires_at < granted {
-            signed.limited_by.get_or_insert_with(|| "this host's clock is behind the one that granted it".to_owned());
+        if longest < granted {
+            let reason = "the clock of the host that granted the link is ahead of this host's";
+            signed.limited_by.get_or_insert_with(|| reason.to_owned());
         }
         Ok(DistributionRecord::new(record, published, signed))
     }

@@ -78,6 +78,7 @@
 //! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
 //! code that it checks.
 
+mod callers;
 pub mod checker;
 #[allow(
     clippy::expect_used,
@@ -86,14 +87,24 @@ pub mod checker;
     reason = "the checks are tests, which fail by a panic"
 )]
 pub mod conformance;
+mod effect;
 mod fakes;
 mod faults;
+mod fingerprint;
 mod publisher;
+mod scenario;
+mod schedule;
+mod simulation;
+mod time;
 mod world;
 
 pub use fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
-pub use faults::{Effect, Fault, Op};
+pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;
+pub use scenario::{Failure, Scenario, Survived};
+pub use schedule::{Schedule, every_schedule};
+pub use simulation::{Run, Simulation};
+pub use time::Ended;
 pub use world::{MemoryObject, Parts, World};

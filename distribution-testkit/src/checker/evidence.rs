@@ -145,7 +145,8 @@ impl fmt::Debug for Evidence {
 }
 
 impl World {
-    /// All that can be seen of this world now, staged files included. No effects.
+    /// All that can be seen of this world now, staged files and the [answers](Self::answered) that were
+    /// kept included. No effects.
     pub fn evidence(&self) -> Evidence {
         let state = self.lock();
         let objects = state.objects.iter().map(|((target, key), object)| {
@@ -157,6 +158,7 @@ impl World {
             objects: objects.collect(),
             audit: state.audit.clone(),
             staged: Some(state.staged.iter().map(|(name, file)| (name.clone(), digest(&file.bytes))).collect()),
+            answers: state.answers.clone(),
             ..Evidence::default()
         }
     }
