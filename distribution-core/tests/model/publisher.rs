@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use distribution_core::{
-    DistributionRecord, Error, ErrorKind, KeyTemplate, Policy, PublishRequest, Publisher, QcReport, State, VideoUrl,
+    DistributionRecord, Error, ErrorKind, KeyTemplate, Policy, PublishRequest, Publisher, QcReport, VideoUrl,
 };
 use distribution_testkit::checker::{Evidence, Violation, unsettled, violations, violations_since};
 use distribution_testkit::{Fault, World, request};
@@ -60,7 +60,6 @@ impl StateMachineTest for Company {
             Transition::Advance { secs } => company.world.advance(Duration::from_secs(secs.into())),
             Transition::Stage { file, .. } => company.stage(file, staged),
             Transition::Plant { file, plant } => drop(company.world.plant(FILES[file].0, plant)),
-            Transition::Rot { nth } => company.rot(nth),
             Transition::Restart { holder } => company.restart(holder),
             Transition::Recover { holder } => company.recover(holder),
             Transition::Settle => company.settle(),
@@ -158,16 +157,6 @@ impl Company {
         self.before.staged = None;
     }
 
-    /// Somebody else's fault, before any promise was given.
-    fn rot(&mut self, nth: usize) {
-        let published: Vec<String> = self.world.rows().iter().filter_map(published_key).collect();
-        let loose = self.world.objects().into_keys().filter(|(_, key)| !published.contains(key)).nth(nth);
-        if let Some((target, key)) = loose {
-            self.world.corrupt(&target, &key, |bytes| bytes.push(0));
-            self.before.objects.clear();
-        }
-    }
-
     /// Whatever has happened: when all is well again, every call succeeds, and nothing is left to do.
     fn settle(&mut self) {
         self.faults.lock().unwrap().clear();
@@ -237,9 +226,4 @@ fn wanted(world: &World, call: Call) -> PublishRequest {
     request.distribution_settings.metadata.title = Some(call.title.to_string());
     request.distribution_settings.url_expiry_hours = Some(call.hours);
     request
-}
-
-fn published_key(row: &distribution_core::Row) -> Option<String> {
-    let record = distribution_core::Record::decode(row).unwrap();
-    (record.state() == State::Published).then(|| record.object_key().to_string())
 }

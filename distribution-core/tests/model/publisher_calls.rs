@@ -59,10 +59,6 @@ pub(crate) enum Transition {
         file: usize,
         plant: Plant,
     },
-    /// An object rots that no record says is published.
-    Rot {
-        nth: usize,
-    },
     Restart {
         holder: usize,
     },
@@ -99,7 +95,6 @@ impl ReferenceStateMachine for Staged {
             3 => prop_oneof![0..100_u32, 0..400_000_u32].prop_map(|secs| Transition::Advance { secs }),
             2 => (0..FILES.len(), prop::option::of(any::<bool>())).prop_map(|(file, bytes)| Transition::Stage { file, bytes }),
             1 => (0..FILES.len(), prop::sample::select(vec![Plant::EndsEarly, Plant::Fails])).prop_map(|(file, plant)| Transition::Plant { file, plant }),
-            1 => (0..4_usize).prop_map(|nth| Transition::Rot { nth }),
             1 => (0..3_usize).prop_map(|holder| Transition::Restart { holder }),
             1 => (0..3_usize).prop_map(|holder| Transition::Recover { holder }),
             1 => Just(Transition::Settle),
