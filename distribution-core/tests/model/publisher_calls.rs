@@ -41,7 +41,7 @@ pub(crate) enum Transition {
         calls: [Call; 2],
         turns: Vec<u8>,
     },
-    /// The effect so many ahead goes wrong.
+    /// The first effect that it fits, so many ahead, goes wrong.
     Fault {
         ahead: usize,
         fault: Fault,
