@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use distribution_core::{
-    AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Storage, TargetName, Timestamp, UrlSigner,
-    Verification, VideoUrl,
+    AuditEntry, AuditSink, ContentHeaders, Link, MetadataStore, ObjectKey, Source, Storage, TargetName, Timestamp,
+    UrlSigner, Verification, VideoUrl,
 };
 use distribution_testkit::conformance::{
     AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StorageHarness,
 };
-use distribution_testkit::{MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, TestSigner, World};
+use distribution_testkit::{Fault, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, TestSigner, World};
 
 #[derive(Default)]
 struct Memory {
@@ -20,6 +20,17 @@ struct Memory {
 }
 
 impl Harness for Memory {}
+
+impl Memory {
+    fn cut_off(&self, cut_off: bool) -> bool {
+        if cut_off {
+            self.world.fail(|_| Some(Fault::LostRequest));
+        } else {
+            self.world.heal();
+        }
+        true
+    }
+}
 
 #[async_trait::async_trait]
 impl StorageHarness for Memory {
@@ -33,6 +44,14 @@ impl StorageHarness for Memory {
 
     async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
         self.world.corrupt("main", key.as_str(), |stored| *stored = bytes.to_vec())
+    }
+
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off(cut_off)
+    }
+
+    async fn headers(&self, key: &ObjectKey) -> Option<ContentHeaders> {
+        self.world.object("main", key.as_str()).map(|object| object.headers)
     }
 }
 
@@ -60,8 +79,12 @@ impl SignerHarness for Memory {
         Arc::new(TestSigner::new(&self.world))
     }
 
-    async fn fetches(&self, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
-        Some(TestSigner::open(link, now).as_ref() == Some(key))
+    async fn stranger(&self) -> Option<Arc<dyn UrlSigner>> {
+        None
+    }
+
+    async fn fetches(&self, method: &str, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
+        Some(matches!(method, "GET" | "HEAD") && TestSigner::open(link, now).as_ref() == Some(key))
     }
 }
 
@@ -77,6 +100,10 @@ impl SourceHarness for Memory {
 
     async fn stage(&self, name: &str, bytes: &[u8]) {
         self.world.stage(name, bytes.to_vec());
+    }
+
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off(cut_off)
     }
 
     fn refused(&self) -> Vec<VideoUrl> {
