@@ -128,7 +128,7 @@ fn few_trials(harness: &(impl Harness + ?Sized)) -> impl Iterator<Item = (usize,
 /// After how many polls a call is dropped: after each of the first, then in steps that grow, because
 /// a call on other threads is polled thousands of times here.
 fn polls() -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(0), |polls| Some(polls + 1 + polls / 16)).take(200)
+    std::iter::successors(Some(0), |polls| Some(polls + 1 + polls / 16 * 4)).take(80)
 }
 
 /// Polls the call so often and drops it; gives back what it gave, if it ended before.

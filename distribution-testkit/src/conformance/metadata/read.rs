@@ -77,9 +77,9 @@ pub(super) fn another_handle_sees_at_once(harness: &dyn MetadataHarness) {
 }
 
 pub(super) fn a_dropped_write_is_all_or_nothing(harness: &dyn MetadataHarness) {
+    let store = run(harness, harness.open());
     for (n, polls) in polls().enumerate() {
         let ended = run(harness, async {
-            let store = harness.open().await;
             let claimed = dropped_claim(&*store, n, polls).await;
             let advanced = dropped_advance(&*store, n, polls).await;
             let bound = dropped_bind(&*store, n, polls).await;

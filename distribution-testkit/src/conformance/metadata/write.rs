@@ -209,7 +209,7 @@ pub(super) fn keeps_any_bytes(harness: &dyn MetadataHarness) {
 pub(super) fn keeps_the_largest_body(harness: &dyn MetadataHarness) {
     run(harness, async {
         let store = harness.open().await;
-        let first = Row { body: pattern(Row::BODY_BYTES_MAX, 0).into(), ..row(0) };
+        let first = Row { body: pattern(Row::BODY_BYTES_MAX, 0), ..row(0) };
         claim(&*store, &first).await;
         assert_row(&*store, &first).await;
         let second = next(&first, pattern(Row::BODY_BYTES_MAX, 1));
