@@ -150,28 +150,28 @@ impl SignerHarness for Local {
     }
 }
 
-mod local_disk {
+mod proof_of_local_disk {
     distribution_testkit::storage_conformance!(super::Local::new());
 }
 
-mod sqlite_metadata {
+mod proof_of_sqlite_metadata {
     distribution_testkit::metadata_conformance!(super::Local::new());
 }
 
-mod jsonl_audit {
+mod proof_of_jsonl_audit {
     distribution_testkit::audit_conformance!(super::Local::new());
 }
 
-mod local_files {
+mod proof_of_local_files {
     distribution_testkit::source_conformance!(super::Local::new());
 }
 
-mod local_files_that_are_replaced {
+mod proof_of_local_files_that_are_replaced {
     use super::Local;
 
     distribution_testkit::source_conformance!(Local { replaces: true, ..Local::new() });
 }
 
-mod hmac_signer {
+mod proof_of_hmac_signer {
     distribution_testkit::signer_conformance!(super::Local::new());
 }

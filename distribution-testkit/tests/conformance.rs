@@ -113,11 +113,11 @@ impl SourceHarness for Memory {
     }
 }
 
-mod storage {
+mod proof_of_storage {
     distribution_testkit::storage_conformance!(super::Memory::default());
 }
 
-mod storage_with_proof {
+mod proof_of_storage_with_proof {
     use super::*;
 
     distribution_testkit::storage_conformance!(Memory {
@@ -126,18 +126,18 @@ mod storage_with_proof {
     });
 }
 
-mod metadata {
+mod proof_of_metadata {
     distribution_testkit::metadata_conformance!(super::Memory::default());
 }
 
-mod audit {
+mod proof_of_audit {
     distribution_testkit::audit_conformance!(super::Memory::default());
 }
 
-mod signer {
+mod proof_of_signer {
     distribution_testkit::signer_conformance!(super::Memory::default());
 }
 
-mod source {
+mod proof_of_source {
     distribution_testkit::source_conformance!(super::Memory::default());
 }

@@ -88,7 +88,6 @@ pub fn verify<H: ?Sized>(checks: &[Check<H>], name: &str, waivers: Waivers, harn
 ///
 /// # Panics
 /// If not.
-#[allow(clippy::print_stdout, reason = "a test's summary")]
 pub fn verify_complete<H: ?Sized>(checks: &[Check<H>], tests: &[&str], waivers: Waivers) {
     let names: Vec<&str> = checks.iter().map(|check| check.name).collect();
     assert_eq!(names, tests, "the tests are not the suite's checks");
@@ -96,7 +95,13 @@ pub fn verify_complete<H: ?Sized>(checks: &[Check<H>], tests: &[&str], waivers: 
         assert!(names.contains(waived), "a waiver names no check: {waived}");
         assert!(!reason.trim().is_empty(), "the waiver of {waived} gives no reason");
     }
-    println!("{} checks, {} waived", names.len(), waivers.len());
+}
+
+/// Says in one line what the tests of a module have shown, if they pass.
+#[doc(hidden)]
+#[allow(clippy::print_stdout, reason = "a test's summary")]
+pub fn summarise(module: &str, harness: &(impl Harness + ?Sized), checks: usize, waivers: Waivers) {
+    println!("{module}: {checks} checks, {} waived, {} trials of each race", waivers.len(), harness.trials());
 }
 
 /// Runs the future by the harness and gives back what it gives.
@@ -205,8 +210,11 @@ macro_rules! __conformance_tests {
 
         #[test]
         fn every_check_of_the_suite_is_a_test() {
-            use $crate::conformance::{$suite, $trait, verify_complete};
-            verify_complete($suite::CHECKS, &[$(stringify!($name)),*], $trait::waived(&$harness));
+            use $crate::conformance::{$suite, $trait, summarise, verify_complete};
+            let harness = $harness;
+            let waived = $trait::waived(&harness);
+            verify_complete($suite::CHECKS, &[$(stringify!($name)),*], waived);
+            summarise(module_path!(), &harness, $suite::CHECKS.len(), waived);
         }
     };
 }
