@@ -10,7 +10,6 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,7 +31,7 @@ impl Storage for Files {
     async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
         // Whatever ends this call early, be it an error, a timeout or unfit content, leaves nothing.
         let mut draft = self.draft(&head(key))?;
-        let (mut pieces, mut digester, mut size) = (pieces_of(content.body), Digester::default(), 0);
+        let (mut pieces, mut digester, mut size) = (pieces_of(content.body)?, Digester::default(), 0);
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
             size += piece.len() as u64;
@@ -156,15 +155,10 @@ impl MetadataStore for Files {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match publish(Path::new("distribution-data/custom")).await {
-        Ok(json) => println!("{json}"),
-        Err(error) => {
-            eprintln!("{}: {error}", error.kind());
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+async fn main() -> Result<(), Error> {
+    let json = publish(Path::new("distribution-data/custom")).await?;
+    println!("{json}");
+    Ok(())
 }
 
 async fn publish(root: &Path) -> Result<String, Error> {
@@ -308,15 +302,15 @@ fn no_row(id: &AuditLogId) -> Error {
     Error::corrupt(format!("the publication {id} has no row"))
 }
 
-fn pieces_of(body: Body) -> ByteStream {
+fn pieces_of(body: Body) -> Result<ByteStream, Error> {
     match body {
-        Body::Stream(pieces) => pieces,
+        Body::Stream(pieces) => Ok(pieces),
         // As long as it is now, so that one that has grown is noticed.
-        Body::File { file, .. } => match file.metadata() {
-            Ok(found) => pieces_of_file(file, found.len()),
-            Err(error) => stream::once(async { Err(failed(error)) }).boxed(),
-        },
-        _ => stream::once(async { Err(Error::new(ErrorKind::Unsupported, "only streams and files")) }).boxed(),
+        Body::File { file, .. } => {
+            let size = file.metadata().map_err(failed)?.len();
+            Ok(pieces_of_file(file, size))
+        }
+        _ => Err(Error::new(ErrorKind::Unsupported, "only streams and files")),
     }
 }
 

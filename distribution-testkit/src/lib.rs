@@ -78,7 +78,14 @@
 //! See [`conformance`] for backends that need a runtime, for waivers, and for what races cost.
 //! `examples/custom_backend.rs` of the repository is a storage and a metadata store that pass, with
 //! what each guarantee asks for.
+//!
+//! # The checker
+//!
+//! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
+//! code that it checks.
 
+mod callers;
+pub mod checker;
 #[allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -86,14 +93,24 @@
     reason = "the checks are tests, which fail by a panic"
 )]
 pub mod conformance;
+mod effect;
 mod fakes;
 mod faults;
+mod fingerprint;
 mod publisher;
+mod scenario;
+mod schedule;
+mod simulation;
+mod time;
 mod world;
 
 pub use fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
-pub use faults::{Effect, Fault, Op};
+pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;
+pub use scenario::{Failure, Scenario, Survived};
+pub use schedule::{Schedule, every_schedule};
+pub use simulation::{Run, Simulation};
+pub use time::Ended;
 pub use world::{MemoryObject, Parts, World};

@@ -34,7 +34,7 @@ pub use signer::SignerHarness;
 pub use source::SourceHarness;
 pub use storage::StorageHarness;
 
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 /// How a backend's futures are run. A backend that needs no runtime leaves it as it is.
 ///
@@ -101,7 +101,7 @@ pub fn verify_complete<H: ?Sized>(checks: &[Check<H>], tests: &[&str], waivers: 
 #[doc(hidden)]
 #[allow(clippy::print_stdout, reason = "a test's summary")]
 pub fn summarise(module: &str, harness: &(impl Harness + ?Sized), checks: usize, waivers: Waivers) {
-    println!("{module}: {checks} checks, {} waived, {} trials of each race", waivers.len(), harness.trials());
+    println!("proof: {module}: {checks} checks, {} waived, {} trials of each race", waivers.len(), harness.trials());
 }
 
 /// Runs the future by the harness and gives back what it gives.

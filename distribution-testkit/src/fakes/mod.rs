@@ -20,15 +20,25 @@ use bytes::Bytes;
 use distribution_core::ByteStream;
 use futures::{StreamExt as _, stream};
 
-use crate::faults::let_others_go_first;
+use crate::world::World;
 
 /// The pieces as a stream in which others go first before each.
-fn paced(pieces: Vec<Bytes>) -> ByteStream {
-    let steps = stream::iter(pieces).then(|piece| async {
-        let_others_go_first().await;
+fn paced(world: &World, pieces: Vec<Bytes>) -> ByteStream {
+    let steps = stream::iter(pieces).zip(stream::repeat(world.clone())).then(|(piece, world)| async move {
+        world.let_others_go_first_within().await;
         Ok(piece)
     });
     steps.boxed()
+}
+
+/// The bytes with this bit of the byte in their middle flipped. Storing and reading have each a bit of
+/// their own, so that no second flip mends the first.
+fn flipped(bytes: &Bytes, bit: u8) -> Bytes {
+    let (mut bytes, middle) = (bytes.to_vec(), bytes.len() / 2);
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= bit;
+    }
+    bytes.into()
 }
 
 /// The bytes in about four pieces, so that there is something between the first and the last.

@@ -8,7 +8,7 @@ use distribution_core::{Advance, Claim, IdempotencyKey, MetadataStore, Query, Ro
 use super::MetadataHarness;
 use super::rows::{advance, assert_row, claim, id, next, row, tags};
 use crate::conformance::{SetOnDrop, drop_after, few_trials, pattern, polls, race, run};
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 pub(super) fn readers_see_index_and_body_of_one_revision(harness: &dyn MetadataHarness) {
     const ADVANCES: u64 = 12;

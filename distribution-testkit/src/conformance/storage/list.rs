@@ -7,7 +7,7 @@ use distribution_core::{ObjectKey, Storage};
 use super::race::RACERS;
 use super::{StorageHarness, create, key};
 use crate::conformance::{Course, few_trials, race, run};
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 /// Sorted by bytes, which is neither the order of folders nor that of words: `-` and `.` come before
 /// `/`, and capitals before small letters.

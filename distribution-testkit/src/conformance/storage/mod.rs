@@ -35,7 +35,7 @@ use self::read::*;
 use self::remove::*;
 use self::watch::*;
 use super::{Check, Harness, Waivers, pattern};
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 /// A storage backend under test. Every check has a harness of its own, and so an empty store of its
 /// own: a fresh directory, or a fresh prefix of a bucket.

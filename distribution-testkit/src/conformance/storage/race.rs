@@ -10,7 +10,7 @@ use futures::{StreamExt as _, stream};
 
 use super::{StorageHarness, assert_absent, assert_holds, content, create, good, key, large, pieces_of};
 use crate::conformance::{Course, few_trials, pattern, race, run, trials};
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 pub(super) const RACERS: usize = 16;
 

@@ -11,7 +11,7 @@ use super::{
     StorageHarness, assert_absent, assert_holds, content, create, digest, digest_of, key, large, pieces, slowly,
 };
 use crate::conformance::{Course, SetOnDrop, few_trials, pattern, race, run, trials};
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 pub(super) fn never_shows_an_object_before_it_is_whole(harness: &dyn StorageHarness) {
     let bytes = pattern(300_000, 0);
