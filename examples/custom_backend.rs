@@ -157,8 +157,7 @@ impl MetadataStore for Files {
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let json = publish(Path::new("distribution-data/custom")).await?;
-    println!("{json}");
-    Ok(())
+    io::stdout().write_all(format!("{json}\n").as_bytes()).map_err(failed)
 }
 
 async fn publish(root: &Path) -> Result<String, Error> {

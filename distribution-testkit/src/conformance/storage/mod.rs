@@ -3,7 +3,8 @@
 //! Not checked, because no check can see it from outside: durability in a crash of the machine (only
 //! reopening is tried), that a read goes past the process's buffers (only that it sees what
 //! [`StorageHarness::replace`] did), that a proof with `Created` was read back and not hashed on its
-//! way (only that it is true), and that nothing above a `create` is retried.
+//! way (only that it is true), and that nothing above a `create` is retried. Not checked either: that a
+//! file is read from its start wherever its cursor is.
 
 mod create;
 mod drop;
