@@ -20,17 +20,26 @@ use tokio::runtime::Runtime;
 
 struct Local {
     dir: TempDir,
+    /// Whether a staged file is replaced by another one, and not written anew.
+    replaces: bool,
     runtime: Runtime,
 }
 
 impl Local {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { dir: TempDir::new().unwrap(), runtime }
+        Self { dir: TempDir::new().unwrap(), replaces: false, runtime }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// As a volume that is not mounted any more.
+    fn cut_off(&self, name: &str, cut_off: bool) -> bool {
+        let away = self.path("away");
+        let (from, to) = if cut_off { (self.path(name), away) } else { (away, self.path(name)) };
+        fs::rename(from, to).is_ok()
     }
 }
 
@@ -49,6 +58,14 @@ impl StorageHarness for Local {
 
     async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
         fs::write(self.path("objects").join(key.as_str()), bytes).is_ok()
+    }
+
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off("objects", cut_off)
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.dir.path().to_owned()
     }
 }
 
@@ -84,7 +101,16 @@ impl SourceHarness for Local {
     async fn stage(&self, name: &str, bytes: &[u8]) {
         let path = self.path("staging").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        if self.replaces {
+            fs::write(self.path("staging/new"), bytes).unwrap();
+            fs::rename(self.path("staging/new"), path).unwrap();
+        } else {
+            fs::write(path, bytes).unwrap();
+        }
+    }
+
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off("staging", cut_off)
     }
 
     fn refused(&self) -> Vec<VideoUrl> {
@@ -110,31 +136,42 @@ impl SignerHarness for Local {
         Arc::new(Self::signer())
     }
 
-    async fn fetches(&self, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
+    async fn stranger(&self) -> Option<Arc<dyn UrlSigner>> {
+        // With the same id, as if it knew all but the secret.
+        Some(Arc::new(HmacSigner::new(BASE, HmacKey::new("k1", [8; 32]).unwrap()).unwrap()))
+    }
+
+    async fn fetches(&self, method: &str, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
         let rest = link.expose().strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/'));
         let granted = rest
             .and_then(|rest| rest.split_once('?'))
-            .and_then(|(path, query)| Self::signer().verify("GET", path, query, now).ok());
+            .and_then(|(path, query)| Self::signer().verify(method, path, query, now).ok());
         Some(granted.is_some_and(|grant| grant.key == *key))
     }
 }
 
-mod local_disk {
+mod proof_of_local_disk {
     distribution_testkit::storage_conformance!(super::Local::new());
 }
 
-mod sqlite_metadata {
+mod proof_of_sqlite_metadata {
     distribution_testkit::metadata_conformance!(super::Local::new());
 }
 
-mod jsonl_audit {
+mod proof_of_jsonl_audit {
     distribution_testkit::audit_conformance!(super::Local::new());
 }
 
-mod local_files {
+mod proof_of_local_files {
     distribution_testkit::source_conformance!(super::Local::new());
 }
 
-mod hmac_signer {
+mod proof_of_local_files_that_are_replaced {
+    use super::Local;
+
+    distribution_testkit::source_conformance!(Local { replaces: true, ..Local::new() });
+}
+
+mod proof_of_hmac_signer {
     distribution_testkit::signer_conformance!(super::Local::new());
 }

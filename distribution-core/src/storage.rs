@@ -30,12 +30,14 @@ pub trait Storage: Send + Sync + 'static {
     /// * The object is seen whole or not at all, by every reader, at every moment.
     /// * It is there, and survives a crash of the machine, when `Created` is returned.
     /// * Content that ends early, fails, or has other bytes than `content.expected` leaves nothing.
-    /// * On an error the object may or may not be there.
+    /// * A key that is a folder of another object's key, as `a` is of `a/b`, may be refused with
+    ///   [`Conflict`](crate::ErrorKind::Conflict); nothing was changed then.
+    /// * On any other error the object may or may not be there.
     /// * A dropped call stores nothing later than the object that it would have stored: all or nothing.
     async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error>;
 
-    /// Reads every stored byte of the object back, past any buffer of this process, and says what
-    /// was read; `None` if nothing is at `key`.
+    /// Reads every stored byte of the object back, past any buffer of this process, tells `meter` of
+    /// each piece, and says what was read; `None` if nothing is at `key`.
     async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error>;
 
     /// What the store says of the object; `None` if nothing is at `key`. A refused look is an error,

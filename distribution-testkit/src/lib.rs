@@ -61,7 +61,7 @@
 //!
 //! use distribution_core::{ObjectKey, Storage};
 //! use distribution_testkit::conformance::{Harness, StorageHarness};
-//! use distribution_testkit::{MemoryStorage, World};
+//! use distribution_testkit::{Fault, MemoryStorage, World};
 //!
 //! struct Memory(World);
 //!
@@ -75,6 +75,10 @@
 //!     async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
 //!         self.0.corrupt("main", key.as_str(), |stored| *stored = bytes.to_vec())
 //!     }
+//!     async fn cut_off(&self, cut_off: bool) -> bool {
+//!         if cut_off { self.0.fail(|_| Some(Fault::LostRequest)) } else { self.0.heal() }
+//!         true
+//!     }
 //! }
 //!
 //! // In a `mod` of a file below `tests/`: one `#[test]` per check.
@@ -82,7 +86,9 @@
 //! # fn main() {}
 //! ```
 //!
-//! See [`conformance`] for backends that need a runtime, and for waivers.
+//! See [`conformance`] for backends that need a runtime, for waivers, and for what races cost.
+//! `examples/custom_backend.rs` of the repository is a storage and a metadata store that pass, with
+//! what each guarantee asks for.
 //!
 //! # The checker
 //!

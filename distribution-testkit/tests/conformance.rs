@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use distribution_core::{
-    AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Storage, TargetName, Timestamp, UrlSigner,
-    Verification, VideoUrl,
+    AuditEntry, AuditSink, ContentHeaders, Link, MetadataStore, ObjectKey, Source, Storage, TargetName, Timestamp,
+    UrlSigner, Verification, VideoUrl,
 };
 use distribution_testkit::conformance::{
     AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StorageHarness,
 };
-use distribution_testkit::{MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, TestSigner, World};
+use distribution_testkit::{Fault, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, TestSigner, World};
 
 #[derive(Default)]
 struct Memory {
@@ -20,6 +20,17 @@ struct Memory {
 }
 
 impl Harness for Memory {}
+
+impl Memory {
+    fn cut_off(&self, cut_off: bool) -> bool {
+        if cut_off {
+            self.world.fail(|_| Some(Fault::LostRequest));
+        } else {
+            self.world.heal();
+        }
+        true
+    }
+}
 
 #[async_trait::async_trait]
 impl StorageHarness for Memory {
@@ -33,6 +44,14 @@ impl StorageHarness for Memory {
 
     async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
         self.world.corrupt("main", key.as_str(), |stored| *stored = bytes.to_vec())
+    }
+
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off(cut_off)
+    }
+
+    async fn headers(&self, key: &ObjectKey) -> Option<ContentHeaders> {
+        self.world.object("main", key.as_str()).map(|object| object.headers)
     }
 }
 
@@ -60,8 +79,12 @@ impl SignerHarness for Memory {
         Arc::new(TestSigner::new(&self.world))
     }
 
-    async fn fetches(&self, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
-        Some(TestSigner::open(link, now).as_ref() == Some(key))
+    async fn stranger(&self) -> Option<Arc<dyn UrlSigner>> {
+        None
+    }
+
+    async fn fetches(&self, method: &str, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
+        Some(matches!(method, "GET" | "HEAD") && TestSigner::open(link, now).as_ref() == Some(key))
     }
 }
 
@@ -79,6 +102,10 @@ impl SourceHarness for Memory {
         self.world.stage(name, bytes.to_vec());
     }
 
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off(cut_off)
+    }
+
     fn refused(&self) -> Vec<VideoUrl> {
         let refused =
             ["ftp://host/clip.mp4", "http://host/clip.mp4", "../clip.mp4", "edits/../../clip.mp4", "/etc/passwd"];
@@ -86,11 +113,11 @@ impl SourceHarness for Memory {
     }
 }
 
-mod storage {
+mod proof_of_storage {
     distribution_testkit::storage_conformance!(super::Memory::default());
 }
 
-mod storage_with_proof {
+mod proof_of_storage_with_proof {
     use super::*;
 
     distribution_testkit::storage_conformance!(Memory {
@@ -99,18 +126,18 @@ mod storage_with_proof {
     });
 }
 
-mod metadata {
+mod proof_of_metadata {
     distribution_testkit::metadata_conformance!(super::Memory::default());
 }
 
-mod audit {
+mod proof_of_audit {
     distribution_testkit::audit_conformance!(super::Memory::default());
 }
 
-mod signer {
+mod proof_of_signer {
     distribution_testkit::signer_conformance!(super::Memory::default());
 }
 
-mod source {
+mod proof_of_source {
     distribution_testkit::source_conformance!(super::Memory::default());
 }

@@ -6,6 +6,9 @@
 //! Nothing is skipped in silence. A backend that cannot keep a guarantee waives its check by name,
 //! with a reason; a waived check that passes fails as an unneeded waiver, and a waiver that names no
 //! check fails too. The checks are tests, so they panic where a backend fails.
+//!
+//! That the checks can fail is tested as well: for each there is a backend with a planted flaw that it
+//! catches.
 
 pub mod audit;
 pub mod metadata;
@@ -13,11 +16,16 @@ pub mod signer;
 pub mod source;
 pub mod storage;
 
+use std::env;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::thread;
 
+use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
 
 pub use audit::AuditHarness;
@@ -25,6 +33,8 @@ pub use metadata::MetadataHarness;
 pub use signer::SignerHarness;
 pub use source::SourceHarness;
 pub use storage::StorageHarness;
+
+use crate::time::let_others_go_first;
 
 /// How a backend's futures are run. A backend that needs no runtime leaves it as it is.
 ///
@@ -35,6 +45,17 @@ pub trait Harness: Send + Sync + 'static {
     /// Runs the future to its end on this thread. Called from several threads at the same time.
     fn run(&self, future: BoxFuture<'_, ()>) {
         futures::executor::block_on(future);
+    }
+
+    /// How often each race is run, at least 2. By default 12 times; 100 or 1,000 times where the
+    /// environment variable `PROOF` is `ci` or `long`. A backend whose calls cost money or seconds
+    /// says less.
+    fn trials(&self) -> usize {
+        match env::var("PROOF").as_deref() {
+            Ok("long") => 1_000,
+            Ok("ci") => 100,
+            _ => 12,
+        }
     }
 }
 
@@ -76,6 +97,13 @@ pub fn verify_complete<H: ?Sized>(checks: &[Check<H>], tests: &[&str], waivers: 
     }
 }
 
+/// Says in one line what the tests of a module have shown, if they pass.
+#[doc(hidden)]
+#[allow(clippy::print_stdout, reason = "a test's summary")]
+pub fn summarise(module: &str, harness: &(impl Harness + ?Sized), checks: usize, waivers: Waivers) {
+    println!("proof: {module}: {checks} checks, {} waived, {} trials of each race", waivers.len(), harness.trials());
+}
+
 /// Runs the future by the harness and gives back what it gives.
 fn run<T: Send>(harness: &(impl Harness + ?Sized), future: impl Future<Output = T> + Send) -> T {
     let mut output = None;
@@ -92,8 +120,43 @@ enum Course {
     Turns,
 }
 
-/// The rounds of a race. What one course misses by luck, the other finds.
-const COURSES: [Course; 4] = [Course::Threads, Course::Turns, Course::Threads, Course::Turns];
+/// The trials of a race, by number. What one course misses by luck, the other finds.
+fn trials(harness: &(impl Harness + ?Sized)) -> impl Iterator<Item = (usize, Course)> {
+    [Course::Threads, Course::Turns].into_iter().cycle().enumerate().take(harness.trials().max(2))
+}
+
+/// The trials of a race that moves much or takes long: an eighth of them, by number.
+fn few_trials(harness: &(impl Harness + ?Sized)) -> impl Iterator<Item = (usize, Course)> {
+    trials(harness).take((harness.trials() / 8).max(2))
+}
+
+/// After how many polls a call is dropped: after each of the first, then in steps that grow, because
+/// a call on other threads is polled thousands of times here.
+fn polls() -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(0), |polls| Some(polls + 1 + polls / 16 * 4)).take(80)
+}
+
+/// Polls the call so often and drops it; gives back what it gave, if it ended before.
+async fn drop_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(&mut call) {
+            return Some(output);
+        }
+        thread::yield_now();
+        let_others_go_first().await;
+    }
+    None
+}
+
+/// Sets a flag when it is dropped, be it by a panic: who waits for it must come to an end.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 /// Runs `racer` for 0, 1, 2 … and gives back what they give, in this order.
 fn race<T: Send, F: Future<Output = T> + Send>(
@@ -118,7 +181,7 @@ fn race<T: Send, F: Future<Output = T> + Send>(
 }
 
 /// Bytes that repeat only after 251, the same for the same seed.
-fn pattern(len: usize, seed: u8) -> Vec<u8> {
+fn pattern(len: usize, seed: u8) -> Bytes {
     (0..len).map(|n| (n % 251) as u8 ^ seed).collect()
 }
 
@@ -147,8 +210,11 @@ macro_rules! __conformance_tests {
 
         #[test]
         fn every_check_of_the_suite_is_a_test() {
-            use $crate::conformance::{$suite, $trait, verify_complete};
-            verify_complete($suite::CHECKS, &[$(stringify!($name)),*], $trait::waived(&$harness));
+            use $crate::conformance::{$suite, $trait, summarise, verify_complete};
+            let harness = $harness;
+            let waived = $trait::waived(&harness);
+            verify_complete($suite::CHECKS, &[$(stringify!($name)),*], waived);
+            summarise(module_path!(), &harness, $suite::CHECKS.len(), waived);
         }
     };
 }

@@ -1,5 +1,6 @@
 //! What [`UrlSigner`] guarantees, a check for each sentence.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,12 +21,15 @@ pub trait SignerHarness: Harness {
         Timestamp::from_timestamp_micros(1_767_225_600_123_456).unwrap_or_default()
     }
 
-    /// Whether whoever serves the objects lets this link fetch `key` at `now`. The objects `clip.mp4`
-    /// and `other.mp4` may be asked for; a server that needs them there stores them first. `None` if
-    /// the harness cannot tell; then waive `a_link_fetches_its_object_until_it_expires` and
-    /// `a_changed_link_fetches_nothing`.
-    async fn fetches(&self, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
-        let _ = (link, key, now);
+    /// Opens a signer for the same objects with other keys. `None` only where no key is needed to sign.
+    async fn stranger(&self) -> Option<Arc<dyn UrlSigner>>;
+
+    /// Whether whoever serves the objects lets a request with this method and link have `key` at
+    /// `now`. The objects `clip.mp4` and `other.mp4` may be asked for; a server that needs them there
+    /// stores them first. `None` if the harness cannot tell; then waive the checks of what a link
+    /// fetches.
+    async fn fetches(&self, method: &str, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
+        let _ = (method, link, key, now);
         None
     }
 
@@ -56,7 +60,10 @@ macro_rules! __signer_checks {
             the_same_request_has_the_same_expiry
             never_shows_a_link
             a_link_fetches_its_object_until_it_expires
+            a_link_fetches_and_does_nothing_else
             a_changed_link_fetches_nothing
+            a_link_of_other_keys_fetches_nothing
+            each_object_has_a_link_of_its_own
         }
     };
 }
@@ -91,6 +98,7 @@ fn refuses_what_has_expired(harness: &dyn SignerHarness) {
             let expires_at = start(harness) - TimeDelta::seconds(ago);
             refused(harness, &*signer, expires_at).await;
         }
+        refused(harness, &*signer, Timestamp::MIN_UTC).await;
     });
 }
 
@@ -101,6 +109,7 @@ fn refuses_what_is_beyond_its_limits(harness: &dyn SignerHarness) {
         for beyond in [TimeDelta::seconds(1), TimeDelta::hours(1), TimeDelta::days(36_500)] {
             refused(harness, &*signer, start(harness) + longest + beyond).await;
         }
+        refused(harness, &*signer, Timestamp::MAX_UTC.trunc_subsecs(0)).await;
     });
 }
 
@@ -111,6 +120,12 @@ fn the_same_request_has_the_same_expiry(harness: &dyn SignerHarness) {
         let first = sign(harness, &*signer, "clip.mp4", expires_at).await;
         let again = sign(harness, &*reopened, "clip.mp4", expires_at).await;
         assert_eq!(first.expires_at, again.expires_at);
+        // A repeat comes later and asks for the same end.
+        for later in [TimeDelta::milliseconds(1), TimeDelta::seconds(1), TimeDelta::minutes(59)] {
+            let request = LinkRequest { key: key("clip.mp4"), expires_at };
+            let later = reopened.sign(&request, harness.now() + later).await.expect("a link");
+            assert_eq!(later.expires_at, first.expires_at);
+        }
         let other = sign(harness, &*signer, "other.mp4", expires_at).await;
         assert!(first.link != other.link, "two objects have one link");
     });
@@ -129,11 +144,31 @@ fn a_link_fetches_its_object_until_it_expires(harness: &dyn SignerHarness) {
     let (clip, other) = (key("clip.mp4"), key("other.mp4"));
     run(harness, async {
         let signer = harness.open().await;
+        let longest = i64::from(signer.limits().valid_hours_max) * 3_600;
+        for valid in [1, 2, 59, 3_600.min(longest), longest] {
+            let signed = sign(harness, &*signer, "clip.mp4", start(harness) + TimeDelta::seconds(valid)).await;
+            // To the second before it expires, and from then on no more.
+            let last = harness.now().max(signed.expires_at - TimeDelta::seconds(1));
+            let over = [0, 1, 3_600, 86_400 * 366].map(|late| (signed.expires_at + TimeDelta::seconds(late), false));
+            for (now, works) in [(harness.now(), true), (last, true)].into_iter().chain(over) {
+                for method in ["GET", "HEAD"] {
+                    let fetched = fetches(harness, method, &signed.link, &clip, now).await;
+                    assert_eq!(fetched, works, "{method} of a link until {} at {now}", signed.expires_at);
+                    let fetched = fetches(harness, method, &signed.link, &other, now).await;
+                    assert!(!fetched, "the link fetches another object");
+                }
+            }
+        }
+    });
+}
+
+fn a_link_fetches_and_does_nothing_else(harness: &dyn SignerHarness) {
+    let clip = key("clip.mp4");
+    run(harness, async {
+        let signer = harness.open().await;
         let signed = sign(harness, &*signer, "clip.mp4", start(harness) + TimeDelta::hours(1)).await;
-        let last = signed.expires_at - TimeDelta::seconds(1);
-        for (now, works) in [(harness.now(), true), (last, true), (signed.expires_at, false)] {
-            assert_eq!(fetches(harness, &signed.link, &clip, now).await, works, "the link at {now}");
-            assert!(!fetches(harness, &signed.link, &other, now).await, "the link fetches another object");
+        for method in ["PUT", "POST", "DELETE", "PATCH", "get", "GETS"] {
+            assert!(!fetches(harness, method, &signed.link, &clip, harness.now()).await, "the link is for {method}");
         }
     });
 }
@@ -143,14 +178,68 @@ fn a_changed_link_fetches_nothing(harness: &dyn SignerHarness) {
     run(harness, async {
         let signer = harness.open().await;
         let signed = sign(harness, &*signer, "clip.mp4", start(harness) + TimeDelta::hours(1)).await;
-        let link = signed.link.expose();
-        let moved = Link::new(link.replacen("clip.mp4", "other.mp4", 1));
-        assert!(!fetches(harness, &moved, &other, harness.now()).await, "the link of one object fetches another");
-        let bare = Link::new(link.split('?').next().unwrap_or(link));
-        assert!(
-            bare == signed.link || !fetches(harness, &bare, &clip, harness.now()).await,
-            "nothing signed is needed"
-        );
+        for changed in changes(signed.link.expose()) {
+            let changed = Link::new(changed);
+            for key in [&clip, &other] {
+                let fetched = fetches(harness, "GET", &changed, key, harness.now()).await;
+                assert!(!fetched, "{} instead of {} fetches {key}", changed.expose(), signed.link.expose());
+            }
+        }
+    });
+}
+
+/// The link moved to another object, bare of what is signed, and with each byte behind the host
+/// changed, left out or doubled.
+fn changes(link: &str) -> Vec<String> {
+    const OTHERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+    let moved = link.replacen("clip.mp4", "other.mp4", 1);
+    let bare = link.split('?').next().unwrap_or(link).to_owned();
+    let mut changes = vec![moved, bare];
+    let host = link.find("://").map_or(0, |scheme| scheme + 3);
+    let path = link[host..].find('/').map_or(link.len(), |path| host + path);
+    for (at, byte) in link.char_indices().skip_while(|(at, _)| *at < path) {
+        let (before, behind) = (&link[..at], &link[at + byte.len_utf8()..]);
+        let mut with = |other: &str| changes.push(format!("{before}{other}{behind}"));
+        // `%2f` and `%2F` are the same (RFC 3986 §2.1).
+        let is_escape = before.ends_with('%') || before.len() > 1 && before[..before.len() - 1].ends_with('%');
+        if byte.is_ascii_alphabetic() && !is_escape {
+            let swapped = if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+            with(&swapped.to_string());
+        }
+        if byte.is_ascii_alphanumeric() {
+            with("");
+            with(&format!("{byte}{byte}"));
+        }
+        // All others for the last ones, whose bits may not all count.
+        let others = if at + 3 > link.len() { OTHERS } else { "0z" };
+        others.chars().filter(|other| !other.eq_ignore_ascii_case(&byte)).for_each(|other| with(&other.to_string()));
+    }
+    changes
+}
+
+fn a_link_of_other_keys_fetches_nothing(harness: &dyn SignerHarness) {
+    let clip = key("clip.mp4");
+    run(harness, async {
+        let Some(stranger) = harness.stranger().await else { return };
+        let expires_at = start(harness) + TimeDelta::hours(1);
+        let forged = sign(harness, &*stranger, "clip.mp4", expires_at).await;
+        assert!(!fetches(harness, "GET", &forged.link, &clip, harness.now()).await, "a link of a stranger's key");
+        let signed = sign(harness, &*harness.open().await, "clip.mp4", expires_at).await;
+        assert!(fetches(harness, "GET", &signed.link, &clip, harness.now()).await, "a link of its own key");
+    });
+}
+
+fn each_object_has_a_link_of_its_own(harness: &dyn SignerHarness) {
+    let (segment, deep) = ("s".repeat(255), "d/".repeat(449) + "e");
+    let keys = ["a", "A", "a.b", "a/b", "a-b", "a_b", "-", "_", "--help", "a..b", "a/b.", "a/b/c", &segment, &deep];
+    run(harness, async {
+        let (signer, expires_at) = (harness.open().await, start(harness) + TimeDelta::hours(1));
+        let mut links = HashSet::new();
+        for name in keys {
+            let signed = sign(harness, &*signer, name, expires_at).await;
+            assert!(signed.link.expose().is_ascii() && !signed.link.expose().contains(' '), "no URL for {name}");
+            assert!(links.insert(signed.link.expose().to_owned()), "{name} has the link of another object");
+        }
     });
 }
 
@@ -173,6 +262,6 @@ async fn refused(harness: &dyn SignerHarness, signer: &dyn UrlSigner, expires_at
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
 
-async fn fetches(harness: &dyn SignerHarness, link: &Link, key: &ObjectKey, now: Timestamp) -> bool {
-    harness.fetches(link, key, now).await.expect("this harness cannot fetch: waive this check")
+async fn fetches(harness: &dyn SignerHarness, method: &str, link: &Link, key: &ObjectKey, now: Timestamp) -> bool {
+    harness.fetches(method, link, key, now).await.expect("this harness cannot fetch: waive this check")
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use distribution_core::{Body, Error, ErrorKind, Source, SourcePin, VideoUrl};
 use futures::TryStreamExt as _;
 
-use super::{Check, Harness, Waivers, pattern, run};
+use super::{Check, Harness, Waivers, pattern, race, run, trials};
 
 /// A source under test. Every check has a harness of its own, and so an empty staging area.
 #[async_trait]
@@ -21,6 +21,13 @@ pub trait SourceHarness: Harness {
 
     /// Stages a file, or replaces the one that is there, as the pipeline would.
     async fn stage(&self, name: &str, bytes: &[u8]);
+
+    /// Puts the staging area out of reach of those who have it open, or back into it. False if that
+    /// cannot be done; then waive `out_of_reach_is_unavailable`.
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        let _ = cut_off;
+        false
+    }
 
     /// URLs that `check` refuses.
     fn refused(&self) -> Vec<VideoUrl>;
@@ -51,6 +58,9 @@ macro_rules! __source_checks {
             refuses_what_is_outside
             a_pin_stays_while_the_file_does
             never_mixes_two_states_of_a_file
+            never_takes_a_file_that_is_cut_or_grows_for_the_whole
+            many_read_one_file_at_once
+            out_of_reach_is_unavailable
         }
     };
 }
@@ -117,18 +127,49 @@ fn a_pin_stays_while_the_file_does(harness: &dyn SourceHarness) {
 }
 
 fn never_mixes_two_states_of_a_file(harness: &dyn SourceHarness) {
-    let (first, second) = (pattern(400_000, 0), pattern(400_000, 1));
+    let first = pattern(LEN, 0);
+    for when in [When::Before, When::AtTheFirstPiece] {
+        changes_while_read(harness, when, &first, &pattern(LEN, 1));
+    }
+}
+
+fn never_takes_a_file_that_is_cut_or_grows_for_the_whole(harness: &dyn SourceHarness) {
+    let longer = pattern(LEN + 70_000, 0);
+    let first = longer.slice(..LEN);
+    for when in [When::Before, When::AtTheFirstPiece] {
+        for other in [&longer.slice(..0), &longer.slice(..1_000), &longer.slice(..LEN - 1), &longer] {
+            changes_while_read(harness, when, &first, other);
+        }
+    }
+}
+
+const LEN: usize = 400_000;
+
+/// When a file changes that was opened.
+#[derive(Clone, Copy)]
+enum When {
+    /// Before anything is read.
+    Before,
+    AtTheFirstPiece,
+}
+
+fn changes_while_read(harness: &dyn SourceHarness, when: When, first: &[u8], other: &[u8]) {
     run(harness, async {
         let (source, url) = (harness.open().await, harness.url("edits/clip.mp4"));
-        harness.stage("edits/clip.mp4", &first).await;
+        harness.stage("edits/clip.mp4", first).await;
         let staged = source.open(&url).await.expect("an open").expect("it is there");
         let (pin, mut body) = (staged.pin, staged.body);
-        let (start, is_file) = match &mut body {
-            Body::Stream(pieces) => (pieces.try_next().await.expect("a piece").expect("a piece").to_vec(), false),
-            Body::File { file, .. } => (read_some(file, 1000), true),
+        assert_eq!(pin.size, first.len() as u64);
+        let (start, is_file) = match (&mut body, when) {
+            (Body::Stream(_), When::Before) => (Vec::new(), false),
+            (Body::Stream(pieces), When::AtTheFirstPiece) => {
+                (pieces.try_next().await.expect("a piece").expect("a piece").to_vec(), false)
+            }
+            (Body::File { .. }, When::Before) => (Vec::new(), true),
+            (Body::File { file, .. }, When::AtTheFirstPiece) => (read_some(file, 1_000), true),
             _ => panic!("a body that this check does not know"),
         };
-        harness.stage("edits/clip.mp4", &second).await;
+        harness.stage("edits/clip.mp4", other).await;
         // An error is an answer.
         let Ok(rest) = drain(body).await else { return };
         if [start, rest].concat() == first {
@@ -138,6 +179,36 @@ fn never_mixes_two_states_of_a_file(harness: &dyn SourceHarness) {
         // Of a file, it is the store that looks at the pin; it must be able to notice.
         let now = open(&*source, &url).await.expect("it is there").0;
         assert!(pin != now, "the file changed while it was read, and its pin did not");
+    });
+}
+
+fn many_read_one_file_at_once(harness: &dyn SourceHarness) {
+    let bytes = &pattern(LEN, 0);
+    run(harness, harness.stage("edits/clip.mp4", bytes));
+    let (source, url) = &(run(harness, harness.open()), harness.url("edits/clip.mp4"));
+    let (pin, _) = &run(harness, open(&**source, url)).expect("it is there");
+    for (_, course) in trials(harness) {
+        race(harness, course, 8, |_| async move {
+            let (now, read) = open(&**source, url).await.expect("it is there");
+            assert!(now == *pin && read.expect("a whole body") == *bytes, "a reader of its own");
+        });
+    }
+}
+
+fn out_of_reach_is_unavailable(harness: &dyn SourceHarness) {
+    run(harness, async {
+        let source = harness.open().await;
+        harness.stage("edits/clip.mp4", b"bytes").await;
+        assert!(harness.cut_off(true).await, "this harness cannot cut the staging area off: waive this check");
+        for name in ["edits/clip.mp4", "edits/absent.mp4"] {
+            // Not `None`: that would be believed.
+            let error = source.open(&harness.url(name)).await.map(|_| ()).expect_err("an open, out of reach");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error}");
+            source.check(&harness.url(name)).expect("a URL within what is configured");
+        }
+        assert!(harness.cut_off(false).await, "back into reach");
+        let (_, read) = open(&*source, &harness.url("edits/clip.mp4")).await.expect("it is there");
+        assert_eq!(read.expect("a whole body"), b"bytes");
     });
 }
 

@@ -1,13 +1,14 @@
 //! The checks of find.
 
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use distribution_core::{AuditLogId, Checksum, MetadataStore, Query, Row, State};
+use distribution_core::{AuditLogId, Checksum, Cursor, MetadataStore, Query, Row, State, Timestamp};
 
 use super::MetadataHarness;
-use super::rows::{advance, claim, concept, micros, next, row, tags};
+use super::rows::{advance, claim, concept, id, micros, next, row, tags};
 use super::write::STRANGE_TAGS;
-use crate::conformance::run;
+use crate::conformance::{SetOnDrop, few_trials, race, run};
 
 pub(super) fn finds_what_matches(harness: &dyn MetadataHarness) {
     let rows = many_rows();
@@ -108,6 +109,76 @@ pub(super) fn pages_stay_while_rows_advance(harness: &dyn MetadataHarness) {
         }
         assert_eq!(seen.iter().collect::<Vec<_>>(), ids(&expected(&rows, &Query::default())));
     });
+}
+
+pub(super) fn pages_hold_each_row_while_others_move(harness: &dyn MetadataHarness) {
+    const STEADY: usize = 24;
+    let steady: Vec<_> = (0..STEADY).map(|n| claimed_at(n, n as i64 / 3 * 10)).collect();
+    let stores = &run(harness, async { [harness.open().await, harness.open().await] });
+    run(harness, async {
+        for row in &steady {
+            claim(&*stores[0], row).await;
+        }
+    });
+    let query = &Query { tag: Some("tag".into()), ..Query::default() };
+    for (trial, course) in few_trials(harness) {
+        let writing = &AtomicBool::new(false);
+        race(harness, course, 3, |n| {
+            let (store, steady) = (&stores[n % 2], &steady);
+            async move {
+                if n == 0 {
+                    let _guard = SetOnDrop(writing);
+                    return move_rows(&**store, trial).await;
+                }
+                while !writing.load(Ordering::SeqCst) {
+                    let found = paged(&**store, query, 4 + n).await;
+                    assert!(found.iter().all(|row| query.matches(&row.index)), "a row that does not match");
+                    assert!(found.is_sorted_by(|a, b| place(a) < place(b)), "not in order, or twice");
+                    let kept: Vec<_> = found.iter().filter(|row| steady.iter().any(|kept| kept.id == row.id)).collect();
+                    assert_eq!(kept.len(), STEADY, "each row that matches throughout");
+                }
+            }
+        });
+    }
+}
+
+/// Claims newer, older and equally old rows, and has them match and not match.
+async fn move_rows(store: &dyn MetadataStore, trial: usize) {
+    for n in 0..16 {
+        let mut moving = claimed_at(1_000 * (trial + 1) + n, (n as i64 * 37) % 90 - 3);
+        claim(store, &moving).await;
+        for tag in ["other", "tag", "gone"] {
+            moving = next(&moving, tag);
+            moving.index.tags = tags(&[tag]);
+            advance(store, &moving).await;
+        }
+    }
+}
+
+pub(super) fn finds_behind_a_cursor_of_no_row(harness: &dyn MetadataHarness) {
+    // Several at one moment, so that the id decides.
+    let rows: Vec<_> = (0..12).map(|n| claimed_at(n, n as i64 / 4 * 2)).collect();
+    run(harness, async {
+        let store = store_with(harness, &rows).await;
+        for (absent, at) in (100..120).zip([-1, 0, 1, 2, 3, 4, 5].into_iter().cycle()) {
+            let cursor = Cursor { claimed_at: micros(at), id: id(absent) };
+            let behind = |row: &Row| place(row) > (Reverse(cursor.claimed_at), &cursor.id);
+            let all = expected(&rows, &Query::default());
+            let following: Vec<_> = all.into_iter().filter(behind).collect();
+            for limit in [3, 100] {
+                let found = store.find(&Query::default(), Some(&cursor), limit).await.expect("a find");
+                assert_eq!(ids(&found), ids(&following[..following.len().min(limit)]), "behind {cursor:?}");
+            }
+        }
+        // Of a row that does not match any more, or never did.
+        let unmatched = Query { state: Some(State::Published), ..Query::default() };
+        assert_eq!(store.find(&unmatched, Some(&rows[0].cursor()), 10).await.expect("a find"), []);
+    });
+}
+
+/// Where a row is in the order of a find.
+fn place(row: &Row) -> (Reverse<Timestamp>, &AuditLogId) {
+    (Reverse(row.index.claimed_at), &row.id)
 }
 
 async fn store_with(harness: &dyn MetadataHarness, rows: &[Row]) -> std::sync::Arc<dyn MetadataStore> {

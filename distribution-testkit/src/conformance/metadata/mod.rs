@@ -1,10 +1,11 @@
 //! What [`MetadataStore`] guarantees, a check for each sentence.
 //!
 //! Not checked, because no check can see it from outside: durability in a crash of the machine (only
-//! reopening is tried).
+//! reopening is tried), and that no write is retried whose outcome is unknown.
 
 mod bind;
 mod find;
+mod read;
 mod rows;
 mod write;
 
@@ -15,6 +16,7 @@ use distribution_core::MetadataStore;
 
 use self::bind::*;
 use self::find::*;
+use self::read::*;
 use self::write::*;
 use super::{Check, Harness, Waivers};
 
@@ -51,13 +53,18 @@ macro_rules! __metadata_checks {
             one_of_many_claims_wins
             advances_the_revision_before
             a_superseded_advance_changes_nothing
+            a_late_duplicate_changes_nothing
             advancing_nothing_is_corrupt
             one_of_many_advances_wins
             loses_no_advance
+            readers_see_index_and_body_of_one_revision
+            another_handle_sees_at_once
+            a_dropped_write_is_all_or_nothing
             keeps_any_bytes
             keeps_the_largest_body
             keeps_any_index
             survives_reopening
+            each_write_survives_reopening
             binds_for_ever
             one_of_many_binds_wins
             tells_names_apart
@@ -67,6 +74,8 @@ macro_rules! __metadata_checks {
             finds_newest_first
             finds_in_pages
             pages_stay_while_rows_advance
+            pages_hold_each_row_while_others_move
+            finds_behind_a_cursor_of_no_row
         }
     };
 }

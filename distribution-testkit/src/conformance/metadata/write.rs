@@ -1,11 +1,11 @@
 //! The checks of claim, load and advance.
 
 use bytes::Bytes;
-use distribution_core::{Advance, Claim, ErrorKind, Index, Row, State};
+use distribution_core::{Advance, Claim, ErrorKind, IdempotencyKey, Index, Query, Row, State};
 
 use super::rows::{advance, assert_row, claim, id, micros, next, row, tags};
 use super::{MetadataHarness, RACERS};
-use crate::conformance::{COURSES, pattern, race, run};
+use crate::conformance::{few_trials, pattern, race, run, trials};
 
 pub(super) fn loads_what_was_claimed(harness: &dyn MetadataHarness) {
     run(harness, async {
@@ -46,11 +46,11 @@ pub(super) fn claims_once_and_returns_what_is_there(harness: &dyn MetadataHarnes
 }
 
 pub(super) fn one_of_many_claims_wins(harness: &dyn MetadataHarness) {
-    let store = run(harness, harness.open());
-    for (round, course) in COURSES.into_iter().enumerate() {
-        let of_racer = |n: usize| Row { body: Bytes::from(format!("racer {n}")), ..row(round) };
+    let stores = run(harness, async { [harness.open().await, harness.open().await] });
+    for (trial, course) in trials(harness) {
+        let of_racer = |n: usize| Row { body: Bytes::from(format!("racer {n}")), ..row(trial) };
         let claims = race(harness, course, RACERS, |n| {
-            let store = &store;
+            let store = &stores[n % 2];
             async move { store.claim(&of_racer(n)).await.expect("a claim") }
         });
         let winners: Vec<_> = (0..RACERS).filter(|n| claims[*n] == Claim::Claimed).collect();
@@ -59,7 +59,9 @@ pub(super) fn one_of_many_claims_wins(harness: &dyn MetadataHarness) {
         let agree =
             claims.iter().all(|claim| matches!(claim, Claim::Claimed) || *claim == Claim::Exists(winner.clone()));
         assert!(agree, "a racer was shown a row other than the winner's");
-        run(harness, assert_row(&*store, &winner));
+        for store in &stores {
+            run(harness, assert_row(&**store, &winner));
+        }
     }
 }
 
@@ -102,6 +104,26 @@ pub(super) fn a_superseded_advance_changes_nothing(harness: &dyn MetadataHarness
     });
 }
 
+pub(super) fn a_late_duplicate_changes_nothing(harness: &dyn MetadataHarness) {
+    run(harness, async {
+        let (store, other) = (harness.open().await, harness.open().await);
+        let (first, second) = (row(0), next(&row(0), "second"));
+        // With the first body again: it is the revision that counts, not what it looks like.
+        let third = next(&second, first.body.clone());
+        claim(&*store, &first).await;
+        advance(&*store, &second).await;
+        // The answer was lost, and the same comes again.
+        assert_eq!(other.advance(&second).await.expect("an advance"), Advance::Superseded(second.clone()));
+        assert_row(&*store, &second).await;
+        advance(&*store, &third).await;
+        for late in [&second, &third] {
+            assert_eq!(other.advance(late).await.expect("an advance"), Advance::Superseded(third.clone()));
+        }
+        assert_eq!(other.claim(&first).await.expect("a claim"), Claim::Exists(third.clone()));
+        assert_row(&*store, &third).await;
+    });
+}
+
 pub(super) fn advancing_nothing_is_corrupt(harness: &dyn MetadataHarness) {
     run(harness, async {
         let store = harness.open().await;
@@ -116,12 +138,12 @@ pub(super) fn advancing_nothing_is_corrupt(harness: &dyn MetadataHarness) {
 }
 
 pub(super) fn one_of_many_advances_wins(harness: &dyn MetadataHarness) {
-    let (store, mut present) = (run(harness, harness.open()), row(0));
-    run(harness, claim(&*store, &present));
-    for course in COURSES {
+    let (stores, mut present) = (run(harness, async { [harness.open().await, harness.open().await] }), row(0));
+    run(harness, claim(&*stores[0], &present));
+    for (_, course) in trials(harness) {
         let of_racer = |n: usize| next(&present, format!("racer {n}"));
         let outcomes = race(harness, course, RACERS, |n| {
-            let (store, next) = (&store, of_racer(n));
+            let (store, next) = (&stores[n % 2], of_racer(n));
             async move { store.advance(&next).await.expect("an advance") }
         });
         let winners: Vec<_> = (0..RACERS).filter(|n| outcomes[*n] == Advance::Advanced).collect();
@@ -130,7 +152,9 @@ pub(super) fn one_of_many_advances_wins(harness: &dyn MetadataHarness) {
         for outcome in outcomes {
             assert!(matches!(&outcome, Advance::Advanced) || outcome == Advance::Superseded(winner.clone()));
         }
-        run(harness, assert_row(&*store, &winner));
+        for store in &stores {
+            run(harness, assert_row(&**store, &winner));
+        }
         present = winner;
     }
 }
@@ -138,14 +162,14 @@ pub(super) fn one_of_many_advances_wins(harness: &dyn MetadataHarness) {
 pub(super) fn loses_no_advance(harness: &dyn MetadataHarness) {
     const RACERS: usize = 4;
     const ADVANCES: usize = 6;
-    let store = run(harness, harness.open());
-    for (round, course) in COURSES.into_iter().enumerate() {
-        run(harness, claim(&*store, &Row { body: Bytes::new(), ..row(round) }));
+    let stores = run(harness, async { [harness.open().await, harness.open().await] });
+    for (trial, course) in few_trials(harness) {
+        run(harness, claim(&*stores[0], &Row { body: Bytes::new(), ..row(trial) }));
         // Each adds marks of its own, and tries again from what it is shown.
         race(harness, course, RACERS, |n| {
-            let store = &store;
+            let store = &stores[n % 2];
             async move {
-                let mut present = store.load(&id(round)).await.expect("a load").expect("the row is there");
+                let mut present = store.load(&id(trial)).await.expect("a load").expect("the row is there");
                 for _ in 0..ADVANCES {
                     loop {
                         let next = next(&present, [&present.body[..], &[n as u8]].concat());
@@ -157,7 +181,7 @@ pub(super) fn loses_no_advance(harness: &dyn MetadataHarness) {
                 }
             }
         });
-        let last = run(harness, store.load(&id(round))).expect("a load").expect("the row is there");
+        let last = run(harness, stores[0].load(&id(trial))).expect("a load").expect("the row is there");
         assert_eq!(last.revision, (RACERS * ADVANCES) as u64);
         for n in 0..RACERS {
             let marks = last.body.iter().filter(|mark| usize::from(**mark) == n).count();
@@ -185,7 +209,7 @@ pub(super) fn keeps_any_bytes(harness: &dyn MetadataHarness) {
 pub(super) fn keeps_the_largest_body(harness: &dyn MetadataHarness) {
     run(harness, async {
         let store = harness.open().await;
-        let first = Row { body: pattern(Row::BODY_BYTES_MAX, 0).into(), ..row(0) };
+        let first = Row { body: pattern(Row::BODY_BYTES_MAX, 0), ..row(0) };
         claim(&*store, &first).await;
         assert_row(&*store, &first).await;
         let second = next(&first, pattern(Row::BODY_BYTES_MAX, 1));
@@ -230,8 +254,26 @@ pub(super) fn survives_reopening(harness: &dyn MetadataHarness) {
     });
 }
 
+pub(super) fn each_write_survives_reopening(harness: &dyn MetadataHarness) {
+    let reopened = || run(harness, harness.open());
+    let (mut present, name) = (row(0), IdempotencyKey::parse("order-66").expect("an idempotency key"));
+    run(harness, claim(&*reopened(), &present));
+    run(harness, assert_row(&*reopened(), &present));
+    for n in 1..5 {
+        present = next(&present, n.to_string());
+        present.index.tags = tags(&[&n.to_string()]);
+        run(harness, advance(&*reopened(), &present));
+        run(harness, assert_row(&*reopened(), &present));
+        let query = Query { tag: Some(n.to_string()), ..Query::default() };
+        assert_eq!(run(harness, reopened().find(&query, None, 10)).expect("a find"), [present.clone()]);
+        for publication in [0, n] {
+            assert_eq!(run(harness, reopened().bind(&name, &id(publication))).expect("a bind"), id(0));
+        }
+    }
+}
+
 /// Tags in which something could be read that is not meant.
-pub(super) const STRANGE_TAGS: [&str; 24] = [
+pub(super) const STRANGE_TAGS: [&str; 36] = [
     "",
     " ",
     "tag",
@@ -256,4 +298,16 @@ pub(super) const STRANGE_TAGS: [&str; 24] = [
     "caf\u{e9}",
     "cafe\u{301}",
     "\u{1f3ac}",
+    "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+    "stra\u{df}e",
+    "strasse",
+    "STRASSE",
+    "\u{130}i",
+    "ii",
+    "\u{fb01}n",
+    "fin",
+    "\u{5d0}\u{5d1}",
+    "\u{feff}tag",
+    "\u{65e5}\u{672c}",
+    "\u{10fffd}",
 ];

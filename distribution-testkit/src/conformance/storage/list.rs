@@ -1,10 +1,13 @@
 //! The checks of [`Storage::list`].
 
-use distribution_core::{ObjectKey, Storage};
-use futures::{FutureExt as _, StreamExt as _, stream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use distribution_core::{ObjectKey, Storage};
+
+use super::race::RACERS;
 use super::{StorageHarness, create, key};
-use crate::conformance::run;
+use crate::conformance::{Course, few_trials, race, run};
+use crate::time::let_others_go_first;
 
 /// Sorted by bytes, which is neither the order of folders nor that of words: `-` and `.` come before
 /// `/`, and capitals before small letters.
@@ -54,13 +57,19 @@ pub(super) fn lists_in_pages(harness: &dyn StorageHarness) {
 pub(super) fn lists_more_than_a_thousand(harness: &dyn StorageHarness) {
     const OBJECTS: usize = 1_010;
     let keys: Vec<_> = (0..OBJECTS).map(|n| format!("many/{n:04}.mp4")).collect();
+    let storage = &run(harness, harness.open());
+    // Many at a time, where one would wait for the disk or the network.
+    race(harness, Course::Threads, RACERS, |n| {
+        let mine = keys.iter().skip(n).step_by(RACERS);
+        async move {
+            for name in mine {
+                create(&**storage, &key(name), b"x").await;
+            }
+        }
+    });
     run(harness, async {
-        let storage = harness.open().await;
-        let object_keys: Vec<_> = keys.iter().map(|name| key(name)).collect();
-        let creates: Vec<_> = object_keys.iter().map(|key| create(&*storage, key, b"x").boxed()).collect();
-        stream::iter(creates).buffer_unordered(16).collect::<()>().await;
-        assert_eq!(list(&*storage, "many/", None, OBJECTS + 1).await, keys);
-        assert_eq!(list(&*storage, "", Some("many/0003.mp4"), 1_005).await, keys[4..1_009]);
+        assert_eq!(list(&**storage, "many/", None, OBJECTS + 1).await, keys);
+        assert_eq!(list(&**storage, "", Some("many/0003.mp4"), 1_005).await, keys[4..1_009]);
     });
 }
 
@@ -74,6 +83,68 @@ pub(super) fn lists_what_was_just_created(harness: &dyn StorageHarness) {
             assert!(listed.contains(&name) && listed.len() == n + 1, "{name} is missing from {listed:?}");
         }
     });
+}
+
+pub(super) fn lists_the_same_while_others_write(harness: &dyn StorageHarness) {
+    const KEPT: usize = 40;
+    const WRITES: usize = 30;
+    let kept: Vec<_> = (0..KEPT).map(|n| format!("steady/{n:02}-kept.mp4")).collect();
+    let (storage, lister) = &run(harness, async { (harness.open().await, harness.open().await) });
+    run(harness, async {
+        for name in &kept {
+            create(&**storage, &key(name), b"kept").await;
+        }
+    });
+    for (trial, course) in few_trials(harness) {
+        let writing = &AtomicUsize::new(2);
+        race(harness, course, 4, |n| {
+            let kept = &kept;
+            async move {
+                // Two list while two create and remove, before and behind and among what is listed.
+                if n < 2 {
+                    while writing.load(Ordering::SeqCst) > 0 {
+                        let listed = list_all(&**lister, "steady/", 7 + n).await;
+                        let steady: Vec<_> = listed.iter().filter(|name| name.ends_with("-kept.mp4")).collect();
+                        assert_eq!(steady, kept.iter().collect::<Vec<_>>(), "each once, in order");
+                    }
+                    return;
+                }
+                let _guard = Leave(writing);
+                for write in 0..WRITES {
+                    let folder = if write % 3 == 0 { "-x/" } else { "" };
+                    let key = key(&format!("steady/{:02}{folder}-{trial}-{n}.mp4", (write * 7 + n) % KEPT));
+                    create(&**storage, &key, b"new").await;
+                    if write % 4 != 3 {
+                        storage.remove(&key).await.expect("a remove");
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// One less writes.
+struct Leave<'a>(&'a AtomicUsize);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// All pages, whose keys must follow each other.
+async fn list_all(storage: &dyn Storage, prefix: &str, limit: usize) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    loop {
+        let page = list(storage, prefix, all.last().map(String::as_str), limit).await;
+        let is_last = page.len() < limit;
+        all.extend(page);
+        assert!(all.is_sorted_by(|a, b| a < b), "not in order, or twice: {all:?}");
+        if is_last {
+            return all;
+        }
+        let_others_go_first().await;
+    }
 }
 
 async fn create_all(storage: &dyn Storage) {

@@ -2,15 +2,22 @@
 //!
 //! Not checked, because no check can see it from outside: durability in a crash of the machine (only
 //! reopening is tried), that a read goes past the process's buffers (only that it sees what
-//! [`StorageHarness::replace`] did), that a refused look is an error, and content from a local file,
-//! whose pin is the backend's own.
+//! [`StorageHarness::replace`] did), that a proof with `Created` was read back and not hashed on its
+//! way (only that it is true), and that nothing above a `create` is retried. Not checked either: that a
+//! file is read from its start wherever its cursor is.
 
 mod create;
+mod drop;
+mod file;
 mod list;
 mod race;
 mod read;
+mod remove;
+mod watch;
 
+use std::env;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,10 +28,15 @@ use distribution_core::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::create::*;
+use self::drop::*;
+use self::file::*;
 use self::list::*;
 use self::race::*;
 use self::read::*;
-use super::{Check, Harness, Waivers};
+use self::remove::*;
+use self::watch::*;
+use super::{Check, Harness, Waivers, pattern};
+use crate::time::let_others_go_first;
 
 /// A storage backend under test. Every check has a harness of its own, and so an empty store of its
 /// own: a fresh directory, or a fresh prefix of a bucket.
@@ -33,11 +45,38 @@ pub trait StorageHarness: Harness {
     /// Opens the store, or opens it again: what an earlier one stored is there.
     async fn open(&self) -> Arc<dyn Storage>;
 
+    /// The size in bytes above which this backend writes in another way, such as in parts. Objects
+    /// somewhat larger than this are created, 16 at the same time.
+    fn large_bytes(&self) -> usize {
+        1 << 20
+    }
+
+    /// A directory for local files that are given as content; on the file system of the store, if it
+    /// is on one.
+    fn scratch(&self) -> PathBuf {
+        env::temp_dir()
+    }
+
     /// Replaces the object's bytes behind the backend's back, as decay or an intruder would. False
-    /// if that cannot be done; then waive `digest_reads_what_is_really_stored`.
+    /// if that cannot be done; then waive `digest_reads_what_is_really_stored` and
+    /// `an_object_cut_short_ends_in_an_error`.
     async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
         let _ = (key, bytes);
         false
+    }
+
+    /// Puts the store out of reach of those who have it open, or back into it. False if that cannot
+    /// be done; then waive `out_of_reach_is_an_error`.
+    async fn cut_off(&self, cut_off: bool) -> bool {
+        let _ = cut_off;
+        false
+    }
+
+    /// What the object is served with, seen without the backend; `None` only where the store keeps no
+    /// headers.
+    async fn headers(&self, key: &ObjectKey) -> Option<ContentHeaders> {
+        let _ = key;
+        None
     }
 
     /// The checks that this backend cannot pass, and why.
@@ -64,30 +103,48 @@ macro_rules! __storage_checks {
             keeps_objects_of_any_size
             takes_keys_of_any_shape
             tells_upper_and_lower_case_apart
+            keeps_a_key_beside_its_folder_or_refuses_it
             finds_nothing_where_nothing_is
+            out_of_reach_is_an_error
             never_changes_what_is_there
+            a_large_create_never_changes_what_is_there
             refuses_other_bytes
             refuses_content_that_ends_early
             refuses_content_that_goes_on
             refuses_content_that_fails
+            refuses_large_content_that_is_unfit
+            stores_a_local_file
+            refuses_a_local_file_that_is_unfit
+            never_stores_a_mix_of_a_file_that_changes
             one_of_many_creates_wins
             one_of_many_equal_creates_wins
+            one_of_many_large_creates_wins
             never_shows_an_object_before_it_is_whole
             never_shows_part_of_an_object_to_a_parallel_reader
+            never_shows_part_of_a_large_object_to_a_parallel_reader
+            another_handle_sees_at_once
             a_create_dropped_while_it_reads_leaves_nothing
             a_dropped_create_is_all_or_nothing
+            a_create_whose_answer_is_lost_is_found_by_the_next
             survives_reopening
             a_proof_is_true
             meters_what_it_stores
+            keeps_headers_where_it_can
             digest_reads_what_is_really_stored
+            digest_meters_what_it_reads
             stat_tells_size_and_etag
             opens_any_range
+            opens_the_edges_of_a_large_object
+            an_object_cut_short_ends_in_an_error
             removes_once_and_again
+            creates_and_removes_at_once_leave_one_or_none
+            never_shows_part_of_what_is_removed
             lists_in_byte_order
             lists_by_any_beginning
             lists_in_pages
             lists_more_than_a_thousand
             lists_what_was_just_created
+            lists_the_same_while_others_write
             locations_differ_and_hold_no_credentials
         }
     };
@@ -117,8 +174,29 @@ fn content(expected: &[u8], body: ByteStream) -> Content {
 
 /// The bytes in pieces of an odd size, after which comes `end`.
 fn pieces(bytes: &[u8], end: Option<Error>) -> ByteStream {
-    let pieces: Vec<_> = bytes.chunks(40_009).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    pieces_of(&Bytes::copy_from_slice(bytes), end)
+}
+
+/// The same, without a copy.
+fn pieces_of(bytes: &Bytes, end: Option<Error>) -> ByteStream {
+    const PIECE_BYTES: usize = 40_009;
+    let mut rest = bytes.clone();
+    let pieces = std::iter::from_fn(move || (!rest.is_empty()).then(|| Ok(rest.split_to(rest.len().min(PIECE_BYTES)))));
     stream::iter(pieces).chain(stream::iter(end.map(Err))).boxed()
+}
+
+/// The bytes in pieces, others going first before each.
+fn slowly(bytes: &Bytes) -> ByteStream {
+    let paced = pieces_of(bytes, None).then(|piece| async {
+        let_others_go_first().await;
+        piece
+    });
+    paced.boxed()
+}
+
+/// Bytes above the size from which on the backend writes in another way.
+fn large(harness: &dyn StorageHarness, seed: u8) -> Bytes {
+    pattern(harness.large_bytes() + 4_099, seed)
 }
 
 fn good(bytes: &[u8]) -> Content {

@@ -1,10 +1,13 @@
-//! The checks of what is read, removed and told of objects.
+//! The checks of what is read and told of objects.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
-use distribution_core::CreateOutcome;
+use distribution_core::{CreateOutcome, ErrorKind, Meter};
+use futures::TryStreamExt as _;
 
-use super::{StorageHarness, assert_absent, assert_holds, create, digest, digest_of, good, key, read};
+use super::create::counting;
+use super::{StorageHarness, assert_absent, assert_holds, create, digest, digest_of, good, key, large, read};
 use crate::conformance::{pattern, run};
 
 pub(super) fn reads_back_what_was_created(harness: &dyn StorageHarness) {
@@ -18,8 +21,11 @@ pub(super) fn reads_back_what_was_created(harness: &dyn StorageHarness) {
 pub(super) fn keeps_objects_of_any_size(harness: &dyn StorageHarness) {
     run(harness, async {
         let storage = harness.open().await;
-        for size in [0, 1, 4096, (1 << 20) + 7] {
+        let large = harness.large_bytes();
+        for size in [0, 1, 4096, (1 << 20) + 7, large - 1, large, large + 1] {
             let (key, bytes) = (key(&format!("size/{size}.mp4")), pattern(size, 0));
+            // Where a size is twice in the list.
+            storage.remove(&key).await.expect("a remove");
             create(&*storage, &key, &bytes).await;
             assert_holds(&*storage, &key, &bytes).await;
         }
@@ -41,6 +47,12 @@ pub(super) fn takes_keys_of_any_shape(harness: &dyn StorageHarness) {
         "b/a.",
         "x.mp4",
         "x.mp4.tmp",
+        "x.mp4-r1",
+        "x.mp4.lock/x.mp4",
+        "tmp/x.mp4",
+        "CON",
+        "nul.mp4",
+        "z....",
         "0",
         &segment,
         &deep,
@@ -69,6 +81,30 @@ pub(super) fn tells_upper_and_lower_case_apart(harness: &dyn StorageHarness) {
     });
 }
 
+pub(super) fn keeps_a_key_beside_its_folder_or_refuses_it(harness: &dyn StorageHarness) {
+    run(harness, async {
+        let storage = harness.open().await;
+        for (first, second) in
+            [("a", "a/b"), ("c/d", "c"), ("x.mp4", "x.mp4/y/z.mp4"), ("m/n/o", "m"), ("p/q/r", "p/q")]
+        {
+            let (first, second) = (key(first), key(second));
+            create(&*storage, &first, b"first").await;
+            match storage.create(&second, good(b"second")).await {
+                Ok(CreateOutcome::Created { .. }) => assert_holds(&*storage, &second, b"second").await,
+                Ok(outcome) => panic!("{second}: nothing is there, but {outcome:?}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Conflict, "{second} beside {first}: {error}");
+                    assert_absent(&*storage, &second).await;
+                }
+            }
+            assert_holds(&*storage, &first, b"first").await;
+            storage.remove(&second).await.expect("a remove");
+            assert_absent(&*storage, &second).await;
+            assert_holds(&*storage, &first, b"first").await;
+        }
+    });
+}
+
 pub(super) fn finds_nothing_where_nothing_is(harness: &dyn StorageHarness) {
     run(harness, async {
         let storage = harness.open().await;
@@ -77,6 +113,29 @@ pub(super) fn finds_nothing_where_nothing_is(harness: &dyn StorageHarness) {
         for absent in ["a.mp4", "mvp/a.mp", "mvp/a.mp44", "mvp/b.mp4", "mvp", "m", "mvp/sub/a.mp4", "mvp/a.mp4/b.mp4"] {
             assert_absent(&*storage, &key(absent)).await;
         }
+    });
+}
+
+pub(super) fn out_of_reach_is_an_error(harness: &dyn StorageHarness) {
+    run(harness, async {
+        let (storage, present, absent) = (harness.open().await, key("mvp/a.mp4"), key("mvp/b.mp4"));
+        create(&*storage, &present, b"bytes").await;
+        assert!(harness.cut_off(true).await, "this harness cannot cut the store off: waive this check");
+        for key in [&present, &absent] {
+            assert!(storage.digest(key, &Meter::default()).await.is_err(), "a digest of {key}, out of reach");
+            assert!(storage.stat(key).await.is_err(), "a stat of {key}, out of reach");
+            assert!(storage.open(key, 0..u64::MAX).await.is_err(), "an open of {key}, out of reach");
+            assert!(storage.create(key, good(b"other")).await.is_err(), "a create at {key}, out of reach");
+        }
+        assert!(storage.list("mvp/", None, 10).await.is_err(), "a list, out of reach");
+        assert!(storage.remove(&present).await.is_err(), "a remove, out of reach");
+        assert!(harness.cut_off(false).await, "back into reach");
+        // Nothing was answered, so nothing is known; but what is there is whole, and goes on.
+        for (key, bytes) in [(&present, b"bytes"), (&absent, b"other")] {
+            let seen = digest(&*storage, key).await;
+            assert!(seen.is_none_or(|seen| seen == digest_of(bytes)), "{key} holds {seen:?}");
+        }
+        create(&*storage, &key("mvp/c.mp4"), b"next").await;
     });
 }
 
@@ -99,6 +158,18 @@ pub(super) fn digest_reads_what_is_really_stored(harness: &dyn StorageHarness) {
         assert_eq!(digest(&*storage, &key).await, Some(digest_of(&bytes)));
         assert!(harness.replace(&key, &decayed).await, "this harness cannot replace an object: waive this check");
         assert_eq!(digest(&*storage, &key).await, Some(digest_of(&decayed)));
+    });
+}
+
+pub(super) fn digest_meters_what_it_reads(harness: &dyn StorageHarness) {
+    run(harness, async {
+        let (storage, bytes) = (harness.open().await, large(harness, 0));
+        create(&*storage, &key("mvp/clip.mp4"), &bytes).await;
+        for (name, expected) in [("mvp/clip.mp4", bytes.len() as u64), ("mvp/absent.mp4", 0)] {
+            let (meter, total) = counting();
+            storage.digest(&key(name), &meter).await.expect("a digest");
+            assert_eq!(total.load(Ordering::SeqCst), expected, "what the meter was told of {name}");
+        }
     });
 }
 
@@ -139,19 +210,44 @@ pub(super) fn opens_any_range(harness: &dyn StorageHarness) {
     });
 }
 
-pub(super) fn removes_once_and_again(harness: &dyn StorageHarness) {
+pub(super) fn opens_the_edges_of_a_large_object(harness: &dyn StorageHarness) {
+    let bytes = large(harness, 0);
+    let (len, large_bytes) = (bytes.len(), harness.large_bytes());
+    let edges = [0, 1, 1 << 12, 1 << 16, 1 << 18, 1 << 20, 5 << 20, 8 << 20, large_bytes, len / 2, len - 2, len];
     run(harness, async {
-        let (storage, key, other) = (harness.open().await, key("mvp/a.mp4"), key("mvp/ab.mp4"));
-        storage.remove(&key).await.expect("nothing is there to remove");
-        create(&*storage, &key, b"first").await;
-        create(&*storage, &other, b"other").await;
-        for _ in 0..2 {
-            storage.remove(&key).await.expect("a remove");
-            assert_absent(&*storage, &key).await;
+        let (storage, key) = (harness.open().await, key("mvp/clip.mp4"));
+        create(&*storage, &key, &bytes).await;
+        for edge in edges.into_iter().filter(|edge| *edge <= len) {
+            let (before, behind) = (edge.saturating_sub(1), (edge + 1).min(len));
+            for cut in [before..edge, before..behind, edge..behind, edge..edge, edge..(edge + 5_000).min(len)] {
+                let found = read(&*storage, &key, cut.start as u64..cut.end as u64).await;
+                assert!(found.as_deref() == Some(&bytes[cut.clone()]), "the range {cut:?} of {len} bytes");
+            }
         }
-        assert_holds(&*storage, &other, b"other").await;
-        create(&*storage, &key, b"second").await;
-        assert_holds(&*storage, &key, b"second").await;
+        let end = read(&*storage, &key, len as u64 - 5_000..u64::MAX).await;
+        assert!(end.as_deref() == Some(&bytes[len - 5_000..]), "the end of {len} bytes");
+        let all = read(&*storage, &key, 0..len as u64).await;
+        assert!(all.as_deref() == Some(&bytes[..]), "all of {len} bytes");
+    });
+}
+
+pub(super) fn an_object_cut_short_ends_in_an_error(harness: &dyn StorageHarness) {
+    let bytes = large(harness, 0);
+    run(harness, async {
+        let storage = harness.open().await;
+        for left in [0, 1, 10_000, bytes.len() - 1] {
+            let key = key(&format!("mvp/{left}.mp4"));
+            create(&*storage, &key, &bytes).await;
+            let mut stream = storage.open(&key, 0..u64::MAX).await.expect("an open").expect("the object is there");
+            let start = stream.try_next().await.expect("a piece").expect("a piece");
+            assert!(
+                harness.replace(&key, &bytes[..left]).await,
+                "this harness cannot replace an object: waive this check"
+            );
+            // What was buffered may come whole.
+            let Ok(rest) = stream.try_collect::<Vec<_>>().await else { continue };
+            assert!([&start[..], &rest.concat()].concat() == bytes, "a stream of a part, without an error");
+        }
     });
 }
 

@@ -1,10 +1,7 @@
-//! Negative controls: each flaw is caught by the check that is named after what it breaks, and no
-//! check is without a flaw that it catches.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Flaws of metadata stores.
 
-use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use distribution_core::{
@@ -13,42 +10,51 @@ use distribution_core::{
 use distribution_testkit::conformance::{Harness, MetadataHarness, metadata::CHECKS};
 use distribution_testkit::{MemoryMetadata, World};
 
+use crate::{Caught, pass, prove, turn};
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
-    None,
+    Nothing,
+    AdvanceIsAClaim,
+    AdvancesTwice,
+    BindsTheLast,
+    CachesLoads,
     ClaimsAgain,
-    LooksThenWrites,
+    CutsBodies,
+    FindsOldestFirst,
+    FoldsNames,
+    ForgetsNamesOnReopening,
     ForgetsOnReopening,
-    LoadsAnything,
+    IgnoresSettled,
     IgnoresTheRevision,
     InsertsOnAdvance,
-    KeepsTextOnly,
-    CutsBodies,
-    TrimsTags,
     KeepsMilliseconds,
-    BindsTheLast,
-    FoldsNames,
+    KeepsTextOnly,
     KeepsTheFirstIndex,
-    IgnoresSettled,
-    FindsOldestFirst,
+    LoadsAnything,
+    LooksThenWrites,
+    PagesByPosition,
+    PagesByRow,
     PagesByTimeOnly,
-    AdvanceIsAClaim,
+    TearsRows,
+    TrimsTags,
+    WritesBodiesLater,
 }
 
-use Flaw::{
-    AdvanceIsAClaim, BindsTheLast, ClaimsAgain, CutsBodies, FindsOldestFirst, FoldsNames, ForgetsOnReopening,
-    IgnoresSettled, IgnoresTheRevision, InsertsOnAdvance, KeepsMilliseconds, KeepsTextOnly, KeepsTheFirstIndex,
-    LoadsAnything, LooksThenWrites, PagesByTimeOnly, TrimsTags,
-};
+use Flaw::*;
 
-/// What catches each flaw, first of all.
-const CAUGHT: [(Flaw, &[&str]); 17] = [
+const CAUGHT: Caught<'_, Flaw> = &[
     (ClaimsAgain, &["claims_once_and_returns_what_is_there", "one_of_many_claims_wins"]),
     (LooksThenWrites, &["one_of_many_claims_wins", "one_of_many_advances_wins", "loses_no_advance"]),
     (ForgetsOnReopening, &["survives_reopening", "loads_what_was_claimed"]),
+    (ForgetsNamesOnReopening, &["each_write_survives_reopening", "binds_for_ever"]),
     (LoadsAnything, &["loads_nothing_of_what_was_not"]),
     (IgnoresTheRevision, &["a_superseded_advance_changes_nothing", "one_of_many_advances_wins", "loses_no_advance"]),
+    (AdvancesTwice, &["a_late_duplicate_changes_nothing"]),
     (InsertsOnAdvance, &["advancing_nothing_is_corrupt"]),
+    (CachesLoads, &["another_handle_sees_at_once"]),
+    (TearsRows, &["readers_see_index_and_body_of_one_revision"]),
+    (WritesBodiesLater, &["a_dropped_write_is_all_or_nothing"]),
     (KeepsTextOnly, &["keeps_any_bytes"]),
     (CutsBodies, &["keeps_the_largest_body"]),
     (TrimsTags, &["keeps_any_index", "finds_tags_exactly"]),
@@ -60,38 +66,37 @@ const CAUGHT: [(Flaw, &[&str]); 17] = [
     (FindsOldestFirst, &["finds_newest_first"]),
     (PagesByTimeOnly, &["finds_in_pages"]),
     (AdvanceIsAClaim, &["pages_stay_while_rows_advance"]),
+    (PagesByPosition, &["pages_hold_each_row_while_others_move"]),
+    (PagesByRow, &["finds_behind_a_cursor_of_no_row"]),
 ];
 
 #[test]
-fn every_flaw_is_caught_and_every_check_catches_one() {
-    let mut catching = BTreeSet::new();
-    for (flaw, checks) in CAUGHT {
-        for name in checks {
-            let check = CHECKS.iter().find(|check| check.name == *name).unwrap();
-            let caught = catch_unwind(AssertUnwindSafe(|| (check.run)(&Broken::new(flaw)))).is_err();
-            assert!(caught, "{flaw:?} is not caught by {name}");
-            catching.insert(*name);
-        }
-    }
-    let all = CHECKS.iter().map(|check| check.name).collect::<BTreeSet<_>>();
-    assert_eq!(catching, all);
+fn proof_that_the_metadata_suite_can_fail() {
+    prove("metadata", CHECKS, CAUGHT, |flaw, check| check(&Broken::new(flaw)));
 }
 
 #[test]
-fn the_wrapper_without_a_flaw_passes() {
-    for check in CHECKS {
-        (check.run)(&Broken::new(Flaw::None));
-    }
+fn a_metadata_store_without_a_flaw_passes() {
+    pass(CHECKS, Flaw::Nothing, |flaw, check| check(&Broken::new(flaw)));
 }
 
 struct Broken {
     flaw: Flaw,
     world: World,
+    shared: Arc<Shared>,
+}
+
+/// What the flawed stores of one harness remember together.
+#[derive(Default)]
+struct Shared {
+    /// Behind which position of the order each row was returned.
+    positions: Mutex<BTreeMap<AuditLogId, usize>>,
+    bodies: Mutex<BTreeMap<AuditLogId, Bytes>>,
 }
 
 impl Broken {
     fn new(flaw: Flaw) -> Self {
-        Self { flaw, world: World::new() }
+        Self { flaw, world: World::new(), shared: Arc::default() }
     }
 }
 
@@ -101,13 +106,24 @@ impl Harness for Broken {}
 impl MetadataHarness for Broken {
     async fn open(&self) -> Arc<dyn MetadataStore> {
         let world = if self.flaw == ForgetsOnReopening { World::new() } else { self.world.clone() };
-        Arc::new(BrokenMetadata { flaw: self.flaw, inner: MemoryMetadata::new(&world) })
+        let names = if self.flaw == ForgetsNamesOnReopening { World::new() } else { world.clone() };
+        Arc::new(BrokenMetadata {
+            flaw: self.flaw,
+            inner: MemoryMetadata::new(&world),
+            names: MemoryMetadata::new(&names),
+            shared: Arc::clone(&self.shared),
+            loaded: Mutex::default(),
+        })
     }
 }
 
 struct BrokenMetadata {
     flaw: Flaw,
     inner: MemoryMetadata,
+    names: MemoryMetadata,
+    shared: Arc<Shared>,
+    /// What this handle has seen.
+    loaded: Mutex<BTreeMap<AuditLogId, Row>>,
 }
 
 impl BrokenMetadata {
@@ -127,6 +143,23 @@ impl BrokenMetadata {
         row
     }
 
+    /// The row is there at once, its body only a moment later.
+    async fn claim_without_body(&self, first: &Row) -> Result<Claim, Error> {
+        let claim = self.inner.claim(&Row { body: Bytes::new(), ..first.clone() }).await?;
+        turn().await;
+        let mut bodies = self.shared.bodies.lock().unwrap();
+        match claim {
+            Claim::Claimed => {
+                bodies.insert(first.id.clone(), first.body.clone());
+                Ok(Claim::Claimed)
+            }
+            Claim::Exists(row) => {
+                let body = bodies.get(&row.id).cloned().unwrap_or_default();
+                Ok(Claim::Exists(Row { body, ..row }))
+            }
+        }
+    }
+
     async fn all(&self) -> Vec<Row> {
         self.inner.find(&Query::default(), None, usize::MAX).await.unwrap()
     }
@@ -139,6 +172,9 @@ impl MetadataStore for BrokenMetadata {
             self.inner.claim(first).await?;
             return Ok(Claim::Claimed);
         }
+        if self.flaw == WritesBodiesLater {
+            return self.claim_without_body(first).await;
+        }
         let claim = self.inner.claim(&self.kept(first)).await?;
         Ok(if self.flaw == ClaimsAgain { Claim::Claimed } else { claim })
     }
@@ -148,7 +184,20 @@ impl MetadataStore for BrokenMetadata {
         if self.flaw == LoadsAnything && row.is_none() {
             return Ok(self.all().await.pop());
         }
-        Ok(row)
+        match (self.flaw, row) {
+            (CachesLoads, Some(row)) => Ok(Some(self.loaded.lock().unwrap().entry(id.clone()).or_insert(row).clone())),
+            // The index by one query, the rest by another.
+            (TearsRows, Some(row)) => {
+                turn().await;
+                let later = self.inner.load(id).await?;
+                Ok(later.map(|later| Row { index: row.index, ..later }))
+            }
+            (WritesBodiesLater, Some(row)) if row.revision == 0 => {
+                let body = self.shared.bodies.lock().unwrap().get(id).cloned().unwrap_or_default();
+                Ok(Some(Row { body, ..row }))
+            }
+            (_, row) => Ok(row),
+        }
     }
 
     async fn advance(&self, next: &Row) -> Result<Advance, Error> {
@@ -168,6 +217,7 @@ impl MetadataStore for BrokenMetadata {
                 self.inner.advance(&next).await?;
                 return Ok(Advance::Advanced);
             }
+            (AdvancesTwice, Some(present)) if present == next => return Ok(Advance::Advanced),
             (KeepsTheFirstIndex, Some(present)) => next.index = present.index,
             (AdvanceIsAClaim, Some(present)) => {
                 let claimed_at = present.index.claimed_at - chrono::TimeDelta::seconds(1);
@@ -183,9 +233,9 @@ impl MetadataStore for BrokenMetadata {
             BindsTheLast => Ok(id.clone()),
             FoldsNames => {
                 let folded = IdempotencyKey::parse(key.as_str().to_lowercase()).unwrap();
-                self.inner.bind(&folded, id).await
+                self.names.bind(&folded, id).await
             }
-            _ => self.inner.bind(key, id).await,
+            _ => self.names.bind(key, id).await,
         }
     }
 
@@ -205,6 +255,19 @@ impl MetadataStore for BrokenMetadata {
                 rows.retain(|row| row.index.claimed_at < after.claimed_at);
                 rows.truncate(limit);
                 Ok(rows)
+            }
+            (PagesByPosition, _) => {
+                let rows = self.inner.find(query, None, usize::MAX).await?.into_iter().enumerate();
+                let mut positions = self.shared.positions.lock().unwrap();
+                let from = after.and_then(|after| positions.get(&after.id).copied()).unwrap_or(0);
+                let page: Vec<_> = rows.skip(from).take(limit).collect();
+                positions.extend(page.iter().map(|(position, row)| (row.id.clone(), position + 1)));
+                Ok(page.into_iter().map(|(_, row)| row).collect())
+            }
+            (PagesByRow, Some(after)) => {
+                let rows = self.inner.find(query, None, usize::MAX).await?;
+                let found = rows.iter().position(|row| row.id == after.id);
+                Ok(found.map_or(Vec::new(), |at| rows.into_iter().skip(at + 1).take(limit).collect()))
             }
             _ => self.inner.find(query, after, limit).await,
         }
