@@ -198,7 +198,7 @@ impl VideoUrl {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for blank text, control characters, more than 4,096 bytes, a user name or
-    /// password, or a query without a scheme. The text may hold a secret, so it is not repeated.
+    /// password, a query without a scheme, or no scheme before `://`. The text may hold a secret, so it is not repeated.
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let wrong = if text.len() > Self::BYTES_MAX {
@@ -209,6 +209,8 @@ impl VideoUrl {
             "is empty: name the staged file".to_owned()
         } else if has_credentials(&text) {
             "holds credentials, or a port that is no number: configure credentials where the file is staged".to_owned()
+        } else if text.split_once("://").is_some_and(|(scheme, _)| !is_scheme(scheme)) {
+            "has no scheme before `://`: write a URL with its scheme, or a path".to_owned()
         } else if text.contains('?') && !text.contains("://") {
             "has a `?` but no scheme: write a URL with its scheme, or %3F in a file:/// URL".to_owned()
         } else {
@@ -249,6 +251,12 @@ impl VideoUrl {
             _ => name,
         }
     }
+}
+
+/// Whether this is a URI's scheme (RFC 3986 §3.1). If not, what is before `://` may be a query.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 /// Whether something other than `host` or `host:port` (RFC 3986 §3.2) is between `://` and the path.

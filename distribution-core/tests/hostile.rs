@@ -138,6 +138,16 @@ proptest! {
     }
 
     #[test]
+    fn a_query_before_a_scheme_is_refused_or_not_shown(start in "[a-z/.]{0,8}", secret in "[A-Z0-9]{8}", end in "[a-z/.?#]{0,8}") {
+        for text in [format!("{start}?s={secret}://{end}"), format!("{start}?s={secret}&next=https://host/{end}")] {
+            if let Ok(url) = VideoUrl::parse(text) {
+                let shown = format!("{url} {url:?} {:?} {:?}", url.redacted().expose(), url.scheme());
+                prop_assert!(!shown.contains(&secret));
+            }
+        }
+    }
+
+    #[test]
     fn a_url_shows_no_query_and_no_user(name in "[a-z]{1,8}", path in "[a-z/.]{0,12}", secret in "[A-Z0-9]{8}") {
         for url in [
             format!("https://{secret}:{secret}@{name}.example/{path}"),

@@ -41,11 +41,12 @@ pub(super) fn check(records: &Records<'_>, evidence: &Evidence, found: &mut Find
     }
 }
 
-/// Whether nothing of a URL that may be secret is there. A path without a scheme is only a name.
+/// Whether nothing of a URL that may be secret is there. A path without a scheme is only a name, and
+/// has no query either.
 fn is_silent(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else { return true };
+    let Some((scheme, rest)) = url.split_once("://") else { return !url.contains('?') };
     let authority = rest.split('/').next().unwrap_or_default();
-    !rest.contains(['?', '#']) && !authority.contains('@')
+    !scheme.contains('?') && !rest.contains(['?', '#']) && !authority.contains('@')
 }
 
 /// The secrets, plain and as JSON writes them.
