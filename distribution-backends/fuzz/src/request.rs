@@ -11,10 +11,9 @@ pub fn run(bytes: &[u8]) {
                 Ok(again) => assert_eq!(again, request),
                 Err(error) => assert!(json.len() > distribution_core::REQUEST_BYTES_MAX, "{error}"),
             }
-            let shown = format!("{request:?}");
-            let url = request.final_edit.video_url.expose();
-            if let Some((_, query)) = url.split_once('?').filter(|(_, query)| query.len() > 8) {
-                assert!(!shown.contains(query), "P9: the query of the staged file's URL shows");
+            let url = &request.final_edit.video_url;
+            if url.expose().contains('?') {
+                assert!(!format!("{url} {url:?}").contains('?'), "P9: the query of the staged file's URL shows");
             }
         }
         Err(error) => {
