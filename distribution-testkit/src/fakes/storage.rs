@@ -1,7 +1,7 @@
 //! Storage in memory.
 
 use std::collections::btree_map::Entry;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -141,9 +141,9 @@ async fn read(body: Body, size: u64, meter: &Meter) -> Result<Bytes, Error> {
                 }
             }
         }
-        Body::File { file, .. } => {
+        Body::File { mut file, .. } => {
             let mut all = Vec::new();
-            let read = file.take(size.saturating_add(1)).read_to_end(&mut all);
+            let read = file.rewind().and_then(|()| file.take(size.saturating_add(1)).read_to_end(&mut all));
             read.map_err(|error| Error::unavailable("the staged file cannot be read: repeat").because(error))?;
             meter.add(all.len() as u64);
             bytes.extend_from_slice(&all);

@@ -2,7 +2,14 @@
 //! `cargo test --release -- --nocapture proof` prints what was tried; `PROOF=ci` and `PROOF=long` try
 //! more.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod controls;
 mod faults;
