@@ -1,0 +1,186 @@
+//! The protocol as a model for `stateright`: every effect of every process and every whim of the
+//! environment is one transition.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use distribution_core::machine::Entry;
+use stateright::{Model, Property};
+
+use crate::bugs::Bug;
+use crate::ledger::{Ledger, hash_of};
+use crate::process::{Pc, Proc, Turn};
+use crate::properties::{self, is_about_to_remove};
+use crate::scenario::{Content, Role, Scenario};
+use crate::world::{Fate, State};
+
+pub(crate) struct Protocol {
+    pub(crate) ledger: Ledger,
+    /// The worlds from which the survivors were seen to settle.
+    settled: Mutex<HashSet<u64>>,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// A process has its next effect.
+    Turn(u8, Fate),
+    /// A process renews its lease while bytes move.
+    KeepAlive(u8, Fate),
+    Crash(u8),
+    Tick,
+    /// A write happens that was told to have failed.
+    Late(u8),
+    Rot(u8),
+    Restage,
+}
+
+impl Protocol {
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        Self { ledger: Ledger::new(scenario), settled: Mutex::default() }
+    }
+
+    /// Asks the question unless it was answered with yes for the same world.
+    pub(crate) fn once_for_each_world(&self, state: &State, ask: impl FnOnce(&State) -> bool) -> bool {
+        let world = &state.world;
+        let fingerprint = hash_of(&(&world.rows, &world.objects, &world.files, &world.sinks));
+        if self.settled.lock().unwrap().contains(&fingerprint) {
+            return true;
+        }
+        let settles = ask(state);
+        if settles {
+            self.settled.lock().unwrap().insert(fingerprint);
+        }
+        settles
+    }
+
+    fn turn<'a>(&'a self, state: &'a mut State, actor: u8, fate: Fate) -> Turn<'a> {
+        let proc = state.procs[usize::from(actor)];
+        Turn { ledger: &self.ledger, state, actor, proc, fate }
+    }
+
+    /// Whether the process has anything to do now.
+    fn may_go(&self, state: &State, actor: u8, proc: &Proc) -> bool {
+        match proc.pc {
+            Pc::Absent => false,
+            Pc::Done(_) => proc.repeats_left > 0,
+            Pc::Idle | Pc::Busy => {
+                // Only looks: the state is not changed.
+                let mut state = state.clone();
+                let turn = self.turn(&mut state, actor, Fate::Works);
+                let busy = || turn.row().is_some_and(|row| matches!(turn.entry(row, false), Entry::Busy { .. }));
+                match self.ledger.scenario.actor(actor).role {
+                    Role::Publisher(_) => proc.pc == Pc::Idle || !busy(),
+                    Role::Recoverer => turn.row().is_some_and(|row| !row.record.is_settled()) && !busy(),
+                    Role::Sweeper => turn.sweepable().is_some(),
+                }
+            }
+            _ => true,
+        }
+    }
+
+    fn fates<'a>(&self, state: &'a State, of: &'a [Fate]) -> impl Iterator<Item = Fate> + use<'a> {
+        let left = state.world.left;
+        of.iter().copied().filter(move |fate| match fate {
+            Fate::Works => true,
+            Fate::LostRequest | Fate::LostAnswer | Fate::Repeated => left.faults > 0,
+            Fate::Late => left.late_writes > 0 && state.world.late.contains(&None),
+        })
+    }
+
+    fn environment(&self, state: &State, choices: &mut Vec<Choice>) {
+        let (world, scenario) = (&state.world, &self.ledger.scenario);
+        if usize::from(world.clock) + 2 < scenario.times.len() {
+            choices.push(Choice::Tick);
+        }
+        choices.extend((0..2).filter(|slot| world.late[usize::from(*slot)].is_some()).map(Choice::Late));
+        if world.left.rots > 0 && !is_about_to_remove(state) {
+            let sound = |object: &crate::world::Object| object.content != Content::Rotten;
+            let keys = (0..8).filter(|key: &u8| world.objects[usize::from(*key)].as_ref().is_some_and(sound));
+            choices.extend(keys.map(Choice::Rot));
+        }
+        if world.left.restagings > 0 {
+            choices.push(Choice::Restage);
+        }
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Choice;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::new(&self.ledger.scenario)]
+    }
+
+    fn actions(&self, state: &State, choices: &mut Vec<Choice>) {
+        for (number, proc) in state.procs.iter().enumerate() {
+            let actor = number as u8;
+            if !self.may_go(state, actor, proc) {
+                continue;
+            }
+            choices.extend(self.fates(state, proc.pc.fates()).map(|fate| Choice::Turn(actor, fate)));
+            let mut copy = state.clone();
+            if self.turn(&mut copy, actor, Fate::Works).wants_keep_alive() {
+                let fates = [Fate::Works, Fate::LostAnswer, Fate::Late];
+                choices.extend(self.fates(state, &fates).map(|fate| Choice::KeepAlive(actor, fate)));
+            }
+            if state.world.left.crashes > 0 && proc.is_under_way() {
+                choices.push(Choice::Crash(actor));
+            }
+        }
+        self.environment(state, choices);
+    }
+
+    fn next_state(&self, state: &State, choice: Choice) -> Option<State> {
+        let mut next = state.clone();
+        match choice {
+            Choice::Turn(actor, fate) | Choice::KeepAlive(actor, fate) => {
+                let left = &mut next.world.left;
+                match fate {
+                    Fate::Works => {}
+                    Fate::Late => left.late_writes -= 1,
+                    Fate::LostRequest | Fate::LostAnswer | Fate::Repeated => left.faults -= 1,
+                }
+                let turn = self.turn(&mut next, actor, fate);
+                let proc = if matches!(choice, Choice::Turn(..)) { turn.take() } else { turn.keep_alive() };
+                next.procs[usize::from(actor)] = proc;
+            }
+            Choice::Crash(actor) => {
+                next.world.left.crashes -= 1;
+                let proc = &mut next.procs[usize::from(actor)];
+                *proc = Proc::new(proc.repeats_left);
+            }
+            Choice::Tick => next.world.clock += 1,
+            Choice::Late(slot) => {
+                let write = next.world.late[usize::from(slot)].take()?;
+                next.apply(&self.ledger, write);
+            }
+            Choice::Rot(key) => {
+                next.world.left.rots -= 1;
+                let object = next.world.objects[usize::from(key)].as_mut()?;
+                (object.content, object.rotted) = (Content::Rotten, true);
+            }
+            Choice::Restage => {
+                let restagings = &self.ledger.scenario.restagings;
+                let (file, content) = restagings[restagings.len() - usize::from(next.world.left.restagings)];
+                next.world.left.restagings -= 1;
+                let file = &mut next.world.files[usize::from(file)];
+                (file.content, file.state) = (Some(content), file.state + 1);
+                file.used_by = 0;
+            }
+        }
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}
+
+impl Scenario {
+    /// The bug's own variant, for the message of a run.
+    pub(crate) fn title(&self) -> String {
+        self.bug.map_or_else(|| self.name.to_owned(), |bug: Bug| format!("{} with {bug:?}", self.name))
+    }
+}
