@@ -10,7 +10,9 @@ use std::sync::{Mutex, RwLock};
 
 use bytes::Bytes;
 use distribution_core::machine::{self, Event};
-use distribution_core::{AuditEvent, Lease, Location, Phase, Record, SourceFault, StoredObject, VideoUrl, Work, invariants};
+use distribution_core::{
+    AuditEvent, Lease, Location, Phase, Record, Rejection, SourceFault, StoredObject, VideoUrl, Work, invariants,
+};
 
 use crate::bugs::Bug;
 use crate::scenario::{ATTEMPTS_MAX, Content, LEASE_SECS, Scenario, file_url, pin, time};
@@ -46,14 +48,23 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fact {
     /// A recovery brings what was in the record that it found.
-    TakenUp { listed: Option<Rec> },
+    TakenUp {
+        listed: Option<Rec>,
+    },
     KeptAlive,
     LetGo,
-    Transferred { key: u8, pin: Option<u8>, created: bool, proof: Option<Content> },
+    Transferred {
+        key: u8,
+        pin: Option<u8>,
+        created: bool,
+        proof: Option<Content>,
+    },
     SourceUnfit(Unfit),
     Examined(Option<Content>),
     ApprovalLapsed,
-    Delivered { before: u64 },
+    Delivered {
+        before: u64,
+    },
     Amended,
     LinkWanted,
 }
@@ -233,7 +244,10 @@ impl fmt::Debug for Rec {
             Phase::Claimed { work } => format!("claimed by {}", work.lease.holder),
             Phase::Stored { work, .. } => format!("stored by {}", work.lease.holder),
             Phase::Published(_) => "published".to_owned(),
-            Phase::Rejected { reason } => format!("rejected ({reason:?})"),
+            Phase::Rejected { reason: Rejection::Source { .. } } => "rejected for its staged file".to_owned(),
+            Phase::Rejected { reason: Rejection::KeyTaken { .. } } => "rejected for its key".to_owned(),
+            Phase::Rejected { reason: Rejection::QcLapsed } => "rejected for its approval".to_owned(),
+            Phase::Rejected { reason: Rejection::AttemptsUsedUp } => "rejected for its store".to_owned(),
         };
         let (number, record) = (self.publication, &self.record);
         let (waiting, next) = (record.trail.waiting.len(), record.trail.next);

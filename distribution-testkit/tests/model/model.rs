@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use distribution_core::machine::Entry;
 use stateright::{Model, Property};
 
 use crate::bugs::Bug;
@@ -12,6 +11,7 @@ use crate::ledger::{Ledger, hash_of};
 use crate::process::{Pc, Proc, Turn};
 use crate::properties::{self, is_about_to_remove};
 use crate::scenario::{Content, Role, Scenario};
+use crate::view::View;
 use crate::world::{Fate, State};
 
 pub(crate) struct Protocol {
@@ -59,32 +59,33 @@ impl Protocol {
         Turn { ledger: &self.ledger, state, actor, proc, fate }
     }
 
+    fn view<'a>(&'a self, state: &'a State, actor: u8) -> View<'a> {
+        View { ledger: &self.ledger, state, actor, proc: state.procs[usize::from(actor)] }
+    }
+
     /// Whether the process has anything to do now.
-    fn may_go(&self, state: &State, actor: u8, proc: &Proc) -> bool {
-        match proc.pc {
-            Pc::Absent => false,
-            Pc::Done(_) => proc.repeats_left > 0,
-            Pc::Idle | Pc::Busy => {
-                // Only looks: the state is not changed.
-                let mut state = state.clone();
-                let turn = self.turn(&mut state, actor, Fate::Works);
-                let busy = || turn.row().is_some_and(|row| matches!(turn.entry(row, false), Entry::Busy { .. }));
-                match self.ledger.scenario.actor(actor).role {
-                    Role::Publisher(_) => proc.pc == Pc::Idle || !busy(),
-                    Role::Recoverer => turn.row().is_some_and(|row| !row.record.is_settled()) && !busy(),
-                    Role::Sweeper => turn.sweepable().is_some(),
-                }
+    fn may_go(view: View<'_>) -> bool {
+        let calls = view.proc.calls_left != Some(0);
+        match (view.proc.pc, &view.actor().role) {
+            (Pc::Idle | Pc::Busy | Pc::Done(_), _) if !calls => false,
+            (Pc::Absent, _) => false,
+            (Pc::Done(_), _) => view.proc.repeats_left > 0,
+            (Pc::Idle, Role::Publisher(_)) => true,
+            (Pc::Busy, Role::Publisher(_)) => !view.would_be_busy(),
+            (Pc::Idle | Pc::Busy, Role::Recoverer) => {
+                view.row().is_some_and(|row| !row.record.is_settled()) && !view.would_be_busy()
             }
+            (Pc::Idle | Pc::Busy, Role::Sweeper) => view.sweepable().is_some(),
             _ => true,
         }
     }
 
-    fn fates<'a>(&self, state: &'a State, of: &'a [Fate]) -> impl Iterator<Item = Fate> + use<'a> {
+    fn fates<'a>(state: &'a State, of: &'a [Fate]) -> impl Iterator<Item = Fate> + use<'a> {
         let left = state.world.left;
         of.iter().copied().filter(move |fate| match fate {
             Fate::Works => true,
             Fate::LostRequest | Fate::LostAnswer | Fate::Repeated => left.faults > 0,
-            Fate::Late => left.late_writes > 0 && state.world.late.contains(&None),
+            Fate::Late => left.late_writes > 0 && state.world.late.iter().any(Option::is_none),
         })
     }
 
@@ -114,18 +115,17 @@ impl Model for Protocol {
     }
 
     fn actions(&self, state: &State, choices: &mut Vec<Choice>) {
-        for (number, proc) in state.procs.iter().enumerate() {
-            let actor = number as u8;
-            if !self.may_go(state, actor, proc) {
+        for actor in 0..self.ledger.scenario.actors.len() as u8 {
+            let view = self.view(state, actor);
+            if !Self::may_go(view) {
                 continue;
             }
-            choices.extend(self.fates(state, proc.pc.fates()).map(|fate| Choice::Turn(actor, fate)));
-            let mut copy = state.clone();
-            if self.turn(&mut copy, actor, Fate::Works).wants_keep_alive() {
+            choices.extend(Self::fates(state, view.proc.pc.fates()).map(|fate| Choice::Turn(actor, fate)));
+            if view.wants_keep_alive() {
                 let fates = [Fate::Works, Fate::LostAnswer, Fate::Late];
-                choices.extend(self.fates(state, &fates).map(|fate| Choice::KeepAlive(actor, fate)));
+                choices.extend(Self::fates(state, &fates).map(|fate| Choice::KeepAlive(actor, fate)));
             }
-            if state.world.left.crashes > 0 && proc.is_under_way() {
+            if state.world.left.crashes > 0 && view.proc.is_under_way() {
                 choices.push(Choice::Crash(actor));
             }
         }
@@ -149,7 +149,7 @@ impl Model for Protocol {
             Choice::Crash(actor) => {
                 next.world.left.crashes -= 1;
                 let proc = &mut next.procs[usize::from(actor)];
-                *proc = Proc::new(proc.repeats_left);
+                *proc = proc.restarted();
             }
             Choice::Tick => next.world.clock += 1,
             Choice::Late(slot) => {

@@ -1,17 +1,19 @@
 //! A publisher and a recoverer, effect by effect. Each place of the program counter is one call of a
 //! port, with what the process remembers while it waits; what is decided between two calls is decided by
-//! the production functions. The functions are named after those that they mirror in
-//! `publisher.rs`, `copy.rs` and `recovery.rs`.
+//! the production functions. Functions are named after those that they mirror: here those of
+//! `publisher.rs` and `recovery.rs`, in `copying.rs` those of `copy.rs`.
 
-use distribution_core::machine::{Action, Caller, Entry, entry, next_action};
-use distribution_core::{Phase, Rejection};
+use distribution_core::machine::{Action, Entry, next_action};
+use distribution_core::{Phase, Rejection, Timestamp};
 
 use crate::bugs::Bug;
+use crate::copying::is_same_work;
 use crate::ledger::{Fact, Ledger, Rec, Unfit};
-use crate::properties::{ANSWERS, LINKS, ONCE, TRAIL};
-use crate::scenario::{Content, Role, Scenario, secs};
+use crate::properties::ANSWERS;
+use crate::scenario::{Budget, Content, Role};
 use crate::sweep::Sweep;
-use crate::world::{Answer, Fate, Lost, Object, Reply, State, Write};
+use crate::view::View;
+use crate::world::{Fate, Lost, Reply, State, Write};
 
 /// A process: where it is, and what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +21,8 @@ pub(crate) struct Proc {
     pub(crate) pc: Pc,
     /// How often its caller still repeats a call that came to an end.
     pub(crate) repeats_left: u8,
+    /// How often its caller still calls, if that is bounded.
+    pub(crate) calls_left: Option<u8>,
     /// The record that a recovery has found.
     pub(crate) listed: Option<Rec>,
 }
@@ -36,16 +40,43 @@ pub(crate) enum Pc {
     Gate,
     /// Only with [`Bug::TombstoneReadTooEarly`].
     EarlyTombstone,
-    Claim { first: Rec },
-    Advance { from: Rec, fact: Fact, next: Rec, then: Then },
-    Deliver { record: Rec, then: Then },
-    Open { record: Rec },
+    Claim {
+        first: Rec,
+    },
+    Advance {
+        from: Rec,
+        fact: Fact,
+        next: Rec,
+        then: Then,
+    },
+    Deliver {
+        record: Rec,
+        then: Then,
+    },
+    Open {
+        record: Rec,
+    },
     /// Not in production yet: after opening, and before a byte is used.
-    Tombstone { record: Rec, state: u8, content: Content },
-    Create { record: Rec, state: u8, content: Content },
-    Look { record: Rec, fault: Option<Unfit> },
-    Prove { record: Rec },
-    Link { record: Rec },
+    Tombstone {
+        record: Rec,
+        state: u8,
+        content: Content,
+    },
+    Create {
+        record: Rec,
+        state: u8,
+        content: Content,
+    },
+    Look {
+        record: Rec,
+        fault: Option<Unfit>,
+    },
+    Prove {
+        record: Rec,
+    },
+    Link {
+        record: Rec,
+    },
     LetGo(Outcome),
     Sweep(Sweep),
 }
@@ -53,9 +84,16 @@ pub(crate) enum Pc {
 /// What follows on a change of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Then {
-    Enter { taken_up: bool },
+    Enter(Entered),
     Drive,
     End(Outcome),
+}
+
+/// What `enter` has done already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Entered {
+    pub(crate) taken_up: bool,
+    pub(crate) amended: bool,
 }
 
 /// What a call came to.
@@ -73,11 +111,17 @@ pub(crate) enum Outcome {
 
 impl Proc {
     pub(crate) fn absent() -> Self {
-        Self { pc: Pc::Absent, repeats_left: 0, listed: None }
+        Self { pc: Pc::Absent, repeats_left: 0, calls_left: None, listed: None }
     }
 
-    pub(crate) fn new(repeats_left: u8) -> Self {
-        Self { pc: Pc::Idle, repeats_left, listed: None }
+    pub(crate) fn new(budget: Budget) -> Self {
+        let calls_left = (budget.calls_max > 0).then_some(budget.calls_max);
+        Self { pc: Pc::Idle, repeats_left: budget.repeats_max, calls_left, listed: None }
+    }
+
+    /// The process after a crash.
+    pub(crate) fn restarted(self) -> Self {
+        Self { pc: Pc::Idle, listed: None, ..self }
     }
 
     /// Whether there is anything to lose in a crash.
@@ -138,36 +182,38 @@ impl Turn<'_> {
 
     /// `publish_watched` to the first effect, or `recover`'s `find`.
     fn call(&mut self) -> Pc {
-        let actor = self.scenario().actor(self.actor);
+        self.proc.calls_left = self.proc.calls_left.map(|left| left - 1);
+        let actor = self.see().actor();
         let order = match &actor.role {
             Role::Publisher(order) => order,
             Role::Recoverer => {
-                self.proc.listed = self.row();
-                return self.proc.listed.map_or(Pc::Idle, |row| self.enter(row, false));
+                self.proc.listed = self.see().row();
+                return self.proc.listed.map_or(Pc::Idle, |row| self.enter(row, Entered::default()));
             }
             Role::Sweeper => return self.begin_sweep(),
         };
-        let publication = &self.scenario().publications[usize::from(actor.publication)];
-        match order.approval(publication, self.ledger.now(self.clock())) {
-            None => Pc::Gate,
-            Some(_) if self.has(Bug::TombstoneReadTooEarly) => Pc::EarlyTombstone,
-            Some(_) => Pc::Claim { first: self.ledger.claim(self.actor, self.clock()) },
+        match order.passes(self.ledger.scenario.approved[usize::from(actor.publication)], self.now()) {
+            false => Pc::Gate,
+            true if self.has(Bug::TombstoneReadTooEarly) => Pc::EarlyTombstone,
+            true => self.claiming(),
         }
     }
 
     fn gate_again(&mut self) -> Pc {
-        match (self.read(), self.row()) {
+        match (self.read(), self.see().row()) {
             (Err(Lost), _) => Pc::Idle,
-            (Ok(()), Some(row)) if row.is_published() => {
-                Pc::Claim { first: self.ledger.claim(self.actor, self.clock()) }
-            }
+            (Ok(()), Some(row)) if row.is_published() => self.claiming(),
             (Ok(()), _) => Pc::Done(Outcome::Refused),
         }
     }
 
+    pub(crate) fn claiming(&self) -> Pc {
+        Pc::Claim { first: self.ledger.claim(self.actor, self.state.world.clock) }
+    }
+
     fn claim(&mut self, first: Rec) -> Pc {
         match self.write(Write::Claim(first)) {
-            Ok(Reply::Row(row)) => self.enter(row, false),
+            Ok(Reply::Row(row)) => self.enter(row, Entered::default()),
             Ok(_) => self.drive(first),
             Err(Lost) if self.has(Bug::LostClaimTakenAsFailure) => {
                 self.check_failure(None);
@@ -177,35 +223,28 @@ impl Turn<'_> {
         }
     }
 
-    fn enter(&mut self, record: Rec, taken_up: bool) -> Pc {
-        match self.entry(record, taken_up) {
-            Entry::Deliver => Pc::Deliver { record, then: Then::Enter { taken_up } },
+    fn enter(&mut self, record: Rec, entered: Entered) -> Pc {
+        match self.see().entry(record, entered) {
+            Entry::Deliver => Pc::Deliver { record, then: Then::Enter(entered) },
             Entry::Busy { .. } => self.fail(Outcome::Busy),
             Entry::TakeUp if self.has(Bug::RejectedNotReopened) && record.record.work().is_none() => self.drive(record),
             Entry::TakeUp => {
                 let taken_up = Fact::TakenUp { listed: self.proc.listed };
-                self.advance(record, taken_up, Then::Enter { taken_up: true })
+                self.advance(record, taken_up, Then::Enter(Entered { taken_up: true, ..entered }))
             }
-            Entry::Amend => self.advance(record, Fact::Amended, Then::Enter { taken_up }),
+            Entry::Amend => self.advance(record, Fact::Amended, Then::Enter(entered)),
             Entry::Drive => self.drive(record),
         }
     }
 
-    /// `machine::entry`
-    pub(crate) fn entry(&self, record: Rec, taken_up: bool) -> Entry {
-        let actor = self.scenario().actor(self.actor);
-        let details = actor.order().map(|order| &order.details);
-        entry(&record.record, Caller { holder: actor.holder, details, taken_up }, self.ledger.now(self.clock()))
-    }
-
     /// `finish` and `drive`
-    fn drive(&mut self, record: Rec) -> Pc {
+    pub(crate) fn drive(&mut self, record: Rec) -> Pc {
         if self.has(Bug::LinkBeforeTrail) && record.is_published() {
             return self.finish(record);
         }
         match next_action(&record.record) {
             Some(Action::Transfer) => self.transfer(record),
-            Some(Action::Prove) if self.is_anothers(record) => self.fail(Outcome::Busy),
+            Some(Action::Prove) if self.see().is_anothers(record) => self.fail(Outcome::Busy),
             Some(Action::Prove) => Pc::Prove { record },
             Some(Action::Deliver) => Pc::Deliver { record, then: Then::Drive },
             None => self.finish(record),
@@ -213,14 +252,14 @@ impl Turn<'_> {
     }
 
     fn finish(&mut self, record: Rec) -> Pc {
-        if matches!(self.scenario().actor(self.actor).role, Role::Recoverer) {
+        if matches!(self.see().actor().role, Role::Recoverer) {
             return self.end(Outcome::Settled);
         }
         match &record.record.phase {
             Phase::Published(published) => {
-                let now = self.ledger.now(self.clock());
+                let now = self.now();
                 let alive = published.link_expires_at.is_some_and(|expires_at| now < expires_at);
-                let again = self.has(Bug::ReplayGrantsAgain) && self.answered().is_some();
+                let again = self.has(Bug::ReplayGrantsAgain) && self.see().answered().is_some();
                 if alive && !again { Pc::Link { record } } else { self.advance(record, Fact::LinkWanted, Then::Drive) }
             }
             Phase::Rejected { reason } => {
@@ -237,146 +276,6 @@ impl Turn<'_> {
         }
     }
 
-    fn transfer(&mut self, record: Rec) -> Pc {
-        if self.is_anothers(record) {
-            return self.fail(Outcome::Busy);
-        }
-        if !record.record.approval.holds_at(self.ledger.now(self.clock())) {
-            return self.advance(record, Fact::ApprovalLapsed, Then::Drive);
-        }
-        Pc::Open { record }
-    }
-
-    fn open(&mut self, record: Rec) -> Pc {
-        if self.read().is_err() {
-            return self.fail(Outcome::Unavailable);
-        }
-        let file = self.state.world.files[self.file()];
-        let state = file.state;
-        match file.content {
-            None => self.unfit(record, Unfit::Missing),
-            Some(content) if !self.scenario().sweeps() || self.has(Bug::TombstoneReadTooEarly) => {
-                Pc::Create { record, state, content }
-            }
-            Some(content) if self.has(Bug::TombstoneIgnored) => Pc::Create { record, state, content },
-            Some(content) => Pc::Tombstone { record, state, content },
-        }
-    }
-
-    /// The publisher's half of the exclusion: that it started is on record; a staged file with a
-    /// tombstone counts as gone.
-    fn tombstone(&mut self, record: Rec, state: u8, content: Content) -> Pc {
-        if self.read().is_err() {
-            return self.fail(Outcome::Unavailable);
-        }
-        let file = self.state.world.files[self.file()];
-        if file.buried & 1 << state != 0 {
-            return self.unfit(record, Unfit::Missing);
-        }
-        // The file was opened before: what was open can be read even if it was removed since.
-        Pc::Create { record, state, content }
-    }
-
-    fn early_tombstone(&mut self) -> Pc {
-        let file = self.state.world.files[self.file()];
-        if self.read().is_err() || file.buried & 1 << file.state != 0 {
-            return Pc::Done(Outcome::Rejected);
-        }
-        Pc::Claim { first: self.ledger.claim(self.actor, self.clock()) }
-    }
-
-    fn create(&mut self, record: Rec, state: u8, content: Content) -> Pc {
-        let file = self.state.world.files[self.file()];
-        if file.state != state && !self.has(Bug::SourceNotPinned) {
-            return self.unfit(record, Unfit::Changed);
-        }
-        if content != self.approved() {
-            return self.unfit(record, Unfit::Other(content));
-        }
-        let key = self.key(record);
-        let over = match self.state.world.objects[usize::from(key)] {
-            Some(object) => self.overwrites(record, object),
-            None => false,
-        };
-        let reply = self.write(Write::Create { key, content, by: record.publication, over });
-        let pin = if self.has(Bug::SourceNotPinned) { file.state } else { state };
-        match reply {
-            Ok(Reply::AlreadyExists) if self.has(Bug::FoundCountsAsCopied) => {
-                self.transferred(record, Some(state), false, None)
-            }
-            Ok(Reply::AlreadyExists) => self.transferred(record, None, false, None),
-            Ok(_) => {
-                let proof = self.scenario().create_proves.then_some(content);
-                if proof.is_some() {
-                    self.note_proof(key);
-                }
-                self.transferred(record, Some(pin), true, proof)
-            }
-            Err(Lost) if self.has(Bug::LostCreateTakenAsFailure) => {
-                // As if it had been stored and was found missing.
-                let stored = Fact::Transferred { key, pin: None, created: true, proof: None };
-                let stored = self.ledger.step(record, self.actor, stored, self.clock()).expect("a claimed record");
-                self.state.apply(self.ledger, Write::Advance(stored));
-                self.advance(stored, Fact::Examined(None), Then::Drive)
-            }
-            Err(Lost) => self.fail(Outcome::Unavailable),
-        }
-    }
-
-    fn overwrites(&self, record: Rec, object: Object) -> bool {
-        let retries = record.record.attempt > 0 && object.content == Content::Rotten;
-        let mine = record.record.work().is_some_and(|work| work.lease.holder == self.holder());
-        self.has(Bug::LeaseTrustedForSafety) && mine || self.has(Bug::RetryReusesKey) && retries
-    }
-
-    /// The key of the attempt's object.
-    fn key(&self, record: Rec) -> u8 {
-        let attempts = record.key.min(record.record.attempt as u8);
-        if self.has(Bug::RetryReusesKey) { record.key - attempts } else { record.key }
-    }
-
-    fn transferred(&mut self, record: Rec, pin: Option<u8>, created: bool, proof: Option<Content>) -> Pc {
-        let key = self.key(record);
-        self.advance(record, Fact::Transferred { key, pin, created, proof }, Then::Drive)
-    }
-
-    fn unfit(&mut self, record: Rec, fault: Unfit) -> Pc {
-        if self.has(Bug::RejectedWithoutLook) {
-            return self.advance(record, Fact::SourceUnfit(fault), Then::Drive);
-        }
-        Pc::Look { record, fault: Some(fault) }
-    }
-
-    fn look(&mut self, record: Rec, fault: Option<Unfit>) -> Pc {
-        if self.read().is_err() {
-            return self.fail(Outcome::Unavailable);
-        }
-        match (self.state.world.objects[usize::from(self.key(record))], fault) {
-            (Some(_), _) => self.transferred(record, None, false, None),
-            (None, Some(fault)) => self.advance(record, Fact::SourceUnfit(fault), Then::Drive),
-            (None, None) => self.fail(Outcome::Unavailable),
-        }
-    }
-
-    fn prove(&mut self, record: Rec) -> Pc {
-        if self.has(Bug::ProofSkipped) {
-            return self.advance(record, Fact::Examined(Some(self.approved())), Then::Drive);
-        }
-        if self.read().is_err() {
-            return self.fail(Outcome::Unavailable);
-        }
-        let key = self.key(record);
-        self.note_proof(key);
-        let found = self.state.world.objects[usize::from(key)].map(|object| object.content);
-        self.advance(record, Fact::Examined(found), Then::Drive)
-    }
-
-    fn note_proof(&mut self, key: u8) {
-        if let Some(object) = &mut self.state.world.objects[usize::from(key)] {
-            object.proven |= object.content != Content::Rotten;
-        }
-    }
-
     fn deliver(&mut self, record: Rec, then: Then) -> Pc {
         let before = if self.has(Bug::DeliveredMarksMore) { u64::MAX } else { record.record.trail.next };
         if self.has(Bug::OutboxDropped) {
@@ -389,8 +288,8 @@ impl Turn<'_> {
     }
 
     /// `advance` to its effect.
-    fn advance(&mut self, from: Rec, fact: Fact, then: Then) -> Pc {
-        match self.ledger.step(from, self.actor, fact, self.clock()) {
+    pub(crate) fn advance(&mut self, from: Rec, fact: Fact, then: Then) -> Pc {
+        match self.ledger.step(from, self.actor, fact, self.state.world.clock) {
             Some(next) => Pc::Advance { from, fact, next, then },
             None => {
                 self.state.breaks(ANSWERS);
@@ -410,91 +309,41 @@ impl Turn<'_> {
         if newer != next && is_same_work(newer, from) {
             return self.advance(newer, fact, then);
         }
-        let allowed = self.ledger.step(newer, self.actor, fact, self.clock()).is_some();
+        let allowed = self.ledger.step(newer, self.actor, fact, self.state.world.clock).is_some();
         if newer != next && self.has(Bug::ObservationReapplied) && allowed {
             return self.advance(newer, fact, then);
         }
         match then {
-            Then::Enter { taken_up } => self.enter(newer, taken_up),
+            Then::Enter(Entered { taken_up, amended }) => {
+                let amended = amended || self.see().is_as_wanted(newer);
+                self.enter(newer, Entered { taken_up, amended })
+            }
             Then::Drive => self.drive(newer),
             Then::End(outcome) => self.end(outcome),
         }
     }
 
     /// A call that fails, unless it is failing already.
-    fn after(&mut self, then: Then, outcome: Outcome) -> Pc {
+    pub(crate) fn after(&mut self, then: Then, outcome: Outcome) -> Pc {
         match then {
             Then::End(outcome) => self.end(outcome),
-            Then::Enter { .. } | Then::Drive => self.fail(outcome),
+            Then::Enter(_) | Then::Drive => self.fail(outcome),
         }
-    }
-
-    /// `link`, signing included.
-    fn link(&mut self, record: Rec) -> Pc {
-        if self.read().is_err() {
-            return self.fail(Outcome::Unavailable);
-        }
-        let now = self.ledger.now(self.clock());
-        let Phase::Published(published) = &record.record.phase else { unreachable!("only what is published") };
-        if self.state.world.objects[usize::from(self.key(record))].is_none() {
-            return self.fail(Outcome::Corrupt);
-        }
-        let granted = published.link_expires_at.expect("the first grant is part of publishing");
-        if granted <= now {
-            return self.fail(Outcome::Unavailable);
-        }
-        let beyond = if self.has(Bug::LinkBeyondGrant) { secs(now) + 72 * 3600 } else { 0 };
-        let link_expires = secs(granted).max(beyond);
-        let answer = Answer { key: record.key, published_at: secs(published.at), link_expires };
-        self.check_answer(record, answer, secs(granted));
-        self.end(Outcome::Answered)
-    }
-
-    /// What is asked of an answer at the moment when it is given.
-    fn check_answer(&mut self, record: Rec, answer: Answer, granted: i64) {
-        let (number, now) = (usize::from(record.publication), secs(self.ledger.now(self.clock())));
-        let on_record = self.is_on_record(record);
-        let world = &mut self.state.world;
-        let before = world.seen.answers[number].replace(answer);
-        let delivered = world.sinks[number].kept.iter().take_while(|kept| **kept != 0).count();
-        let same = before.is_none_or(|b| (b.key, b.published_at) == (answer.key, answer.published_at));
-        let extended = before.is_some_and(|b| now < b.link_expires && b.link_expires != answer.link_expires);
-        for (broken, promise) in [
-            (!on_record, ANSWERS),
-            (!same, ONCE),
-            ((delivered as u64) < record.record.trail.next, TRAIL),
-            (extended || answer.link_expires > granted, LINKS),
-        ] {
-            if broken {
-                self.state.breaks(promise);
-            }
-        }
-    }
-
-    /// A failure is told only if the record says so, or did.
-    fn check_failure(&mut self, record: Option<Rec>) {
-        if !record.is_some_and(|record| self.is_on_record(record)) {
-            self.state.breaks(ANSWERS);
-        }
-    }
-
-    fn is_on_record(&self, record: Rec) -> bool {
-        self.row().is_some_and(|row| row.record.revision >= record.record.revision)
     }
 
     /// An error, after which the lease is let go.
-    fn fail(&mut self, outcome: Outcome) -> Pc {
-        match self.scenario().actor(self.actor).role {
+    pub(crate) fn fail(&mut self, outcome: Outcome) -> Pc {
+        match self.see().actor().role {
             Role::Publisher(_) => Pc::LetGo(outcome),
             Role::Recoverer | Role::Sweeper => self.end(outcome),
         }
     }
 
     fn let_go(&mut self, outcome: Outcome) -> Pc {
-        let (Ok(()), Some(row)) = (self.read(), self.row()) else { return self.end(outcome) };
-        let now = self.ledger.now(self.clock());
+        let (Ok(()), Some(row)) = (self.read(), self.see().row()) else { return self.end(outcome) };
+        let now = self.now();
         match row.record.work() {
-            Some(work) if work.lease.holder == self.holder() && work.lease.is_live(now) => {
+            Some(work) if self.see().is_own(row) && work.lease.is_live(now) => {
                 self.advance(row, Fact::LetGo, Then::End(outcome))
             }
             Some(_) | None => self.end(outcome),
@@ -504,7 +353,7 @@ impl Turn<'_> {
     /// The caller hears how it ended, and repeats where that may help.
     pub(crate) fn end(&mut self, outcome: Outcome) -> Pc {
         self.proc.listed = None;
-        let recovers = !matches!(self.scenario().actor(self.actor).role, Role::Publisher(_));
+        let recovers = !matches!(self.see().actor().role, Role::Publisher(_));
         match outcome {
             Outcome::Unavailable => Pc::Idle,
             _ if recovers => Pc::Idle,
@@ -512,74 +361,10 @@ impl Turn<'_> {
             _ => Pc::Done(outcome),
         }
     }
-
-    /// `keep_alive`: the lease is renewed while bytes move. Whatever goes wrong is left to the next write.
-    pub(crate) fn keep_alive(mut self) -> Proc {
-        let (Pc::Create { record, .. } | Pc::Prove { record }) = &mut self.proc.pc else { return self.proc };
-        let from = *record;
-        let Some(next) = self.ledger.step(from, self.actor, Fact::KeptAlive, self.state.world.clock) else {
-            return self.proc;
-        };
-        match self.state.write(self.ledger, Write::Advance(next), self.fate) {
-            Ok(Reply::Row(newer)) if is_same_work(newer, from) => *record = newer,
-            Ok(Reply::Done) => *record = next,
-            Ok(_) | Err(Lost) => {}
-        }
-        self.proc
-    }
-
-    /// Whether bytes are moving under a lease that is half over.
-    pub(crate) fn wants_keep_alive(&self) -> bool {
-        let (Pc::Create { record, .. } | Pc::Prove { record }) = self.proc.pc else { return false };
-        let now = self.ledger.now(self.clock());
-        let until = now + std::time::Duration::from_secs(crate::scenario::LEASE_SECS as u64);
-        record.record.work().is_some_and(|work| {
-            work.lease.holder == self.holder() && until - work.lease.until >= work.lease.until - now
-        })
-    }
-
-    fn is_anothers(&self, record: Rec) -> bool {
-        let now = self.ledger.now(self.clock());
-        record.record.work().is_some_and(|work| work.lease.holder != self.holder() && work.lease.is_live(now))
-    }
 }
 
-/// The small questions.
+/// The effects, and what the process sees.
 impl Turn<'_> {
-    pub(crate) fn has(&self, bug: Bug) -> bool {
-        self.ledger.scenario.has(bug)
-    }
-
-    pub(crate) fn scenario(&self) -> &Scenario {
-        &self.ledger.scenario
-    }
-
-    pub(crate) fn clock(&self) -> u8 {
-        self.state.world.clock
-    }
-
-    fn holder(&self) -> &str {
-        self.scenario().actor(self.actor).holder
-    }
-
-    pub(crate) fn row(&self) -> Option<Rec> {
-        self.state.world.rows[usize::from(self.scenario().actor(self.actor).publication)]
-    }
-
-    fn answered(&self) -> Option<Answer> {
-        self.state.world.seen.answers[usize::from(self.scenario().actor(self.actor).publication)]
-    }
-
-    fn approved(&self) -> Content {
-        self.scenario().approved[usize::from(self.scenario().actor(self.actor).publication)]
-    }
-
-    /// The file that this call reads: its own, or that of the record which a recovery found.
-    fn file(&self) -> usize {
-        let order = self.scenario().actor(self.actor).order();
-        usize::from(order.map_or_else(|| self.proc.listed.expect("a recovery found it").file, |order| order.file))
-    }
-
     pub(crate) fn write(&mut self, write: Write) -> Result<Reply, Lost> {
         self.state.write(self.ledger, write, self.fate)
     }
@@ -587,13 +372,16 @@ impl Turn<'_> {
     pub(crate) fn read(&self) -> Result<(), Lost> {
         if self.fate == Fate::Works { Ok(()) } else { Err(Lost) }
     }
-}
 
-/// `Record::is_same_work`, which is not public.
-fn is_same_work(one: Rec, other: Rec) -> bool {
-    let holder = |record: Rec| record.get().record.work().map(|work| work.lease.holder.as_str());
-    holder(one).is_some()
-        && holder(one) == holder(other)
-        && one.record.attempt == other.record.attempt
-        && std::mem::discriminant(&one.record.phase) == std::mem::discriminant(&other.record.phase)
+    pub(crate) fn see(&self) -> View<'_> {
+        View { ledger: self.ledger, state: self.state, actor: self.actor, proc: self.proc }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.see().now()
+    }
+
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.ledger.scenario.has(bug)
+    }
 }

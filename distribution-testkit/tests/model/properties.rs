@@ -7,7 +7,7 @@ use stateright::Property;
 use crate::ledger::{Ledger, Rec};
 use crate::model::Protocol;
 use crate::process::Pc;
-use crate::scenario::{Content, RETENTION_SECS, Scenario, secs, state_of};
+use crate::scenario::{Budget, Content, RETENTION_SECS, Scenario, secs, state_of};
 use crate::world::{Fate, State, Write};
 
 /// The promises that `Seen::broken` holds as bits.
@@ -31,6 +31,7 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
         Property::always("P7 recovery", Protocol::settles),
         Property::always("P7 answers", |_, state| keeps(state, ANSWERS)),
         Property::always("P8 links", |_, state| keeps(state, LINKS)),
+        Property::always("P10 bounded", |_, state| rows(state).all(|row| row.record.trail.next <= TRAIL_MAX)),
         Property::always("records", |_, state| rows(state).all(|row| row.sound)),
     ]
 }
@@ -118,9 +119,8 @@ impl Protocol {
     pub(crate) fn settles(&self, state: &State) -> bool {
         self.once_for_each_world(state, |state| {
             let mut state = state.clone();
-            (0..self.ledger.scenario.publications.len()).all(|number| {
-                state.world.rows[number].is_none() || self.survivor_settles(&mut state, number)
-            })
+            (0..self.ledger.scenario.publications.len())
+                .all(|number| state.world.rows[number].is_none() || self.survivor_settles(&mut state, number))
         })
     }
 
@@ -129,9 +129,7 @@ impl Protocol {
         let scenario = &self.ledger.scenario;
         state.world.clock = u8::try_from(scenario.times.len() - 1).unwrap();
         let approved = scenario.approved[number];
-        let object = |state: &State| {
-            state.world.rows[number].and_then(|row| state.world.objects[usize::from(row.key)])
-        };
+        let object = |state: &State| state.world.rows[number].and_then(|row| state.world.objects[usize::from(row.key)]);
         let stored = object(state).is_some_and(|object| object.content == approved);
         for call in 0..3 {
             let outcome = self.call(state, u8::try_from(scenario.actors.len() + number).unwrap());
@@ -157,7 +155,7 @@ impl Protocol {
     /// One call without faults, from its beginning to its end.
     fn call(&self, state: &mut State, actor: u8) -> crate::process::Outcome {
         use crate::process::{Outcome, Proc, Turn};
-        let mut proc = Proc::new(0);
+        let mut proc = Proc::new(Budget::default());
         for _ in 0..EFFECTS_MAX {
             proc = Turn { ledger: &self.ledger, state, actor, proc, fate: Fate::Works }.take();
             match proc.pc {
@@ -171,6 +169,8 @@ impl Protocol {
     }
 }
 
+/// More entries than any trail needs here. Processes that undo each other's work for ever exceed it.
+const TRAIL_MAX: u64 = 18;
 /// More effects than a call without faults has.
 const EFFECTS_MAX: usize = 64;
 

@@ -20,10 +20,8 @@ pub(crate) enum Content {
 impl Content {
     pub(crate) fn digest(self) -> Digest {
         static DIGESTS: LazyLock<[Digest; 3]> = LazyLock::new(|| {
-            [b"the first video ", b"the second video", b"bytes that rot.."].map(|bytes| Digest {
-                checksum: Checksum::of(bytes),
-                size: SIZE,
-            })
+            [b"the first video ", b"the second video", b"bytes that rot.."]
+                .map(|bytes| Digest { checksum: Checksum::of(bytes), size: SIZE })
         });
         DIGESTS[self as usize]
     }
@@ -48,6 +46,10 @@ pub(crate) struct Budget {
     pub(crate) rots_max: u8,
     /// How often a caller repeats a call that has come to an end.
     pub(crate) repeats_max: u8,
+    /// How often each caller calls at all; 0 is as often as it helps. Only where callers can keep each
+    /// other busy: a call that has just rejected finds the publication opened again by another, hears
+    /// that one is at work, and comes back to do the same to it.
+    pub(crate) calls_max: u8,
 }
 
 /// A process, and what it is about.
@@ -130,8 +132,7 @@ impl Scenario {
         let (target, checksum) = (TargetName::default(), content.digest().checksum);
         let key = ObjectKey::parse(key).unwrap();
         let concept_id = Some(ConceptId::parse(concept).unwrap());
-        let identity =
-            Identity { target: &target, key: &key, checksum: &checksum, concept_id: concept_id.as_ref() };
+        let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: concept_id.as_ref() };
         let audit_log_id = AuditLogId::of(identity);
         for attempt in 0..ATTEMPTS {
             let key = attempt_key(&key, attempt);
@@ -248,8 +249,9 @@ impl Actor {
 }
 
 impl Order {
-    pub(crate) fn approval(&self, publication: &Publication, now: Timestamp) -> Option<distribution_core::QcApproval> {
-        self.report.approve(&publication.checksum, QcPolicy::default(), now).ok()
+    /// The gate.
+    pub(crate) fn passes(&self, content: Content, now: Timestamp) -> bool {
+        self.report.approve(&content.digest().checksum, QcPolicy::default(), now).is_ok()
     }
 }
 

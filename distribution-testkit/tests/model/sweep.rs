@@ -12,6 +12,7 @@ use crate::bugs::Bug;
 use crate::ledger::Rec;
 use crate::process::{Outcome, Pc, Turn};
 use crate::scenario::{RETENTION_SECS, pin, state_of};
+use crate::view::View;
 use crate::world::{Fate, PUBLICATIONS, Write};
 
 /// A publication whose record names the staged file, read after the tombstone was written.
@@ -100,19 +101,9 @@ impl Sweep {
 impl Turn<'_> {
     /// The sweeper comes to a staged file by a publication whose retention is over.
     pub(crate) fn begin_sweep(&mut self) -> Pc {
-        let Some((file, state)) = self.sweepable() else { return Pc::Idle };
+        let Some((file, state)) = self.see().sweepable() else { return Pc::Idle };
         let step = if self.has(Bug::PublicationsReadFirst) { Step::Read(0) } else { Step::Bury };
         Pc::Sweep(Sweep { step, file, state, users: [None; PUBLICATIONS], proven: [None; PUBLICATIONS] })
-    }
-
-    /// A look before the tombstone, which is for ever: nothing is buried that could not be removed.
-    pub(crate) fn sweepable(&self) -> Option<(u8, u8)> {
-        let row = self.row()?;
-        let Phase::Published(published) = &row.record.phase else { return None };
-        let (pin, file) = (published.pin.as_ref()?, self.state.world.files[usize::from(row.file)]);
-        let over = published.at + TimeDelta::seconds(RETENTION_SECS) <= self.ledger.now(self.clock());
-        let there = file.content.is_some() && file.state == state_of(pin);
-        ((over || self.has(Bug::RetentionIgnored)) && there).then(|| (row.file, state_of(pin)))
     }
 
     pub(crate) fn sweep(&mut self, mut sweep: Sweep) -> Pc {
@@ -143,8 +134,8 @@ impl Turn<'_> {
     }
 
     fn following(&self, sweep: &Sweep) -> Option<Step> {
-        let own = self.scenario().actor(self.actor).publication;
-        let last = u8::try_from(self.scenario().publications.len() - 1).unwrap();
+        let own = self.see().actor().publication;
+        let last = u8::try_from(self.ledger.scenario.publications.len() - 1).unwrap();
         let from = |number: u8| (number..=last).find(|number| sweep.users[usize::from(*number)].is_some());
         match sweep.step {
             Step::Bury if self.has(Bug::PublicationsReadFirst) => Some(Step::Remove),
@@ -168,12 +159,24 @@ impl Turn<'_> {
         };
         let users: Vec<User<'_>> = sweep.users.iter().enumerate().filter_map(user).collect();
         let retention = if self.has(Bug::RetentionIgnored) { 0 } else { RETENTION_SECS };
-        let now = self.ledger.now(self.clock());
+        let now = self.now();
         match may_remove(&pin(sweep.state), &users, now, TimeDelta::seconds(retention)) {
             Ok(()) if self.has(Bug::PublicationsReadFirst) => Some(Step::Bury),
             Ok(()) => Some(Step::Remove),
             Err(_) if self.has(Bug::TombstoneTakenBack) => Some(Step::Unbury),
             Err(_) => None,
         }
+    }
+}
+
+impl View<'_> {
+    /// A look before the tombstone, which is for ever: nothing is buried that could not be removed.
+    pub(crate) fn sweepable(self) -> Option<(u8, u8)> {
+        let row = self.row()?;
+        let Phase::Published(published) = &row.record.phase else { return None };
+        let (pin, file) = (published.pin.as_ref()?, self.state.world.files[usize::from(row.file)]);
+        let over = published.at + TimeDelta::seconds(RETENTION_SECS) <= self.now();
+        let there = file.content.is_some() && file.state == state_of(pin);
+        ((over || self.ledger.scenario.has(Bug::RetentionIgnored)) && there).then(|| (row.file, state_of(pin)))
     }
 }

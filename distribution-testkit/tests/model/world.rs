@@ -17,7 +17,7 @@ pub(crate) const ACTORS: usize = 4;
 pub(crate) const PUBLICATIONS: usize = 2;
 const KEYS: usize = 8;
 /// More entries than a trail gets here.
-const ENTRIES: usize = 24;
+const ENTRIES: usize = 32;
 
 /// All that is not in a process's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -142,7 +142,7 @@ impl State {
             file.content = Some(*content);
         }
         let mut procs = [Proc::absent(); ACTORS];
-        procs[..scenario.actors.len()].fill(Proc::new(budget.repeats_max));
+        procs[..scenario.actors.len()].fill(Proc::new(budget));
         let world = World {
             clock: 0,
             rows: [None; PUBLICATIONS],
@@ -253,6 +253,5 @@ impl State {
 }
 
 impl Fate {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Works, Self::LostRequest, Self::LostAnswer, Self::Late, Self::Repeated];
+    pub(crate) const ALL: [Self; 5] = [Self::Works, Self::LostRequest, Self::LostAnswer, Self::Late, Self::Repeated];
 }
