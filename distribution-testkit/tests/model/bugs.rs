@@ -20,7 +20,7 @@ pub(crate) enum Bug {
     ProofSkipped,
     /// The outbox is emptied without being delivered.
     OutboxDropped,
-    /// More entries are marked as delivered than were sent.
+    /// After a lost compare-and-swap, what was sent of the older record counts for all of the newer.
     DeliveredMarksMore,
     /// The link is given before the trail is delivered.
     LinkBeforeTrail,
@@ -32,6 +32,8 @@ pub(crate) enum Bug {
     LeaseTrustedForSafety,
     /// What was observed is recorded again after another has moved the record on.
     ObservationReapplied,
+    /// A call amends whenever another has amended since. Production did, until this model found it.
+    AmendedAgainAndAgain,
     /// A rejected publication stays rejected.
     RejectedNotReopened,
     /// A staged file that is of no use is the end, without a look at the key.
@@ -56,4 +58,36 @@ pub(crate) enum Bug {
     SweptWithoutProof,
     /// The sweeper does not wait for the end of the retention.
     RetentionIgnored,
+}
+
+impl Bug {
+    pub(crate) const ALL: [Self; 27] = [
+        Self::CasIgnored,
+        Self::LostCreateTakenAsFailure,
+        Self::LostClaimTakenAsFailure,
+        Self::LostAdvanceTakenAsDone,
+        Self::SourceNotPinned,
+        Self::FoundCountsAsCopied,
+        Self::ProofSkipped,
+        Self::OutboxDropped,
+        Self::DeliveredMarksMore,
+        Self::LinkBeforeTrail,
+        Self::ReplayGrantsAgain,
+        Self::LinkBeyondGrant,
+        Self::LeaseTrustedForSafety,
+        Self::ObservationReapplied,
+        Self::AmendedAgainAndAgain,
+        Self::RejectedNotReopened,
+        Self::RejectedWithoutLook,
+        Self::GateNotAskedAgain,
+        Self::RetryReusesKey,
+        Self::TombstoneIgnored,
+        Self::TombstoneReadTooEarly,
+        Self::TombstoneTakenBack,
+        Self::PublicationsReadFirst,
+        Self::OnePublicationRead,
+        Self::SweptWithoutPin,
+        Self::SweptWithoutProof,
+        Self::RetentionIgnored,
+    ];
 }

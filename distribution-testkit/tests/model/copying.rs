@@ -56,16 +56,17 @@ impl Turn<'_> {
     }
 
     pub(crate) fn create(&mut self, record: Rec, state: u8, content: Content) -> Pc {
-        let file = self.see().file();
-        if file.state != state && !self.has(Bug::SourceNotPinned) {
+        let (file, key) = (self.see().file(), self.key(record));
+        let existing = self.see().object(key);
+        // A store may see that something is there before it reads the content.
+        if existing.is_none() && file.state != state && !self.has(Bug::SourceNotPinned) {
             return self.unfit(record, Unfit::Changed);
         }
-        if content != self.see().approved() {
+        if existing.is_none() && content != self.see().approved() {
             return self.unfit(record, Unfit::Other(content));
         }
-        let key = self.key(record);
-        let over = self.see().object(key).is_some_and(|object| self.overwrites(record, object));
-        let reply = self.write(Write::Create { key, content, by: record.publication, over });
+        let over = existing.is_some_and(|object| self.overwrites(record, object));
+        let reply = self.write(Write::Create { key, content, from: (self.see().file_number(), state), over });
         let pin = if self.has(Bug::SourceNotPinned) { file.state } else { state };
         match reply {
             Ok(Reply::AlreadyExists) if self.has(Bug::FoundCountsAsCopied) => {

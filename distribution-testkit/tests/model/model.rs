@@ -6,10 +6,9 @@ use std::sync::Mutex;
 
 use stateright::{Model, Property};
 
-use crate::bugs::Bug;
 use crate::ledger::{Ledger, hash_of};
-use crate::process::{Pc, Proc, Turn};
-use crate::properties::{self, is_about_to_remove};
+use crate::process::{Pc, Turn};
+use crate::properties::{self, TRAIL_MAX, is_about_to_remove};
 use crate::scenario::{Content, Role, Scenario};
 use crate::view::View;
 use crate::world::{Fate, State};
@@ -65,7 +64,7 @@ impl Protocol {
 
     /// Whether the process has anything to do now.
     fn may_go(view: View<'_>) -> bool {
-        let calls = view.proc.calls_left != Some(0);
+        let calls = view.proc.calls_left != Some(0) && view.actor().from <= view.state.world.clock;
         match (view.proc.pc, &view.actor().role) {
             (Pc::Idle | Pc::Busy | Pc::Done(_), _) if !calls => false,
             (Pc::Absent, _) => false,
@@ -166,21 +165,21 @@ impl Model for Protocol {
                 let (file, content) = restagings[restagings.len() - usize::from(next.world.left.restagings)];
                 next.world.left.restagings -= 1;
                 let file = &mut next.world.files[usize::from(file)];
-                (file.content, file.state) = (Some(content), file.state + 1);
-                file.used_by = 0;
+                if content.is_some() {
+                    (file.state, file.used_by) = (file.state + 1, 0);
+                }
+                file.content = content;
             }
         }
         Some(next)
     }
 
+    /// Nothing is looked for beyond a trail that is too long.
+    fn within_boundary(&self, state: &State) -> bool {
+        state.world.rows.iter().flatten().all(|row| row.record.trail.next <= TRAIL_MAX + 2)
+    }
+
     fn properties(&self) -> Vec<Property<Self>> {
         properties::all()
-    }
-}
-
-impl Scenario {
-    /// The bug's own variant, for the message of a run.
-    pub(crate) fn title(&self) -> String {
-        self.bug.map_or_else(|| self.name.to_owned(), |bug: Bug| format!("{} with {bug:?}", self.name))
     }
 }

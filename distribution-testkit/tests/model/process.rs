@@ -259,7 +259,9 @@ impl Turn<'_> {
             Phase::Published(published) => {
                 let now = self.now();
                 let alive = published.link_expires_at.is_some_and(|expires_at| now < expires_at);
-                let again = self.has(Bug::ReplayGrantsAgain) && self.see().answered().is_some();
+                let newest = now + std::time::Duration::from_secs(72 * 3600);
+                let older = published.link_expires_at.is_some_and(|expires_at| expires_at < newest);
+                let again = self.has(Bug::ReplayGrantsAgain) && older;
                 if alive && !again { Pc::Link { record } } else { self.advance(record, Fact::LinkWanted, Then::Drive) }
             }
             Phase::Rejected { reason } => {
@@ -277,7 +279,7 @@ impl Turn<'_> {
     }
 
     fn deliver(&mut self, record: Rec, then: Then) -> Pc {
-        let before = if self.has(Bug::DeliveredMarksMore) { u64::MAX } else { record.record.trail.next };
+        let before = record.record.trail.next;
         if self.has(Bug::OutboxDropped) {
             return self.advance(record, Fact::Delivered { before }, then);
         }
@@ -309,13 +311,16 @@ impl Turn<'_> {
         if newer != next && is_same_work(newer, from) {
             return self.advance(newer, fact, then);
         }
+        if newer != next && self.has(Bug::DeliveredMarksMore) && matches!(fact, Fact::Delivered { .. }) {
+            return self.advance(newer, Fact::Delivered { before: newer.record.trail.next }, then);
+        }
         let allowed = self.ledger.step(newer, self.actor, fact, self.state.world.clock).is_some();
         if newer != next && self.has(Bug::ObservationReapplied) && allowed {
             return self.advance(newer, fact, then);
         }
         match then {
             Then::Enter(Entered { taken_up, amended }) => {
-                let amended = amended || self.see().is_as_wanted(newer);
+                let amended = !self.has(Bug::AmendedAgainAndAgain) && (amended || self.see().is_as_wanted(newer));
                 self.enter(newer, Entered { taken_up, amended })
             }
             Then::Drive => self.drive(newer),

@@ -7,7 +7,7 @@ use stateright::Property;
 use crate::ledger::{Ledger, Rec};
 use crate::model::Protocol;
 use crate::process::Pc;
-use crate::scenario::{Budget, Content, RETENTION_SECS, Scenario, secs, state_of};
+use crate::scenario::{Budget, Content, RETENTION_SECS, Scenario, secs};
 use crate::world::{Fate, State, Write};
 
 /// The promises that `Seen::broken` holds as bits.
@@ -83,11 +83,9 @@ impl State {
     /// What is asked at the moment when a staged file is removed.
     pub(crate) fn check_removal(&mut self, ledger: &Ledger, number: u8) {
         let (file, now) = (self.world.files[usize::from(number)], secs(ledger.now(self.world.clock)));
-        let published_from_it = rows(self).any(|row| match &row.record.phase {
-            Phase::Published(published) => {
-                row.file == number && published.pin.as_ref().is_some_and(|pin| state_of(pin) == file.state)
-            }
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => false,
+        let published_from_it = rows(self).any(|row| {
+            let object = self.world.objects[usize::from(row.key)];
+            row.is_published() && object.is_some_and(|object| object.from == (number, file.state))
         });
         let is_safe = |row: Rec| match &row.record.phase {
             Phase::Published(published) => {
@@ -170,7 +168,7 @@ impl Protocol {
 }
 
 /// More entries than any trail needs here. Processes that undo each other's work for ever exceed it.
-const TRAIL_MAX: u64 = 18;
+pub(crate) const TRAIL_MAX: u64 = 18;
 /// More effects than a call without faults has.
 const EFFECTS_MAX: usize = 64;
 

@@ -58,12 +58,14 @@ pub(crate) struct Actor {
     pub(crate) holder: &'static str,
     pub(crate) role: Role,
     pub(crate) publication: u8,
+    /// When it comes first, as a place in `times`.
+    pub(crate) from: u8,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Calls `publish`, and again while it may help.
-    Publisher(Order),
+    Publisher(Box<Order>),
     /// Calls `recover`.
     Recoverer,
     /// Removes staged files that are published.
@@ -94,8 +96,8 @@ pub(crate) struct Scenario {
     pub(crate) times: Vec<i64>,
     /// What is staged at first.
     pub(crate) staged: Vec<Content>,
-    /// What a file is replaced by, one after the other.
-    pub(crate) restagings: Vec<(u8, Content)>,
+    /// What a file is replaced by, one after the other; `None` is that it disappears.
+    pub(crate) restagings: Vec<(u8, Option<Content>)>,
     pub(crate) budget: Budget,
     /// Whether the store has proven an object when it says that it was created.
     pub(crate) create_proves: bool,
@@ -149,7 +151,8 @@ impl Scenario {
         self.survivors.push(Actor {
             holder: "survivor",
             publication: number,
-            role: Role::Publisher(Order { details: details("as it was"), file: 0, report: QcReport::pass() }),
+            from: 0,
+            role: Role::Publisher(Box::new(Order { details: details("as it was"), file: 0, report: QcReport::pass() })),
         });
         self
     }
@@ -176,19 +179,25 @@ impl Scenario {
         let report = QcReport { expires_at: report_expires.map(time), ..QcReport::pass() };
         let order = Order { details: details(title), file, report };
         let survivor = Order { report: QcReport::pass(), ..order.clone() };
-        self.survivors[publication as usize].role = Role::Publisher(survivor);
-        self.actors.push(Actor { holder, publication, role: Role::Publisher(order) });
+        self.survivors[publication as usize].role = Role::Publisher(Box::new(survivor));
+        self.actors.push(Actor { holder, publication, from: 0, role: Role::Publisher(Box::new(order)) });
         self
     }
 
     pub(crate) fn recoverer(mut self, holder: &'static str, publication: u8) -> Self {
-        self.actors.push(Actor { holder, publication, role: Role::Recoverer });
+        self.actors.push(Actor { holder, publication, from: 0, role: Role::Recoverer });
         self
     }
 
     /// A sweeper that comes to staged files by this publication.
     pub(crate) fn sweeper(mut self, publication: u8) -> Self {
-        self.actors.push(Actor { holder: "sweeper", publication, role: Role::Sweeper });
+        self.actors.push(Actor { holder: "sweeper", publication, from: 0, role: Role::Sweeper });
+        self
+    }
+
+    /// The process named last comes only then.
+    pub(crate) fn from(mut self, clock: u8) -> Self {
+        self.actors.last_mut().unwrap().from = clock;
         self
     }
 
@@ -198,7 +207,12 @@ impl Scenario {
     }
 
     pub(crate) fn restaged(mut self, file: u8, content: Content) -> Self {
-        self.restagings.push((file, content));
+        self.restagings.push((file, Some(content)));
+        self
+    }
+
+    pub(crate) fn unstaged(mut self, file: u8) -> Self {
+        self.restagings.push((file, None));
         self
     }
 

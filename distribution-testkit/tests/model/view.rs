@@ -8,7 +8,7 @@ use distribution_core::machine::{Caller, Entry, entry};
 use crate::ledger::{Ledger, Rec};
 use crate::process::{Entered, Pc, Proc};
 use crate::scenario::{Actor, Content, LEASE_SECS};
-use crate::world::{Answer, File, Object, State};
+use crate::world::{File, Object, State};
 
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -37,18 +37,17 @@ impl<'a> View<'a> {
     }
 
     /// The file that this call reads: its own, or that of the record which a recovery found.
-    pub(crate) fn file(self) -> File {
+    pub(crate) fn file_number(self) -> u8 {
         let order = self.actor().order();
-        let number = order.map_or_else(|| self.proc.listed.expect("a recovery found it").file, |order| order.file);
-        self.state.world.files[usize::from(number)]
+        order.map_or_else(|| self.proc.listed.expect("a recovery found it").file, |order| order.file)
+    }
+
+    pub(crate) fn file(self) -> File {
+        self.state.world.files[usize::from(self.file_number())]
     }
 
     pub(crate) fn approved(self) -> Content {
         self.ledger.scenario.approved[usize::from(self.actor().publication)]
-    }
-
-    pub(crate) fn answered(self) -> Option<Answer> {
-        self.state.world.seen.answers[usize::from(self.actor().publication)]
     }
 
     /// `machine::entry`

@@ -37,7 +37,8 @@ pub(crate) struct World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Object {
     pub(crate) content: Content,
-    pub(crate) by: u8,
+    /// The file, and its state, that it was copied from.
+    pub(crate) from: (u8, u8),
     /// Whether somebody has read the approved bytes back from it.
     pub(crate) proven: bool,
     pub(crate) rotted: bool,
@@ -94,7 +95,7 @@ pub(crate) struct Answer {
 pub(crate) enum Write {
     Claim(Rec),
     Advance(Rec),
-    Create { key: u8, content: Content, by: u8, over: bool },
+    Create { key: u8, content: Content, from: (u8, u8), over: bool },
     Append(Rec),
     Bury { file: u8, state: u8 },
     Unbury { file: u8, state: u8 },
@@ -192,7 +193,7 @@ impl State {
                 }
                 *row = next;
             }
-            Write::Create { key, content, by, over } => {
+            Write::Create { key, content, from, over } => {
                 let object = &mut world.objects[usize::from(key)];
                 if object.is_some() {
                     if !over {
@@ -201,7 +202,7 @@ impl State {
                     self.breaks(properties::ADDITIVE);
                 }
                 let object = &mut self.world.objects[usize::from(key)];
-                *object = Some(Object { content, by, proven: false, rotted: false });
+                *object = Some(Object { content, from, proven: false, rotted: false });
             }
             Write::Append(record) => {
                 for entry in &record.outbox {
