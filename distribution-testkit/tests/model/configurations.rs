@@ -89,8 +89,14 @@ fn publishers(size: Size) -> Vec<Scenario> {
         video("a publisher and a recoverer")
             .publisher("a", 0, "title", 0)
             .recoverer("r", 0)
-            .clock(&[0, 61, 122])
+            .clock(size.of(&[0, 61], &[0, 61, 122], &[0, 61, 122]))
             .budget(size.of(budget(0, 1, 0), budget(1, 1, 0), budget(1, 1, 1))),
+        video("a publisher and a recoverer without the file's signature")
+            .signed_urls()
+            .publisher("a", 0, "title", 0)
+            .recoverer("r", 0)
+            .clock(&LEASES)
+            .budget(size.of(budget(0, 1, 0), budget(1, 1, 1), budget(2, 1, 1))),
         video("three publishers")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
@@ -108,6 +114,16 @@ fn publishers(size: Size) -> Vec<Scenario> {
             .clock(&LEASES)
             .budget(size.of(budget(1, 0, 0), budget(1, 1, 0), budget(1, 2, 1))),
     ]
+}
+
+/// Two calls of one process for one publication, from two copies of the file, one of them bad. Known:
+/// the call with the bad copy can reject the publication after the other has taken it up, and then the
+/// caller with the good copy is told that its own is bad. A repeat of that call publishes.
+pub(crate) fn two_files_one_process() -> Scenario {
+    video("one process, two copies of the file, one of them bad")
+        .staged(Content::Second)
+        .publisher("a", 0, "title", 0)
+        .publisher("a", 0, "title", 1)
 }
 
 /// What happens to files, objects and time meanwhile.
@@ -132,18 +148,22 @@ fn accidents(size: Size) -> Vec<Scenario> {
             .restaged(0, Content::Second)
             .restaged(0, Content::First)
             .clock(&LEASES)
-            .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 0))))),
+            .budget(calls(size.of(1, 2, 2), size.of(budget(0, 0, 0), budget(0, 1, 0), repeats(1, budget(1, 1, 0))))),
         video("the staged file disappears, and comes back")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .unstaged(0)
             .restaged(0, Content::First)
             .clock(&LEASES)
-            .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 0))))),
+            .budget(calls(size.of(1, 2, 2), size.of(budget(0, 0, 0), budget(0, 1, 0), repeats(1, budget(1, 1, 0))))),
         video("the same file is staged twice, one copy is bad")
             .staged(Content::Second)
             .publisher("a", 0, "title", 0)
-            .publisher("a", 0, "title", 1)
+            .publisher("b", 0, "title", 1)
+            .clock(&LEASES)
+            .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
+        two_files_one_process()
+            .tolerating_blame()
             .clock(&LEASES)
             .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
         video("the approval lapses")

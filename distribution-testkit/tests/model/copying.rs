@@ -14,6 +14,9 @@ impl Turn<'_> {
         if !record.record.approval.holds_at(self.now()) {
             return self.advance(record, Fact::ApprovalLapsed, Then::Drive);
         }
+        if self.proc.listed.is_some_and(|listed| !listed.record.source.whole) {
+            return Pc::Look { record, fault: None };
+        }
         Pc::Open { record }
     }
 

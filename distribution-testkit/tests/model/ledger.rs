@@ -15,7 +15,7 @@ use distribution_core::{
 };
 
 use crate::bugs::Bug;
-use crate::scenario::{ATTEMPTS_MAX, Content, LEASE_SECS, Scenario, file_url, pin, time};
+use crate::scenario::{ATTEMPTS_MAX, Content, LEASE_SECS, Scenario, pin, time};
 
 /// A record of the production type, as a state of the model holds it.
 #[derive(Clone, Copy)]
@@ -27,6 +27,8 @@ pub(crate) struct Interned {
     pub(crate) publication: u8,
     /// The number of the attempt's key.
     pub(crate) key: u8,
+    /// The number of the key where it is published, if it is.
+    pub(crate) published_key: Option<u8>,
     /// The staged file's number.
     pub(crate) file: u8,
     pub(crate) outbox: Vec<Entry>,
@@ -100,7 +102,7 @@ impl Ledger {
         let order = caller.order().unwrap();
         let publication = &self.scenario.publications[usize::from(caller.publication)];
         let work = Work { lease: self.lease(actor, clock), attempts_left: ATTEMPTS_MAX - 1 };
-        let (approval, source) = (self.approval(actor), file_url(order.file));
+        let (approval, source) = (self.approval(actor), self.scenario.file_url(order.file));
         let first = machine::claim(publication.clone(), order.details.clone(), approval, &source, work, now);
         let first = self.intern(first);
         self.claims.write().unwrap().insert((actor, clock), first);
@@ -128,7 +130,7 @@ impl Ledger {
             Fact::TakenUp { listed } => Event::TakenUp {
                 lease: self.lease(actor, clock),
                 approval: listed.map_or_else(|| self.approval(actor), |listed| listed.record.approval.clone()),
-                source: Some(self.source(actor, listed)),
+                source: self.source(actor, listed),
                 attempts: ATTEMPTS_MAX,
             },
             Fact::KeptAlive => Event::KeptAlive { until: self.lease(actor, clock).until },
@@ -156,9 +158,12 @@ impl Ledger {
         Lease { holder: self.scenario.actor(actor).holder.to_owned(), until }
     }
 
-    fn source(&self, actor: u8, listed: Option<Rec>) -> VideoUrl {
-        let order = self.scenario.actor(actor).order();
-        order.map_or_else(|| listed.unwrap().record.source.url.clone(), |order| file_url(order.file))
+    /// Where the call has the bytes; a recovery only knows what may be kept.
+    fn source(&self, actor: u8, listed: Option<Rec>) -> Option<VideoUrl> {
+        match self.scenario.actor(actor).order() {
+            Some(order) => Some(self.scenario.file_url(order.file)),
+            None => listed.map(|listed| &listed.get().record.source).filter(|at| at.whole).map(|at| at.url.clone()),
+        }
     }
 
     /// What QC said to this caller. Whether it holds now was asked before; here only its end matters.
@@ -196,14 +201,20 @@ impl Ledger {
         let number = |found: Option<usize>| u8::try_from(found.expect("what is in the scenario")).unwrap();
         let publication = number(self.scenario.publications.iter().position(|known| known == &record.publication));
         let key = number(self.scenario.keys.iter().position(|known| *known == record.object_key()));
-        let file = number((0..2).position(|file| file_url(file) == record.source.url));
+        let file = number((0..2).position(|file| self.scenario.file_url(file).redacted() == record.source.url));
         let entry = |entry: &distribution_core::AuditEntry| Entry {
             sequence: usize::try_from(entry.id.sequence).unwrap(),
             content: hash_of(&format!("{entry:?}")) as u16 | 1,
             published: matches!(entry.event, AuditEvent::Published { .. }),
         };
+        let is_at =
+            |location: &Location| (0..self.scenario.keys.len()).find(|key| self.location(*key as u8) == *location);
+        let published_key = match &record.phase {
+            Phase::Published(published) => Some(number(is_at(&published.location))),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
+        };
         let outbox = record.trail.waiting.iter().map(entry).collect();
-        Interned { record, publication, key, file, outbox, sound, fingerprint }
+        Interned { record, publication, key, published_key, file, outbox, sound, fingerprint }
     }
 }
 

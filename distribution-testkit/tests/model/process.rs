@@ -9,7 +9,7 @@ use distribution_core::{Phase, Rejection, Timestamp};
 use crate::bugs::Bug;
 use crate::copying::is_same_work;
 use crate::ledger::{Fact, Ledger, Rec, Unfit};
-use crate::properties::ANSWERS;
+use crate::properties::{ANSWERS, BLAME};
 use crate::scenario::{Budget, Content, Role};
 use crate::sweep::Sweep;
 use crate::view::View;
@@ -308,6 +308,10 @@ impl Turn<'_> {
             Err(Lost) if self.has(Bug::LostAdvanceTakenAsDone) => next,
             Err(Lost) => return self.after(then, Outcome::Unavailable),
         };
+        // The staged file on record is to blame, or the next caller is sent to mend the wrong one.
+        if newer == next && matches!(fact, Fact::SourceUnfit(_)) && next.file != self.see().file_number() {
+            self.state.breaks(BLAME);
+        }
         if newer != next && is_same_work(newer, from) {
             return self.advance(newer, fact, then);
         }

@@ -101,6 +101,8 @@ pub(crate) struct Scenario {
     pub(crate) budget: Budget,
     /// Whether the store has proven an object when it says that it was created.
     pub(crate) create_proves: bool,
+    pub(crate) signed_urls: bool,
+    pub(crate) tolerates_blame: bool,
     pub(crate) bug: Option<Bug>,
 }
 
@@ -125,6 +127,8 @@ impl Scenario {
             restagings: vec![],
             budget: Budget::default(),
             create_proves: false,
+            signed_urls: false,
+            tolerates_blame: false,
             bug: None,
         }
     }
@@ -246,6 +250,23 @@ impl Scenario {
         self.actors.iter().any(|actor| matches!(actor.role, Role::Sweeper))
     }
 
+    /// Staged files have URLs with a signature, which is not put on record.
+    pub(crate) fn signed_urls(mut self) -> Self {
+        self.signed_urls = true;
+        self
+    }
+
+    /// Does not ask whose staged file a rejection is for.
+    pub(crate) fn tolerating_blame(mut self) -> Self {
+        self.tolerates_blame = true;
+        self
+    }
+
+    pub(crate) fn file_url(&self, file: u8) -> VideoUrl {
+        let url = if self.signed_urls { format!("https://host/{file}.mp4?signature") } else { format!("{file}.mp4") };
+        VideoUrl::parse(url).unwrap()
+    }
+
     /// The process with this number; the survivors come after all others.
     pub(crate) fn actor(&self, number: u8) -> &Actor {
         let number = usize::from(number);
@@ -275,10 +296,6 @@ pub(crate) fn time(secs: i64) -> Timestamp {
 
 pub(crate) fn secs(time: Timestamp) -> i64 {
     time.timestamp() - 1_767_225_600
-}
-
-pub(crate) fn file_url(file: u8) -> VideoUrl {
-    VideoUrl::parse(format!("staged-{file}.mp4")).unwrap()
 }
 
 pub(crate) fn pin(state: u8) -> SourcePin {
