@@ -34,6 +34,9 @@ pub(crate) enum Bug {
     ObservationReapplied,
     /// A call amends whenever another has amended since. Production did, until this model found it.
     AmendedAgainAndAgain,
+    /// A call works on what another has taken up from another staged file, and rejects it for its own.
+    /// Production did, until this model found it.
+    OthersFileBlamed,
     /// A rejected publication stays rejected.
     RejectedNotReopened,
     /// A staged file that is of no use is the end, without a look at the key.
@@ -61,7 +64,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::CasIgnored,
         Self::LostCreateTakenAsFailure,
         Self::LostClaimTakenAsFailure,
@@ -77,6 +80,7 @@ impl Bug {
         Self::LeaseTrustedForSafety,
         Self::ObservationReapplied,
         Self::AmendedAgainAndAgain,
+        Self::OthersFileBlamed,
         Self::RejectedNotReopened,
         Self::RejectedWithoutLook,
         Self::GateNotAskedAgain,

@@ -116,9 +116,7 @@ fn publishers(size: Size) -> Vec<Scenario> {
     ]
 }
 
-/// Two calls of one process for one publication, from two copies of the file, one of them bad. Known:
-/// the call with the bad copy can reject the publication after the other has taken it up, and then the
-/// caller with the good copy is told that its own is bad. A repeat of that call publishes.
+/// Two calls of one process for one publication, from two copies of the file, one of them bad.
 pub(crate) fn two_files_one_process() -> Scenario {
     video("one process, two copies of the file, one of them bad")
         .staged(Content::Second)
@@ -163,7 +161,6 @@ fn accidents(size: Size) -> Vec<Scenario> {
             .clock(&LEASES)
             .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
         two_files_one_process()
-            .tolerating_blame()
             .clock(&LEASES)
             .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
         video("the approval lapses")

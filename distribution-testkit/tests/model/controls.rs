@@ -1,7 +1,7 @@
 //! Negative controls: each seeded bug, where it shows soonest, and the promise that it breaks there.
 
 use crate::bugs::Bug;
-use crate::configurations::{LEASES, budget, two_works, video};
+use crate::configurations::{LEASES, budget, two_files_one_process, two_works, video};
 use crate::scenario::{Budget, Content, Scenario};
 
 const DAY: i64 = 24 * 3600;
@@ -20,6 +20,7 @@ pub(crate) fn control(bug: Bug) -> (&'static str, Scenario) {
         Bug::ReplayGrantsAgain | Bug::LinkBeyondGrant => ("P8 links", replayed()),
         Bug::LeaseTrustedForSafety => ("P4 additive", pair()),
         Bug::ObservationReapplied => ("P3 once", rotting_pair()),
+        Bug::OthersFileBlamed => ("P7 blame", two_files()),
         Bug::RejectedNotReopened => ("P7 recovery", badly_staged()),
         Bug::RejectedWithoutLook => ("P7 recovery", disappearing()),
         Bug::GateNotAskedAgain => ("P2 gate", lapsing()),
@@ -59,6 +60,10 @@ fn rotting_pair() -> Scenario {
 
 fn badly_staged() -> Scenario {
     video("other bytes are staged").publisher("a", 0, "title", 0).restaged(0, Content::Second)
+}
+
+fn two_files() -> Scenario {
+    two_files_one_process().budget(Budget { calls_max: 1, ..Budget::default() })
 }
 
 fn disappearing() -> Scenario {

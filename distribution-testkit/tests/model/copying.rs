@@ -17,6 +17,10 @@ impl Turn<'_> {
         if self.proc.listed.is_some_and(|listed| !listed.record.source.whole) {
             return Pc::Look { record, fault: None };
         }
+        if self.see().is_from_elsewhere(record) {
+            let is_live = record.record.work().is_some_and(|work| work.lease.is_live(self.now()));
+            return if is_live { self.fail(Outcome::Busy) } else { self.take_up(record, Then::Drive) };
+        }
         Pc::Open { record }
     }
 
@@ -170,5 +174,6 @@ pub(crate) fn is_same_work(one: Rec, other: Rec) -> bool {
     holder(one).is_some()
         && holder(one) == holder(other)
         && one.record.attempt == other.record.attempt
+        && one.record.source == other.record.source
         && std::mem::discriminant(&one.record.phase) == std::mem::discriminant(&other.record.phase)
 }

@@ -228,13 +228,14 @@ impl Turn<'_> {
             Entry::Deliver => Pc::Deliver { record, then: Then::Enter(entered) },
             Entry::Busy { .. } => self.fail(Outcome::Busy),
             Entry::TakeUp if self.has(Bug::RejectedNotReopened) && record.record.work().is_none() => self.drive(record),
-            Entry::TakeUp => {
-                let taken_up = Fact::TakenUp { listed: self.proc.listed };
-                self.advance(record, taken_up, Then::Enter(Entered { taken_up: true, ..entered }))
-            }
+            Entry::TakeUp => self.take_up(record, Then::Enter(Entered { taken_up: true, ..entered })),
             Entry::Amend => self.advance(record, Fact::Amended, Then::Enter(entered)),
             Entry::Drive => self.drive(record),
         }
+    }
+
+    pub(crate) fn take_up(&mut self, record: Rec, then: Then) -> Pc {
+        self.advance(record, Fact::TakenUp { listed: self.proc.listed }, then)
     }
 
     /// `finish` and `drive`
@@ -263,6 +264,9 @@ impl Turn<'_> {
                 let older = published.link_expires_at.is_some_and(|expires_at| expires_at < newest);
                 let again = self.has(Bug::ReplayGrantsAgain) && older;
                 if alive && !again { Pc::Link { record } } else { self.advance(record, Fact::LinkWanted, Then::Drive) }
+            }
+            Phase::Rejected { reason: Rejection::Source { .. } } if self.see().is_from_elsewhere(record) => {
+                self.take_up(record, Then::Drive)
             }
             Phase::Rejected { reason } => {
                 let outcome = match reason {

@@ -17,16 +17,12 @@ pub(crate) const TRAIL: u16 = 4;
 pub(crate) const STAGING: u16 = 8;
 pub(crate) const ANSWERS: u16 = 16;
 pub(crate) const LINKS: u16 = 32;
-/// A publication is rejected for the staged file that is on its record. Known not to hold everywhere,
-/// see `configurations::two_files_one_process`.
+/// A publication is rejected for the staged file that is on its record.
 pub(crate) const BLAME: u16 = 64;
 
 /// What must hold always, and what must be reached sometimes, lest the rest holds for lack of events.
 pub(crate) fn all(scenario: &Scenario) -> Vec<Property<Protocol>> {
     let mut all = promises();
-    if !scenario.tolerates_blame {
-        all.push(Property::always(BLAMED, |_, state: &State| keeps(state, BLAME)));
-    }
     all.push(Property::sometimes("an answer is given", |_, state: &State| {
         state.world.seen.answers.iter().any(Option::is_some)
     }));
@@ -47,8 +43,6 @@ fn is_swept(file: &File) -> bool {
     file.content.is_none() && file.buried != 0
 }
 
-pub(crate) const BLAMED: &str = "P7 blame";
-
 fn promises() -> Vec<Property<Protocol>> {
     vec![
         Property::always("P1 proof", |_, state| rows(state).all(|row| is_proven(state, row))),
@@ -61,6 +55,7 @@ fn promises() -> Vec<Property<Protocol>> {
         Property::always("P6 staging", |_, state| keeps(state, STAGING)),
         Property::always("P7 recovery", Protocol::settles),
         Property::always("P7 answers", |_, state| keeps(state, ANSWERS)),
+        Property::always("P7 blame", |_, state| keeps(state, BLAME)),
         Property::always("P8 links", |_, state| keeps(state, LINKS)),
         Property::always("P10 bounded", |_, state| rows(state).all(|row| row.record.trail.next <= TRAIL_MAX)),
         Property::always("records", |_, state| rows(state).all(|row| row.sound)),

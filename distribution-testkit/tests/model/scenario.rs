@@ -102,7 +102,6 @@ pub(crate) struct Scenario {
     /// Whether the store has proven an object when it says that it was created.
     pub(crate) create_proves: bool,
     pub(crate) signed_urls: bool,
-    pub(crate) tolerates_blame: bool,
     pub(crate) bug: Option<Bug>,
 }
 
@@ -128,7 +127,6 @@ impl Scenario {
             budget: Budget::default(),
             create_proves: false,
             signed_urls: false,
-            tolerates_blame: false,
             bug: None,
         }
     }
@@ -253,12 +251,6 @@ impl Scenario {
     /// Staged files have URLs with a signature, which is not put on record.
     pub(crate) fn signed_urls(mut self) -> Self {
         self.signed_urls = true;
-        self
-    }
-
-    /// Does not ask whose staged file a rejection is for.
-    pub(crate) fn tolerating_blame(mut self) -> Self {
-        self.tolerates_blame = true;
         self
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use distribution_core::Timestamp;
 use distribution_core::machine::{Caller, Entry, entry};
 
+use crate::bugs::Bug;
 use crate::ledger::{Ledger, Rec};
 use crate::process::{Entered, Pc, Proc};
 use crate::scenario::{Actor, Content, LEASE_SECS};
@@ -76,6 +77,11 @@ impl<'a> View<'a> {
     /// `check_lease`
     pub(crate) fn is_anothers(self, record: Rec) -> bool {
         !self.is_own(record) && record.record.work().is_some_and(|work| work.lease.is_live(self.now()))
+    }
+
+    /// `Call::is_from_elsewhere`
+    pub(crate) fn is_from_elsewhere(self, record: Rec) -> bool {
+        record.file != self.file_number() && !self.ledger.scenario.has(Bug::OthersFileBlamed)
     }
 
     /// Whether the record, or one that followed on it, was written.
