@@ -30,6 +30,11 @@ impl Publisher {
             return Ok(Event::ApprovalLapsed);
         }
         let Some(url) = &call.source else { return self.look(record, None).await };
+        if call.is_from_elsewhere(record) {
+            // Another call has taken it up since, with a staged file of its own.
+            self.check_nobody_at(record)?;
+            return Ok(self.taking_up(call));
+        }
         let staged = match self.parts().source.open(url).await {
             Ok(Some(staged)) => staged,
             Ok(None) => return self.look(record, Some(SourceFault::Missing)).await,

@@ -16,7 +16,8 @@ use crate::progress::{Progress, Stage};
 use crate::publication::Details;
 use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
-use crate::record::{Lease, Phase, Published, Record, Work};
+use crate::record::{Lease, Phase, Published, Record, StagedAt, Work};
+use crate::rejection::Rejection;
 use crate::request::{PublishRequest, VideoUrl};
 use crate::signer::LinkRequest;
 use crate::time::{Timestamp, link_expiry, plus_secs};
@@ -37,6 +38,14 @@ pub(crate) struct Call {
     /// Where the bytes are staged; `None` if only a caller knows.
     pub(crate) source: Option<VideoUrl>,
     pub(crate) progress: Arc<dyn Progress>,
+}
+
+impl Call {
+    /// Whether the staged file on record is another one than this call's: what is wrong with the one is
+    /// not wrong with the other.
+    pub(crate) fn is_from_elsewhere(&self, record: &Record) -> bool {
+        self.source.as_ref().is_some_and(|url| record.source != StagedAt::from(url))
+    }
 }
 
 /// Whether a publication began with this call.
@@ -199,20 +208,25 @@ impl Publisher {
         details: Option<&Details>,
         call: &Call,
     ) -> Result<Record, Error> {
-        let mut caller = Caller { holder: &self.parts.holder, details, taken_up: false };
+        let (mut taken_up, mut amended) = (false, false);
         for _ in 0..STEPS_MAX {
             let now = self.now();
+            // Once this call's details are on record, what another records after them stands: otherwise
+            // two callers could amend each other's work without end.
+            let wanted = if amended { Some(&record.details) } else { details };
+            let caller = Caller { holder: &self.parts.holder, details: wanted, taken_up };
             let event = match (entry(&record, caller, now), details) {
                 (Entry::Deliver, _) => self.deliver(&record, call).await?,
                 (Entry::Busy { until }, _) => return Err(busy(&record, until, now)),
                 (Entry::TakeUp, _) => {
-                    caller.taken_up = true;
+                    taken_up = true;
                     self.taking_up(call)
                 }
                 (Entry::Amend, Some(details)) => Event::Amended(Box::new(details.clone())),
                 (Entry::Amend, None) | (Entry::Drive, _) => return Ok(record),
             };
             record = self.advance(&record, event).await?;
+            amended |= details == Some(&record.details);
         }
         Err(overtaken(&record))
     }
@@ -223,6 +237,11 @@ impl Publisher {
             record = self.drive(record, call).await?;
             let published = match &record.phase {
                 Phase::Published(published) => published.clone(),
+                Phase::Rejected { reason: Rejection::Source { .. } } if call.is_from_elsewhere(&record) => {
+                    // It was another call's staged file that was wrong.
+                    record = self.advance(&record, self.taking_up(call)).await?;
+                    continue;
+                }
                 Phase::Rejected { reason } => {
                     let (approved, key) = (&record.publication.checksum, record.object_key());
                     return Err(reason.error(approved, &key, &record.source.url));
@@ -353,6 +372,16 @@ impl Publisher {
             Some(lease) if lease.holder != self.parts.holder && lease.is_live(now) => {
                 Err(busy(record, lease.until, now))
             }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Busy`] while anybody holds the lease, another call of this process included.
+    pub(crate) fn check_nobody_at(&self, record: &Record) -> Result<(), Error> {
+        let now = self.now();
+        match record.work().map(|work| &work.lease) {
+            Some(lease) if lease.is_live(now) => Err(busy(record, lease.until, now)),
             Some(_) | None => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use distribution_core::{ErrorKind, Policy, Progress, Publisher, Stage};
+use distribution_core::{AuditEvent, ErrorKind, Policy, Progress, Publisher, Stage};
 use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
 use futures::future::join_all;
@@ -185,4 +185,59 @@ fn a_call_that_fails_lets_go_of_its_lease() {
     world.inject(2, Fault::LostRequest);
     assert_eq!(block_on(world.publisher("a").publish(video())).unwrap_err().kind(), ErrorKind::Unavailable);
     check(&world, &block_on(world.publisher("b").publish(video())).unwrap(), "at once");
+}
+
+#[test]
+fn two_callers_with_other_metadata_amend_once_each() {
+    // Found by the model: in some orders each saw the other's amendment and amended again.
+    let titled = |title: &str| {
+        let mut request = video();
+        request.distribution_settings.metadata.title = Some(title.into());
+        request
+    };
+    for seed in 1..300_u64 {
+        let world = staged();
+        let (a, b) = (world.publisher("a"), world.publisher("b"));
+        block_on(a.publish(video())).unwrap();
+        let mut calls = [(a.publish(titled("x"))), (b.publish(titled("y")))].map(|call| Some(Box::pin(call)));
+        let (mut context, mut order) = (Context::from_waker(Waker::noop()), seed);
+        while calls.iter().any(Option::is_some) {
+            order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let turn = &mut calls[(order >> 63) as usize];
+            let Some(call) = turn else { continue };
+            if let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) {
+                outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+                *turn = None;
+            }
+        }
+        let amendments = world.audit().iter().filter(|e| matches!(e.event, AuditEvent::Amended { .. })).count();
+        assert!(amendments <= 2, "seed {seed}: {amendments} amendments");
+    }
+}
+
+#[test]
+fn a_bad_copy_of_the_file_is_not_held_against_the_call_with_a_good_one() {
+    // Found by the model: the call with the bad copy rejected what the other had taken up since, and the
+    // other was told that its own copy was bad.
+    let from = |url| request(url, VIDEO);
+    for seed in 1..500_u64 {
+        let world = World::new();
+        world.stage("good/clip.mp4", VIDEO);
+        world.stage("bad/clip.mp4", "other bytes");
+        let publisher = world.publisher("a");
+        let calls = [publisher.publish(from("bad/clip.mp4")), publisher.publish(from("good/clip.mp4"))];
+        let mut calls = calls.map(|call| Some(Box::pin(call)));
+        let (mut context, mut order) = (Context::from_waker(Waker::noop()), seed);
+        while calls.iter().any(Option::is_some) {
+            order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = (order >> 63) as usize;
+            let Some(call) = &mut calls[number] else { continue };
+            if let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) {
+                let refused = outcome.is_err_and(|error| error.kind() == ErrorKind::Rejected);
+                assert!(number == 0 || !refused, "seed {seed}: the good copy is blamed");
+                calls[number] = None;
+            }
+        }
+        block_on(publisher.publish(from("good/clip.mp4"))).unwrap();
+    }
 }
