@@ -17,7 +17,7 @@ use crate::site::{Host, Job, KIB, MIB, Site};
 
 /// How many publishers there are at a time.
 const PROCESSES: usize = 4;
-const NEW_JOBS: usize = 3;
+const NEW_JOBS: usize = 6;
 const ROUNDS_PER_SITE: usize = 12;
 
 /// What has happened so far.
@@ -133,7 +133,7 @@ impl Rounds {
         let mut jobs = jobs.to_vec();
         self.chance.shuffle(&mut jobs);
         let name = format!("round-{}-{n}", self.tally.rounds);
-        let host = if n == 0 { Host::later(name) } else { Host::new(name) };
+        let host = if n == 0 { Host::ahead(name) } else { Host::new(name) };
         let host = Host { defect: self.defect, ..host };
         Process::start(&Task { site: site.clone(), host, jobs, mode: Mode::UntilKilled, gate: None })
     }
@@ -162,10 +162,28 @@ impl Rounds {
             match act {
                 Act::Stop => slot.as_ref().unwrap().signal(Signal::STOP),
                 Act::Continue => slot.as_ref().unwrap().signal(Signal::CONT),
-                Act::Kill => ends.push(self.kill(slot.take().unwrap())),
+                Act::Kill => {
+                    let mut process = slot.take().unwrap();
+                    if self.chance.one_in(2) {
+                        self.wait_for_work(&mut process);
+                    }
+                    ends.push(self.kill(process));
+                }
             }
         }
         ends
+    }
+
+    /// Waits until it is at some work, and then a little: most of its life is waiting.
+    fn wait_for_work(&mut self, process: &mut Process) {
+        const WORK: [&str; 5] = ["BEGIN", "AT transfer", "AT bytes", "AT audit", "AT sign"];
+        const LIMIT: Duration = Duration::from_millis(60);
+        let word = WORK[usize::try_from(self.chance.below(WORK.len() as u64)).unwrap()];
+        let (started, before) = (Instant::now(), process.lines().len());
+        while started.elapsed() < LIMIT && !process.lines().iter().skip(before).any(|line| line.starts_with(word)) {
+            thread::sleep(Duration::from_micros(200));
+        }
+        thread::sleep(self.chance.between(Duration::ZERO, Duration::from_millis(8)));
     }
 
     fn kill(&mut self, mut process: Process) -> Vec<String> {
@@ -203,7 +221,10 @@ fn hit(lines: &[String], jobs: &[Job], before: &Answers, seen: &Seen) -> &'stati
     }
     let begun = lines.iter().rposition(|line| line.starts_with(said::BEGIN));
     let ended = lines.iter().rposition(|line| line.starts_with(said::ANSWER) || line.starts_with(said::ERROR));
-    let Some(begun) = begun.filter(|begun| ended.is_none_or(|ended| ended < *begun)) else { return "between calls" };
+    let Some(begun) = begun.filter(|begun| ended.is_none_or(|ended| ended < *begun)) else {
+        let waits = ended.is_some_and(|ended| lines[ended].starts_with(said::ERROR));
+        return if waits { "waiting for another" } else { "between calls" };
+    };
     let number: usize = lines[begun].rsplit(' ').next().unwrap().parse().unwrap();
     if before.has(number) || lines.iter().any(|line| line.starts_with(&format!("{} {number} ", said::ANSWER))) {
         return "repeating";

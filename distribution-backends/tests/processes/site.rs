@@ -35,7 +35,7 @@ pub(crate) struct Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Host {
     pub(crate) holder: String,
-    /// How far its clock is ahead: one that is ahead takes leases for over that are not.
+    /// How far its clock is ahead.
     pub(crate) ahead_secs: u32,
     pub(crate) lease_secs: u32,
     pub(crate) defect: Option<Defect>,
@@ -46,9 +46,14 @@ impl Host {
         Self { holder: holder.into(), ahead_secs: 0, lease_secs: 1, defect: None }
     }
 
-    /// One for which every lease of a second is over, so that nobody waits.
-    pub(crate) fn later(holder: impl Into<String>) -> Self {
+    /// One with a clock that is ahead: it takes the others' leases for over.
+    pub(crate) fn ahead(holder: impl Into<String>) -> Self {
         Self { ahead_secs: 2, ..Self::new(holder) }
+    }
+
+    /// One that comes when all leases are over, also those of hosts whose clock is ahead.
+    pub(crate) fn later(holder: impl Into<String>) -> Self {
+        Self { ahead_secs: 10, ..Self::new(holder) }
     }
 }
 

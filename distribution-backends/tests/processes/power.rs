@@ -1,0 +1,121 @@
+//! Publishers whose file system loses its power at a random moment.
+
+use std::fs::File;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::syncfs;
+use tokio::runtime::Runtime;
+
+use crate::budget::{Budget, Chance, not_run, seed};
+use crate::child::{Mode, Task, said};
+use crate::defect::Defect;
+use crate::judge::{Answers, Seen, finish};
+use crate::process::Process;
+use crate::site::{Host, Job, KIB, Site};
+use crate::volume::Volume;
+
+const KINDS: [&str; 2] = ["xfs", "ext4"];
+const PROCESSES: usize = 2;
+const JOBS: usize = 40;
+
+#[derive(Default)]
+struct Tally {
+    cuts: usize,
+    /// What had been answered when the power went.
+    answers: usize,
+    /// What was on record and not answered.
+    under_way: usize,
+    violations: Vec<String>,
+}
+
+#[test]
+fn proof_power_cut() {
+    let cuts = Budget::chosen().pick(3, 25, 300);
+    for kind in KINDS {
+        let started = Instant::now();
+        let tally = match Volume::new(kind) {
+            Ok(volume) => cut_often(volume, cuts, None),
+            Err(why) => {
+                not_run(&format!("proof_power_cut on {kind}"), &why, false);
+                continue;
+            }
+        };
+        println!(
+            "proof_power_cut: {} cuts on {kind}, {} answers before them all hold, {} publications under way finished by \
+             one call each, {} violations; {:.1} s",
+            tally.cuts,
+            tally.answers,
+            tally.under_way,
+            tally.violations.len(),
+            started.elapsed().as_secs_f64()
+        );
+        assert!(tally.violations.is_empty(), "{:#?}", tally.violations);
+        assert!(tally.answers > 0);
+    }
+}
+
+#[test]
+fn proof_power_cut_catches_a_publisher_that_does_not_sync() {
+    const CUTS_MAX: usize = 20;
+    for kind in KINDS {
+        let name = "proof_power_cut_catches_a_publisher_that_does_not_sync";
+        match Volume::new(kind) {
+            Ok(volume) => {
+                let tally = cut_often(volume, CUTS_MAX, Some(Defect::Unsynced));
+                assert!(!tally.violations.is_empty(), "not caught on {kind} in {} cuts", tally.cuts);
+                let (count, first) = (tally.violations.len(), &tally.violations[0]);
+                println!("{name}: on {kind} at cut {}: {count} violations, such as: {first}", tally.cuts);
+            }
+            Err(why) => not_run(&format!("{name} on {kind}"), &why, false),
+        }
+    }
+}
+
+/// Cuts the power so often, or until something is wrong.
+fn cut_often(mut volume: Volume, cuts: usize, defect: Option<Defect>) -> Tally {
+    let (runtime, mut chance) = (Runtime::new().unwrap(), Chance::new(seed()));
+    let mut tally = Tally::default();
+    while tally.cuts < cuts && tally.violations.is_empty() {
+        tally.cuts += 1;
+        cut_once(&mut volume, defect, &runtime, &mut chance, &mut tally);
+    }
+    tally
+}
+
+fn cut_once(volume: &mut Volume, defect: Option<Defect>, runtime: &Runtime, chance: &mut Chance, tally: &mut Tally) {
+    let staging = tempfile::tempdir().unwrap();
+    let store = volume.path().join(format!("cut-{}", tally.cuts));
+    let site = Site::new(&store, staging.path());
+    let size = |chance: &mut Chance| 16 * KIB + usize::try_from(chance.below(400 * KIB as u64)).unwrap();
+    let jobs: Vec<Job> = (0..JOBS).map(|n| site.stage(n, size(chance), chance)).collect();
+    // The folder itself is not what is to be lost.
+    syncfs(File::open(volume.path()).unwrap()).unwrap();
+    let start = |n| {
+        let name = format!("cut-{}-{n}", tally.cuts);
+        let host = if n == 0 { Host::ahead(name) } else { Host::new(name) };
+        let mut jobs = jobs.clone();
+        chance.shuffle(&mut jobs);
+        let host = Host { defect, ..host };
+        Process::start(&Task { site: site.clone(), host, jobs, mode: Mode::UntilKilled, gate: None })
+    };
+    let mut processes: Vec<Process> = (0..PROCESSES).map(start).collect();
+    processes[0].wait_for(said::OPEN, Duration::from_secs(30));
+    thread::sleep(chance.between(Duration::from_millis(5), Duration::from_millis(400)));
+    volume.cut().unwrap();
+    let mut answers = Answers::default();
+    processes.into_iter().for_each(|process| answers.hear(&process.kill()));
+    volume.restart().unwrap();
+
+    tally.answers += answers.count();
+    match runtime.block_on(Seen::at(&site)) {
+        Err(error) => tally.violations.push(format!("the site cannot be read: {error:?}")),
+        Ok(seen) => {
+            tally.violations.extend(seen.violations(&answers));
+            tally.under_way +=
+                seen.rows.len().saturating_sub(jobs.iter().filter(|job| answers.has(job.number)).count());
+        }
+    }
+    tally.violations.extend(runtime.block_on(finish(&site, &jobs, &mut answers)));
+    std::fs::remove_dir_all(&store).unwrap();
+}
