@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
-
-use distribution_core::Error;
 
 use crate::world::World;
 
@@ -18,12 +14,42 @@ pub enum Fault {
     LostRequest,
     /// The answer gets lost: it happens, and the caller is told `Unavailable`.
     LostAnswer,
-    /// The object is stored with one bit flipped and reported as created. An empty object is spared.
+    /// The caller is told `Unavailable`, and it happens later: when [`LATE_EFFECTS`] more effects have
+    /// begun, or the world is [healed](World::heal).
+    AppliedLate,
+    /// The answer gets lost below the backend, in a layer that repeats the request by itself: it
+    /// happens, and the caller is told what the repeat was told, such as *already exists*.
+    RepeatedBelow,
+    /// Another is faster: an object with other bytes is at the key, the same row is there already or
+    /// is one revision on. The caller is told so.
+    Conflict,
+    /// No room is left: nothing happens, and the caller is told `Unavailable`.
+    DiskFull,
+    /// It is not allowed: nothing happens, and the caller is told `Unavailable`.
+    PermissionDenied,
+    /// A bit is flipped, and nobody is told: of the object that is stored, or of the bytes on their way
+    /// from the staged file or the object. What is empty is spared.
     Corrupt,
     /// Only the first half of the object is stored, and it is reported as created. An empty object is
     /// spared.
     Truncate,
+    /// Only the first half is read: of the staged file as if that were all, of an object with an error
+    /// behind it; a digest is that of the half.
+    ShortRead,
+    /// Only the first half of a batch of audit entries arrives, and the caller is told `Unavailable`.
+    Torn,
+    /// The call never returns, and nothing happens. Whoever waits for it has to give it up.
+    HangBefore,
+    /// The call never returns, though it happens.
+    HangAfter,
+    /// The process dies before it happens.
+    CrashBefore,
+    /// The process dies after it has happened, before it knows.
+    CrashAfter,
 }
+
+/// How many other effects begin before one is [`Fault::AppliedLate`].
+pub const LATE_EFFECTS: usize = 3;
 
 /// The effects that the ports have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,14 +87,42 @@ pub struct Effect {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 4] = [Self::LostRequest, Self::LostAnswer, Self::Corrupt, Self::Truncate];
+    pub const ALL: [Self; 15] = [
+        Self::LostRequest,
+        Self::LostAnswer,
+        Self::AppliedLate,
+        Self::RepeatedBelow,
+        Self::Conflict,
+        Self::DiskFull,
+        Self::PermissionDenied,
+        Self::Corrupt,
+        Self::Truncate,
+        Self::ShortRead,
+        Self::Torn,
+        Self::HangBefore,
+        Self::HangAfter,
+        Self::CrashBefore,
+        Self::CrashAfter,
+    ];
 
     /// Whether this can happen to such an effect. A plan that wants it elsewhere is not followed.
     pub fn fits(self, op: Op) -> bool {
+        let reads_bytes = matches!(op, Op::SourceOpen | Op::StorageDigest | Op::StorageOpen);
         match self {
-            Self::LostRequest | Self::LostAnswer => true,
-            Self::Corrupt | Self::Truncate => op == Op::StorageCreate,
+            Self::LostRequest | Self::LostAnswer | Self::PermissionDenied => true,
+            Self::HangBefore | Self::HangAfter | Self::CrashBefore | Self::CrashAfter => true,
+            Self::AppliedLate | Self::RepeatedBelow | Self::DiskFull => op.writes(),
+            Self::Conflict => matches!(op, Op::StorageCreate | Op::MetadataClaim | Op::MetadataAdvance),
+            Self::Corrupt => reads_bytes || op == Op::StorageCreate,
+            Self::Truncate => op == Op::StorageCreate,
+            Self::ShortRead => reads_bytes,
+            Self::Torn => op == Op::AuditAppend,
         }
+    }
+
+    /// Whether the process dies of it.
+    pub fn crashes(self) -> bool {
+        matches!(self, Self::CrashBefore | Self::CrashAfter)
     }
 }
 
@@ -106,10 +160,11 @@ impl Op {
         )
     }
 
-    /// The faults worth trying: those that fit and differ. To what only reads, a lost answer is a
-    /// lost request.
+    /// The faults worth trying: those that fit and differ. To what only reads, it is the same whether
+    /// the request or the answer is lost, and whether a hang or a crash comes before or after.
     pub fn faults(self) -> impl Iterator<Item = Fault> {
-        Fault::ALL.into_iter().filter(move |fault| fault.fits(self) && (self.writes() || *fault != Fault::LostAnswer))
+        let same_as_another = |fault| matches!(fault, Fault::LostAnswer | Fault::HangAfter | Fault::CrashAfter);
+        Fault::ALL.into_iter().filter(move |fault| fault.fits(self) && (self.writes() || !same_as_another(*fault)))
     }
 }
 
@@ -138,82 +193,25 @@ impl World {
         self.lock().faults.plan = Some(Arc::new(plan));
     }
 
-    /// From now on, nothing goes wrong any more.
+    /// From now on, nothing goes wrong any more; and what was to happen late has happened.
     pub fn heal(&self) {
         let mut state = self.lock();
         state.faults.injected.clear();
         state.faults.plan = None;
+        state.catch_up(usize::MAX);
     }
 
     /// The effects so far, by number.
     pub fn effects(&self) -> Vec<Effect> {
         self.lock().faults.log.clone()
     }
-
-    /// Begins an effect: lets others go first, gives it a number, asks the plan, and stops it here
-    /// if its request gets lost.
-    pub(crate) async fn begin(&self, op: Op, subject: impl Into<String>) -> Result<Call, Error> {
-        let_others_go_first().await;
-        let (effect, plan) = self.number(op, subject.into());
-        // Without the lock: the plan is the caller's code and may look at the world.
-        let planned = effect.fault.or_else(|| plan.and_then(|plan| plan(&effect)));
-        let fault = planned.filter(|fault| fault.fits(op));
-        if let Some(logged) = self.lock().faults.log.get_mut(effect.number) {
-            logged.fault = fault;
-        }
-        let call = Call { effect: Effect { fault, ..effect } };
-        if fault == Some(Fault::LostRequest) { Err(call.lost()) } else { Ok(call) }
-    }
-
-    fn number(&self, op: Op, subject: String) -> (Effect, Option<Arc<Plan>>) {
-        let faults = &mut self.lock().faults;
-        let number = faults.log.len();
-        let effect = Effect { number, op, subject, fault: faults.injected.get(&number).copied() };
-        faults.log.push(effect.clone());
-        (effect, faults.plan.clone())
-    }
 }
 
-type Plan = dyn Fn(&Effect) -> Option<Fault> + Send + Sync;
+pub(crate) type Plan = dyn Fn(&Effect) -> Option<Fault> + Send + Sync;
 
 #[derive(Default)]
 pub(crate) struct Faults {
-    injected: BTreeMap<usize, Fault>,
-    plan: Option<Arc<Plan>>,
+    pub(crate) injected: BTreeMap<usize, Fault>,
+    pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) log: Vec<Effect>,
-}
-
-/// An effect that has begun.
-pub(crate) struct Call {
-    effect: Effect,
-}
-
-impl Call {
-    pub(crate) fn has(&self, fault: Fault) -> bool {
-        self.effect.fault == Some(fault)
-    }
-
-    /// Ends the effect: what was done can be seen by others before the caller hears of it, if it does.
-    pub(crate) async fn end<T>(self, answer: Result<T, Error>) -> Result<T, Error> {
-        let_others_go_first().await;
-        if self.has(Fault::LostAnswer) { Err(self.lost()) } else { answer }
-    }
-
-    fn lost(&self) -> Error {
-        Error::unavailable(format!("the testkit made effect {} fail: repeat", self.effect))
-    }
-}
-
-/// A point at which a task can be interleaved with others, or dropped.
-pub(crate) async fn let_others_go_first() {
-    let mut gone = false;
-    poll_fn(|context| {
-        if gone {
-            return Poll::Ready(());
-        }
-        gone = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -72,7 +72,14 @@
 //! ```
 //!
 //! See [`conformance`] for backends that need a runtime, and for waivers.
+//!
+//! # The checker
+//!
+//! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
+//! code that it checks.
 
+mod callers;
+pub mod checker;
 #[allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -80,14 +87,22 @@
     reason = "the checks are tests, which fail by a panic"
 )]
 pub mod conformance;
+mod effect;
 mod fakes;
 mod faults;
+mod fingerprint;
 mod publisher;
+mod schedule;
+mod simulation;
+mod time;
 mod world;
 
 pub use fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
-pub use faults::{Effect, Fault, Op};
+pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;
+pub use schedule::{Schedule, every_schedule};
+pub use simulation::{Run, Simulation};
+pub use time::Ended;
 pub use world::{MemoryObject, Parts, World};

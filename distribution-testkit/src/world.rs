@@ -1,14 +1,19 @@
 //! The world: all that survives when a publisher crashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
-use distribution_core::{Alert, AuditEntry, AuditLogId, ContentHeaders, Row, TargetName, Timestamp};
+use distribution_core::{
+    Alert, AuditEntry, AuditLogId, ContentHeaders, DistributionRecord, EntryId, Row, TargetName, Timestamp,
+};
 
+use crate::checker::Answer;
+use crate::effect::Late;
 use crate::fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
@@ -99,6 +104,11 @@ impl World {
         let mut state = self.lock();
         let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
         state.now = state.now.checked_add_signed(by).unwrap_or(Timestamp::MAX_UTC);
+        let now = state.now;
+        let later = state.timers.split_off(&(now, u64::MAX));
+        let due = std::mem::replace(&mut state.timers, later);
+        drop(state);
+        due.into_values().for_each(Waker::wake);
     }
 
     /// Stages a file, or replaces the one that is there. The name is a relative path or a URL without
@@ -167,6 +177,18 @@ impl World {
         self.lock().audit.clone()
     }
 
+    /// Keeps an answer that a caller was given, for what has to hold of all of them.
+    pub fn answered(&self, record: DistributionRecord) {
+        let mut state = self.lock();
+        let at = state.now;
+        state.answers.push(Answer { record, at });
+    }
+
+    /// The answers that callers were given, in order.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.lock().answers.clone()
+    }
+
     /// The alerts raised, in order.
     pub fn alerts(&self) -> Vec<Alert> {
         self.lock().alerts.clone()
@@ -199,11 +221,24 @@ pub(crate) struct State {
     pub(crate) rows: BTreeMap<AuditLogId, Row>,
     pub(crate) names: BTreeMap<String, AuditLogId>,
     pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) audit_ids: HashSet<EntryId>,
     pub(crate) staged: BTreeMap<String, StagedFile>,
     /// How often a file was staged, so that every state of one has a tag of its own.
     stagings: u64,
     pub(crate) alerts: Vec<Alert>,
+    pub(crate) answers: Vec<Answer>,
     pub(crate) faults: Faults,
+    /// Changes that are told as not known, and still come.
+    pub(crate) late: Vec<Late>,
+    /// Whether a process has died since this was asked last.
+    pub(crate) crashed: bool,
+    /// Whether others go first only between effects, never within one.
+    pub(crate) coarse: bool,
+    /// The digest of all that the process has seen that is being polled, where that is of interest.
+    pub(crate) history: Option<u64>,
+    /// When those who sleep want to be woken, each with a number of its own.
+    pub(crate) timers: BTreeMap<(Timestamp, u64), Waker>,
+    pub(crate) timers_made: u64,
 }
 
 #[derive(Clone)]
@@ -230,10 +265,18 @@ impl Default for State {
             rows: BTreeMap::new(),
             names: BTreeMap::new(),
             audit: Vec::new(),
+            audit_ids: HashSet::new(),
             staged: BTreeMap::new(),
             stagings: 0,
             alerts: Vec::new(),
+            answers: Vec::new(),
             faults: Faults::default(),
+            late: Vec::new(),
+            crashed: false,
+            coarse: false,
+            history: None,
+            timers: BTreeMap::new(),
+            timers_made: 0,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use async_trait::async_trait;
 use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
 
-use crate::faults::Op;
+use crate::faults::{Fault, Op};
 use crate::world::{State, World};
 
 /// The records and names of a [`World`]. Stricter than it must be: a row that no publisher may
@@ -26,8 +26,15 @@ impl MemoryMetadata {
 impl MetadataStore for MemoryMetadata {
     async fn claim(&self, first: &Row) -> Result<Claim, Error> {
         let call = self.world.begin(Op::MetadataClaim, first.id.as_str()).await?;
-        let claimed = check(first, first.revision == 0).map(|()| claim(&mut self.world.lock(), first));
-        call.end(claimed).await
+        let (first, rival) = (first.clone(), call.has(Fault::Conflict));
+        call.write(move |state| {
+            check(&first, first.revision == 0)?;
+            if rival {
+                state.rows.entry(first.id.clone()).or_insert_with(|| first.clone());
+            }
+            Ok(claim(state, &first))
+        })
+        .await
     }
 
     async fn load(&self, id: &AuditLogId) -> Result<Option<Row>, Error> {
@@ -38,14 +45,23 @@ impl MetadataStore for MemoryMetadata {
 
     async fn advance(&self, next: &Row) -> Result<Advance, Error> {
         let call = self.world.begin(Op::MetadataAdvance, next.id.as_str()).await?;
-        let advanced = check(next, next.revision > 0).and_then(|()| advance(&mut self.world.lock(), next));
-        call.end(advanced).await
+        let (next, mut rival) = (next.clone(), call.has(Fault::Conflict));
+        call.write(move |state| {
+            check(&next, next.revision > 0)?;
+            if std::mem::take(&mut rival)
+                && let Some(row) = state.rows.get_mut(&next.id)
+            {
+                row.revision += 1;
+            }
+            advance(state, &next)
+        })
+        .await
     }
 
     async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error> {
         let call = self.world.begin(Op::MetadataBind, id.as_str()).await?;
-        let named = self.world.lock().names.entry(key.to_string()).or_insert_with(|| id.clone()).clone();
-        call.end(Ok(named)).await
+        let (key, id) = (key.to_string(), id.clone());
+        call.write(move |state| Ok(state.names.entry(key.clone()).or_insert_with(|| id.clone()).clone())).await
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {

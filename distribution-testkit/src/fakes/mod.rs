@@ -20,15 +20,24 @@ use bytes::Bytes;
 use distribution_core::ByteStream;
 use futures::{StreamExt as _, stream};
 
-use crate::faults::let_others_go_first;
+use crate::world::World;
 
 /// The pieces as a stream in which others go first before each.
-fn paced(pieces: Vec<Bytes>) -> ByteStream {
-    let steps = stream::iter(pieces).then(|piece| async {
-        let_others_go_first().await;
+fn paced(world: &World, pieces: Vec<Bytes>) -> ByteStream {
+    let steps = stream::iter(pieces).zip(stream::repeat(world.clone())).then(|(piece, world)| async move {
+        world.let_others_go_first_within().await;
         Ok(piece)
     });
     steps.boxed()
+}
+
+/// The bytes with a bit in their middle flipped.
+fn flipped(bytes: &Bytes) -> Bytes {
+    let (mut bytes, middle) = (bytes.to_vec(), bytes.len() / 2);
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes.into()
 }
 
 /// The bytes in about four pieces, so that there is something between the first and the last.

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use distribution_core::{Body, ByteStream, Error, Source, SourcePin, Staged, VideoUrl};
 use futures::{StreamExt as _, stream};
 
-use super::{in_pieces, paced};
-use crate::faults::Op;
+use super::{flipped, in_pieces, paced};
+use crate::effect::Call;
+use crate::faults::{Fault, Op};
 use crate::world::{StagedFile, World};
 
 /// The staged files of a [`World`]. It takes relative paths without `..`, and URLs with one of the
@@ -38,10 +39,13 @@ impl MemorySource {
         Self { world: world.clone() }
     }
 
-    fn body(&self, name: String, file: StagedFile) -> ByteStream {
-        let mut pieces = in_pieces(&file.bytes);
+    fn body(&self, name: String, mut file: StagedFile, call: &Call) -> ByteStream {
+        if call.has(Fault::ShortRead) {
+            file.plant = Some(Plant::EndsEarly);
+        }
+        let mut pieces = in_pieces(&if call.has(Fault::Corrupt) { flipped(&file.bytes) } else { file.bytes });
         let Some(plant) = file.plant else {
-            return paced(pieces);
+            return paced(&self.world, pieces);
         };
         pieces.truncate(pieces.len() / 2);
         let read: usize = pieces.iter().map(Bytes::len).sum();
@@ -57,11 +61,11 @@ impl MemorySource {
                 }
                 Plant::Tears(bytes) => {
                     world.stage(name, bytes.clone());
-                    paced(in_pieces(&bytes.slice(read.min(bytes.len())..)))
+                    paced(&world, in_pieces(&bytes.slice(read.min(bytes.len())..)))
                 }
             }
         });
-        paced(pieces).chain(rest.flatten()).boxed()
+        paced(&self.world, pieces).chain(rest.flatten()).boxed()
     }
 }
 
@@ -92,7 +96,7 @@ impl Source for MemorySource {
             });
             file.map(|file| Staged {
                 pin: SourcePin { size: file.bytes.len() as u64, tag: file.tag.clone() },
-                body: Body::Stream(self.body(name, file)),
+                body: Body::Stream(self.body(name, file, &call)),
             })
         });
         call.end(opened).await

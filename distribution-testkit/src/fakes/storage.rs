@@ -10,11 +10,12 @@ use distribution_core::{
     Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Digester, Error, ErrorKind, Location,
     Meter, ObjectKey, ObjectStat, Proof, Storage, TargetName, Unfit, Verification,
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 
-use super::{in_pieces, paced};
-use crate::faults::{Call, Fault, Op};
-use crate::world::{MemoryObject, World};
+use super::{flipped, in_pieces, paced};
+use crate::effect::Call;
+use crate::faults::{Fault, Op};
+use crate::world::{MemoryObject, State, World};
 
 /// One storage target of a [`World`]. It hashes on the way, refuses other bytes, and gives no proof
 /// with `Created` unless told to, so that whoever publishes has to look.
@@ -45,20 +46,6 @@ impl MemoryStorage {
     fn at(&self, key: &ObjectKey) -> Option<MemoryObject> {
         self.world.object(self.target.as_str(), key.as_str())
     }
-
-    /// The one moment in which the object appears.
-    fn commit(&self, key: &ObjectKey, bytes: Bytes, headers: ContentHeaders) -> CreateOutcome {
-        let proof = self.proof.map(|how| Proof { digest: digest_of(&bytes), how });
-        let mut state = self.world.lock();
-        let created_at = state.now;
-        match state.objects.entry((self.target.to_string(), key.to_string())) {
-            Entry::Occupied(_) => CreateOutcome::AlreadyExists,
-            Entry::Vacant(place) => {
-                place.insert(MemoryObject { bytes, headers, created_at });
-                CreateOutcome::Created { proof }
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -73,14 +60,21 @@ impl Storage for MemoryStorage {
         } else if found.checksum != expected {
             CreateOutcome::Unfit(Unfit::OtherBytes { found })
         } else {
-            self.commit(key, damaged(bytes, &call), headers)
+            let appears = Appears {
+                at: (self.target.to_string(), key.to_string()),
+                bytes: damaged(bytes, &call),
+                headers,
+                proof: self.proof,
+                rival: call.has(Fault::Conflict),
+            };
+            return call.write(move |state| Ok(appears.commit(state))).await;
         };
         call.end(Ok(outcome)).await
     }
 
     async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
         let call = self.begin(Op::StorageDigest, key.as_str()).await?;
-        let digest = self.at(key).map(|object| digest_of(&object.bytes));
+        let digest = self.at(key).map(|object| digest_of(&as_read(object.bytes, &call)));
         meter.add(digest.map_or(0, |digest| digest.size));
         call.end(Ok(digest)).await
     }
@@ -97,14 +91,23 @@ impl Storage for MemoryStorage {
 
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
         let call = self.begin(Op::StorageOpen, key.as_str()).await?;
-        let stream = self.at(key).map(|object| paced(in_pieces(&cut(&object.bytes, range))));
+        let stream = self.at(key).map(|object| {
+            let wanted = cut(&object.bytes, range);
+            let read = as_read(wanted.clone(), &call);
+            let rest = (read.len() < wanted.len()).then(|| Err(Error::unavailable("the object ended early: repeat")));
+            paced(&self.world, in_pieces(&read)).chain(stream::iter(rest)).boxed()
+        });
         call.end(Ok(stream)).await
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
         let call = self.begin(Op::StorageRemove, key.as_str()).await?;
-        self.world.lose(self.target.as_str(), key.as_str());
-        call.end(Ok(())).await
+        let at = (self.target.to_string(), key.to_string());
+        call.write(move |state| {
+            state.objects.remove(&at);
+            Ok(())
+        })
+        .await
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
@@ -150,19 +153,50 @@ async fn read(body: Body, size: u64, meter: &Meter) -> Result<Bytes, Error> {
     Ok(bytes.freeze())
 }
 
+/// An object on its way.
+struct Appears {
+    at: (String, String),
+    bytes: Bytes,
+    headers: ContentHeaders,
+    proof: Option<Verification>,
+    rival: bool,
+}
+
+impl Appears {
+    /// The one moment in which the object appears.
+    fn commit(&self, state: &mut State) -> CreateOutcome {
+        let (created_at, headers) = (state.now, self.headers.clone());
+        let object = |bytes| MemoryObject { bytes, headers, created_at };
+        let Entry::Vacant(place) = state.objects.entry(self.at.clone()) else { return CreateOutcome::AlreadyExists };
+        if self.rival {
+            place.insert(object(Bytes::from_static(b"a rival's bytes")));
+            return CreateOutcome::AlreadyExists;
+        }
+        place.insert(object(self.bytes.clone()));
+        CreateOutcome::Created { proof: self.proof.map(|how| Proof { digest: digest_of(&self.bytes), how }) }
+    }
+}
+
+/// The bytes as they are stored.
 fn damaged(bytes: Bytes, call: &Call) -> Bytes {
     if call.has(Fault::Truncate) {
-        return bytes.slice(..bytes.len() / 2);
+        bytes.slice(..bytes.len() / 2)
+    } else if call.has(Fault::Corrupt) {
+        flipped(&bytes)
+    } else {
+        bytes
     }
-    if !call.has(Fault::Corrupt) {
-        return bytes;
+}
+
+/// The stored bytes as they are read.
+fn as_read(bytes: Bytes, call: &Call) -> Bytes {
+    if call.has(Fault::ShortRead) {
+        bytes.slice(..bytes.len() / 2)
+    } else if call.has(Fault::Corrupt) {
+        flipped(&bytes)
+    } else {
+        bytes
     }
-    let mut bytes = bytes.to_vec();
-    let middle = bytes.len() / 2;
-    if let Some(byte) = bytes.get_mut(middle) {
-        *byte ^= 1;
-    }
-    bytes.into()
 }
 
 fn cut(bytes: &Bytes, range: Range<u64>) -> Bytes {

@@ -11,7 +11,7 @@ use futures::{StreamExt as _, stream};
 
 use super::{StorageHarness, assert_absent, assert_holds, content, create, digest, digest_of, good, key, pieces, read};
 use crate::conformance::{COURSES, pattern, race, run};
-use crate::faults::let_others_go_first;
+use crate::time::let_others_go_first;
 
 const RACERS: usize = 16;
 

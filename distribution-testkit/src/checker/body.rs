@@ -1,0 +1,142 @@
+//! The checker's own reader of stored rows.
+
+use distribution_core::{AuditEntry, Checksum, Row, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The only format there is.
+const FORMAT: u32 = 1;
+
+/// What a row says, or what is wrong with it, without repeating what it holds.
+pub(super) fn read(row: &Row) -> Result<Body, String> {
+    let unread = |error: serde_json::Error| {
+        format!("the row cannot be read: wrong at line {} column {}", error.line(), error.column())
+    };
+    let Format { format } = serde_json::from_slice(&row.body).map_err(unread)?;
+    if format != FORMAT {
+        return Err(format!("the row has format {format}, this checker reads {FORMAT}"));
+    }
+    let Stored { record } = serde_json::from_slice(&row.body).map_err(unread)?;
+    Ok(record)
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    record: Body,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Body {
+    pub(super) publication: Publication,
+    pub(super) phase: Phase,
+    pub(super) attempt: u32,
+    pub(super) approval: Approval,
+    pub(super) source: Source,
+    pub(super) details: Value,
+    pub(super) trail: TrailEnd,
+    pub(super) claimed_at: Timestamp,
+}
+
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Publication {
+    pub(super) audit_log_id: String,
+    pub(super) target: String,
+    pub(super) key: String,
+    pub(super) checksum: Checksum,
+    pub(super) concept_id: Option<String>,
+    pub(super) key_tells_bytes: bool,
+    pub(super) duration_seconds: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(super) enum Phase {
+    Claimed { work: Work },
+    Stored { work: Work },
+    Published(Published),
+    Rejected {},
+}
+
+#[derive(Deserialize)]
+pub(super) struct Work {
+    pub(super) lease: Lease,
+    pub(super) attempts_left: u32,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Lease {
+    pub(super) holder: String,
+}
+
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Published {
+    pub(super) at: Timestamp,
+    pub(super) location: String,
+    pub(super) proof: Proof,
+    pub(super) pin: Option<Pin>,
+    pub(super) link_expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Proof {
+    pub(super) checksum: Checksum,
+    pub(super) size: u64,
+    pub(super) how: String,
+}
+
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Pin {
+    pub(super) size: u64,
+    pub(super) tag: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Approval {
+    pub(super) checksum: Checksum,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Source {
+    pub(super) url: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TrailEnd {
+    pub(super) next: u64,
+    pub(super) waiting: Vec<AuditEntry>,
+}
+
+impl Body {
+    pub(super) fn published(&self) -> Option<&Published> {
+        match &self.phase {
+            Phase::Published(published) => Some(published),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected {} => None,
+        }
+    }
+
+    pub(super) fn work(&self) -> Option<&Work> {
+        match &self.phase {
+            Phase::Claimed { work } | Phase::Stored { work } => Some(work),
+            Phase::Published(_) | Phase::Rejected {} => None,
+        }
+    }
+
+    /// Whether nothing is left to do: nobody works on it, and nothing waits to be audited.
+    pub(super) fn is_settled(&self) -> bool {
+        self.work().is_none() && self.trail.waiting.is_empty()
+    }
+
+    pub(super) fn state(&self) -> &'static str {
+        match self.phase {
+            Phase::Claimed { .. } | Phase::Stored { .. } => "in_progress",
+            Phase::Published(_) => "published",
+            Phase::Rejected {} => "rejected",
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Audit trails: gapless, told once, possible in their order, and in agreement with the record.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use chrono::Timelike as _;
+use distribution_core::{AuditEntry, AuditEvent, Location, Proof, Timestamp, Trail};
+
+use super::body::Phase;
+use super::derive::attempt_key;
+use super::evidence::Evidence;
+use super::records::{Record, Records};
+use super::{Findings, Promise};
+
+/// The delivered entries of each publication, by sequence.
+pub(super) struct Trails<'a>(BTreeMap<&'a str, BTreeMap<u64, &'a AuditEntry>>);
+
+impl<'a> Trails<'a> {
+    pub(super) fn gather(evidence: &'a Evidence, found: &mut Findings) -> Self {
+        let (mut trails, mut refusals) = (Self(BTreeMap::new()), BTreeMap::new());
+        for entry in &evidence.audit {
+            let refused = matches!(entry.event, AuditEvent::Refused { .. });
+            found.expect(refused == (entry.id.trail == Trail::Refusals), Promise::P5, &entry.id, || {
+                "refusals, and nothing else, have a trail of their own".to_owned()
+            });
+            let id = entry.id.audit_log_id.as_str();
+            let place = match entry.id.trail {
+                Trail::Publication => trails.0.entry(id).or_default(),
+                Trail::Refusals => refusals.entry(id).or_insert_with(BTreeMap::new),
+            };
+            match place.entry(entry.id.sequence) {
+                Entry::Vacant(place) => drop(place.insert(entry)),
+                Entry::Occupied(known) => {
+                    let how = if *known.get() == entry { "is kept twice" } else { "is kept in two versions" };
+                    found.add(Promise::P5, &entry.id, how);
+                }
+            }
+        }
+        trails
+    }
+
+    fn of(&self, id: &str) -> impl Iterator<Item = (u64, &'a AuditEntry)> {
+        self.0.get(id).into_iter().flatten().map(|(sequence, entry)| (*sequence, *entry))
+    }
+
+    /// The ends of the links that were granted, as far as the trail has been delivered without a gap.
+    pub(super) fn grants_delivered(&self, id: &str) -> impl Iterator<Item = Timestamp> {
+        let gapless = self.of(id).zip(0..).take_while(|((sequence, _), expected)| sequence == expected);
+        gapless.filter_map(|((_, entry), _)| grant(entry))
+    }
+}
+
+/// The ends of the links that were granted, whether or not the trail has arrived.
+pub(super) fn grants_known<'a>(record: &'a Record<'_>, trails: &'a Trails<'_>) -> impl Iterator<Item = Timestamp> {
+    trails.of(record.id()).map(|(_, entry)| entry).chain(&record.body.trail.waiting).filter_map(grant)
+}
+
+fn grant(entry: &AuditEntry) -> Option<Timestamp> {
+    match entry.event {
+        AuditEvent::LinkGranted { expires_at } => Some(expires_at),
+        _ => None,
+    }
+}
+
+/// Trails of publications that have no record.
+pub(super) fn check_orphans(records: &Records<'_>, trails: &Trails<'_>, found: &mut Findings) {
+    for id in trails.0.keys().filter(|id| records.get(id).is_none() && !records.is_broken(id)) {
+        found.add(Promise::P3, id, "has a trail and no record: the next call would publish it again");
+    }
+}
+
+pub(super) fn check(record: &Record<'_>, trails: &Trails<'_>, found: &mut Findings) {
+    match whole(record, trails) {
+        Ok(entries) => Story::new(record).check(&entries, found),
+        Err(message) => found.add(Promise::P5, record.id(), message),
+    }
+}
+
+/// The whole trail in order: what was delivered, then what waits.
+fn whole<'a>(record: &'a Record<'_>, trails: &Trails<'a>) -> Result<Vec<&'a AuditEntry>, String> {
+    let (end, id) = (&record.body.trail, record.id());
+    let first = end.next.checked_sub(end.waiting.len() as u64).ok_or("more entries wait than there are")?;
+    for (entry, sequence) in end.waiting.iter().zip(first..) {
+        let place = (entry.id.audit_log_id.as_str(), entry.id.trail, entry.id.sequence);
+        if place != (id, Trail::Publication, sequence) {
+            return Err(format!("the entry that waits as number {sequence} is {}", entry.id));
+        }
+    }
+    let mut entries = Vec::new();
+    let mut expected = 0;
+    for (sequence, entry) in trails.of(id) {
+        if sequence >= end.next {
+            return Err(format!("entry {sequence} was delivered, the record knows of {}", end.next));
+        }
+        if sequence >= first {
+            let waiting = usize::try_from(sequence - first).ok().and_then(|n| end.waiting.get(n));
+            if waiting != Some(entry) {
+                return Err(format!("entry {sequence} was delivered in another version than the one that waits"));
+            }
+            continue;
+        }
+        if sequence != expected {
+            return Err(format!("entry {expected} is missing from the trail"));
+        }
+        expected += 1;
+        entries.push(entry);
+    }
+    if expected != first {
+        return Err(format!("entry {expected} is missing from the trail"));
+    }
+    entries.extend(&end.waiting);
+    Ok(entries)
+}
+
+/// What the entries tell, one after the other, of this record.
+struct Story<'a> {
+    record: &'a Record<'a>,
+    told: Told,
+    attempt: u32,
+    published: Option<(Timestamp, &'a Location, &'a Proof)>,
+    granted: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    Nothing,
+    AtWork,
+    Rejected,
+    Published,
+}
+
+impl<'a> Story<'a> {
+    fn new(record: &'a Record<'a>) -> Self {
+        Self { record, told: Told::Nothing, attempt: 0, published: None, granted: None }
+    }
+
+    fn check(mut self, entries: &[&'a AuditEntry], found: &mut Findings) {
+        for entry in entries {
+            if let Err((promise, message)) = self.tell(entry) {
+                found.add(promise, &entry.id, message);
+                return;
+            }
+        }
+        self.check_end(entries, found);
+    }
+
+    fn tell(&mut self, entry: &'a AuditEntry) -> Result<(), (Promise, String)> {
+        let impossible = || Err((Promise::P5, format!("{} cannot happen here", name(&entry.event))));
+        match (&entry.event, self.told) {
+            (AuditEvent::Claimed { .. }, Told::Nothing) | (AuditEvent::Reopened { .. }, Told::Rejected) => {
+                self.told = Told::AtWork;
+            }
+            (AuditEvent::AttemptFailed { attempt, location, .. }, Told::AtWork) => {
+                if *attempt != self.attempt || !self.is_place(location) {
+                    return impossible();
+                }
+                self.attempt += 1;
+            }
+            (AuditEvent::Rejected { .. }, Told::AtWork) => self.told = Told::Rejected,
+            (AuditEvent::Published { .. }, Told::Published) => {
+                return Err((Promise::P3, "is published a second time".to_owned()));
+            }
+            (AuditEvent::Published { location, proof }, Told::AtWork) => {
+                if !self.is_place(location) || proof.digest.checksum != self.record.body.publication.checksum {
+                    return impossible();
+                }
+                self.told = Told::Published;
+                self.published = Some((entry.at, location, proof));
+            }
+            (AuditEvent::LinkGranted { expires_at }, Told::Published) => self.grant(entry.at, *expires_at)?,
+            (AuditEvent::Amended { .. }, Told::AtWork | Told::Rejected | Told::Published) => {}
+            _ => return impossible(),
+        }
+        Ok(())
+    }
+
+    /// Whether this is where the present attempt's object would be, as far as a URI's end can tell.
+    fn is_place(&self, location: &Location) -> bool {
+        let key = attempt_key(&self.record.body.publication.key, self.attempt);
+        location.as_str().strip_suffix(&*key).is_some_and(|start| start.ends_with('/'))
+    }
+
+    fn grant(&mut self, at: Timestamp, expires_at: Timestamp) -> Result<(), (Promise, String)> {
+        if expires_at.nanosecond() != 0 || expires_at <= at {
+            return Err((Promise::P8, format!("a link's end {expires_at} is no whole second after {at}")));
+        }
+        if let Some(before) = self.granted.filter(|before| at < *before) {
+            return Err((Promise::P3, format!("a new link was granted at {at}, when the last lived until {before}")));
+        }
+        self.granted = Some(expires_at);
+        Ok(())
+    }
+
+    fn check_end(&self, entries: &[&AuditEntry], found: &mut Findings) {
+        let (id, body) = (self.record.id(), &self.record.body);
+        let told = match body.phase {
+            Phase::Claimed { .. } | Phase::Stored { .. } => Told::AtWork,
+            Phase::Published(_) => Told::Published,
+            Phase::Rejected {} => Told::Rejected,
+        };
+        if told != self.told || body.attempt != self.attempt {
+            let message =
+                format!("the trail does not end where the record is: {}, attempt {}", body.state(), body.attempt);
+            return found.add(Promise::P5, id, message);
+        }
+        if let (Some(published), Some((at, location, proof))) = (body.published(), self.published) {
+            let how = serde_json::to_value(proof.how).ok();
+            let same = published.at == at
+                && published.location == location.as_str()
+                && published.proof.size == proof.digest.size
+                && how.as_ref().and_then(serde_json::Value::as_str) == Some(&published.proof.how);
+            found.expect(same, Promise::P5, id, || "the trail tells of another publication".to_owned());
+            found.expect(published.link_expires_at == self.granted, Promise::P8, id, || {
+                format!("the link's end on record, {:?}, is not the one granted last", published.link_expires_at)
+            });
+        }
+        let amended = entries.iter().rev().find_map(|entry| match &entry.event {
+            AuditEvent::Amended { details } => Some(details),
+            _ => None,
+        });
+        let traced = amended.is_none_or(|details| serde_json::to_value(details).is_ok_and(|is| is == body.details));
+        found.expect(traced, Promise::P5, id, || "what is shown was amended without a trace".to_owned());
+    }
+}
+
+fn name(event: &AuditEvent) -> &'static str {
+    match event {
+        AuditEvent::Claimed { .. } => "claimed",
+        AuditEvent::Reopened { .. } => "reopened",
+        AuditEvent::AttemptFailed { .. } => "attempt_failed",
+        AuditEvent::Published { .. } => "published",
+        AuditEvent::Rejected { .. } => "rejected",
+        AuditEvent::Amended { .. } => "amended",
+        AuditEvent::LinkGranted { .. } => "link_granted",
+        AuditEvent::Refused { .. } => "refused",
+        _ => "an unknown event",
+    }
+}
