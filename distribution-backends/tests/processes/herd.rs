@@ -36,7 +36,7 @@ fn proof_64_processes() {
         assert_eq!(answers.count(), count);
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let seen = runtime.block_on(Seen::at(&site)).unwrap();
-        assert_eq!((seen.rows.len(), seen.objects.len(), seen.stages), (1, 1, 0));
+        assert_eq!((seen.records.len(), seen.evidence.objects.len(), seen.stages), (1, 1, 0));
         let found = runtime.block_on(finish(&site, &jobs, &mut answers));
         assert!(found.is_empty(), "{found:#?}");
     }

@@ -5,18 +5,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use distribution_backends::{JsonlAudit, LocalDisk, SqliteMetadata};
-use distribution_core::{
-    AuditEntry, AuditEvent, Checksum, Digest, DistributionRecord, Error, MetadataStore as _, Meter, ObjectKey, Phase,
-    Query, Record, Storage as _,
-};
+use distribution_backends::{JsonlAudit, LocalDisk, SqliteMetadata, SystemClock};
+use distribution_core::{Checksum, Clock as _, Error, ObjectKey, Record};
+use distribution_testkit::checker::{Answer, Evidence, violations, violations_since};
 
 use crate::child::said;
 use crate::site::{Host, Job, Site};
 
-/// What processes were told, by the number of the job, as JSON.
+/// What processes were told, by the number of the job.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(BTreeMap<usize, Vec<String>>);
+pub(crate) struct Answers(BTreeMap<usize, Vec<Answer>>);
 
 impl Answers {
     /// Takes the answers from what a process has said.
@@ -24,7 +22,8 @@ impl Answers {
         for line in lines {
             let Some(rest) = line.strip_prefix(said::ANSWER) else { continue };
             let (number, json) = rest.trim_start().split_once(' ').unwrap();
-            self.0.entry(number.parse().unwrap()).or_default().push(json.to_owned());
+            let answer = Answer { record: serde_json::from_str(json).unwrap(), at: SystemClock.now() };
+            self.0.entry(number.parse().unwrap()).or_default().push(answer);
         }
     }
 
@@ -38,10 +37,10 @@ impl Answers {
 }
 
 /// What is there.
+#[derive(Clone)]
 pub(crate) struct Seen {
-    pub(crate) rows: Vec<Record>,
-    pub(crate) objects: BTreeMap<String, Digest>,
-    pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) evidence: Evidence,
+    pub(crate) records: Vec<Record>,
     /// How many stages were left.
     pub(crate) stages: usize,
 }
@@ -49,68 +48,58 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) async fn at(site: &Site) -> Result<Self, Error> {
         let metadata = SqliteMetadata::open(site.records()).await?;
-        let rows = metadata.find(&Query::default(), None, 10_000).await?;
-        let rows = rows.iter().map(Record::decode).collect::<Result<_, _>>()?;
         let disk = LocalDisk::open(site.objects())?;
-        let mut objects = BTreeMap::new();
-        for key in disk.list("", None, 10_000).await? {
-            let digest = disk.digest(&key, &Meter::default()).await?.expect("nobody removes objects");
-            objects.insert(key.to_string(), digest);
-        }
         let audit = match site.audit().exists() {
             true => JsonlAudit::read(site.audit())?.collect::<Result<_, _>>()?,
             false => Vec::new(),
         };
+        let evidence = Evidence::of(&disk, &metadata, audit).await?;
         metadata.close().await?;
-        Ok(Self { rows, objects, audit, stages: stages(&site.objects()) })
+        let records = evidence.rows.iter().map(Record::decode).collect::<Result<_, _>>()?;
+        Ok(Self { evidence, records, stages: stages(&site.objects()) })
     }
 
     pub(crate) fn record(&self, job: &Job) -> Option<&Record> {
         let checksum = job.request.final_edit.checksum;
-        self.rows.iter().find(|record| record.publication.checksum == checksum)
+        self.records.iter().find(|record| record.publication.checksum == checksum)
+    }
+
+    /// The keys at which the job's bytes are.
+    fn copies(&self, job: &Job) -> Vec<&str> {
+        let checksum = job.request.final_edit.checksum;
+        let copies = self.evidence.objects.values().filter(|object| object.digest.checksum == checksum);
+        copies.map(|object| object.key.as_str()).collect()
+    }
+
+    pub(crate) fn has_object(&self, record: &Record) -> bool {
+        let key = record.object_key();
+        self.evidence.objects.values().any(|object| object.key == key.as_str())
     }
 
     /// Everything that is wrong, a line each.
-    pub(crate) fn violations(&self, answers: &Answers) -> Vec<String> {
-        let mut found = Vec::new();
-        for (key, digest) in &self.objects {
-            if !is_whole(key, &digest.checksum) {
-                found.push(format!("{key} is visible with other bytes: {digest:?}"));
-            }
-        }
+    pub(crate) fn violations(&self, answers: &Answers, before: Option<&Self>) -> Vec<String> {
+        let all = answers.0.values().flatten().cloned();
+        let mut evidence = self.evidence.clone().with_answers(all);
+        evidence.secrets = answers.0.values().flatten().filter_map(signature).collect();
+        let mut found = violations(&evidence);
+        found.extend(before.into_iter().flat_map(|before| violations_since(&before.evidence, &self.evidence)));
+        let mut found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        // Nothing is published, perhaps, and yet nobody may see a part of it.
+        let parts = self.evidence.objects.values().filter(|object| !is_whole(&object.key, &object.digest.checksum));
+        found.extend(parts.map(|object| format!("{} is visible with other bytes: {:?}", object.key, object.digest)));
         for (number, answers) in &answers.0 {
-            found.extend(answers.iter().filter_map(|answer| self.contradiction(*number, answer)));
-            if answers.iter().any(|answer| *answer != answers[0]) {
+            if answers.iter().any(|answer| answer.record != answers[0].record) {
                 found.push(format!("job {number} was answered in different ways: {answers:?}"));
             }
         }
         found
     }
+}
 
-    /// Why an answer does not hold.
-    fn contradiction(&self, number: usize, answer: &str) -> Option<String> {
-        let answer: DistributionRecord = serde_json::from_str(answer).unwrap();
-        let id = &answer.audit_log_id;
-        let wrong = |what: &str| Some(format!("job {number}, {id}: was answered, but {what}"));
-        let Some(record) = self.rows.iter().find(|record| record.id() == id) else {
-            return wrong("has no record");
-        };
-        let Phase::Published(published) = &record.phase else { return wrong("is not on record as published") };
-        if published.location != answer.storage_location || published.at != answer.published_at {
-            return wrong("is on record with another place or time");
-        }
-        let digest = Digest { checksum: answer.metadata.checksum, size: answer.size_bytes };
-        if self.objects.get(record.object_key().as_str()) != Some(&digest) {
-            return wrong("its object is not there as it was approved");
-        }
-        let heard = |event: fn(&AuditEvent) -> bool| {
-            self.audit.iter().any(|entry| entry.id.audit_log_id == *id && event(&entry.event))
-        };
-        let told = heard(|event| matches!(event, AuditEvent::Claimed { .. }))
-            && heard(|event| matches!(event, AuditEvent::Published { .. }))
-            && heard(|event| matches!(event, AuditEvent::LinkGranted { .. }));
-        if told { None } else { wrong("its audit trail is not there") }
-    }
+/// The secret in the answer's link.
+fn signature(answer: &Answer) -> Option<String> {
+    let (_, signature) = answer.record.public_url.expose().split_once("s=")?;
+    Some(signature.split('&').next()?.to_owned())
 }
 
 /// Publishes each job by one call, and says what is wrong then.
@@ -134,14 +123,13 @@ pub(crate) async fn finish(site: &Site, jobs: &[Job], answers: &mut Answers) -> 
     match Seen::at(site).await {
         Err(error) => found.push(format!("the site cannot be read: {error:?}")),
         Ok(seen) => {
-            found.extend(seen.violations(answers));
+            found.extend(seen.violations(answers, None));
             for job in jobs {
                 let key = seen.record(job).map(|record| record.object_key().to_string());
-                let rows = seen.rows.iter().filter(|row| row.publication.checksum == job.request.final_edit.checksum);
-                let copies =
-                    seen.objects.iter().filter(|(_, digest)| digest.checksum == job.request.final_edit.checksum);
-                let (rows, copies): (usize, Vec<&String>) = (rows.count(), copies.map(|(key, _)| key).collect());
-                if rows != 1 || copies.len() != 1 || key.as_ref() != copies.first().copied() {
+                let rows =
+                    seen.records.iter().filter(|record| record.publication.checksum == job.request.final_edit.checksum);
+                let (rows, copies) = (rows.count(), seen.copies(job));
+                if rows != 1 || copies.len() != 1 || key.as_deref() != copies.first().copied() {
                     found.push(format!("job {} has {rows} rows and the objects {copies:?}", job.number));
                 }
             }
@@ -152,7 +140,8 @@ pub(crate) async fn finish(site: &Site, jobs: &[Job], answers: &mut Answers) -> 
 
 /// Whether an object with these bytes may be at this key, which ends in the first digits of its digest.
 pub(crate) fn is_whole(key: &str, checksum: &Checksum) -> bool {
-    key.trim_end_matches(".mp4").ends_with(&checksum.hex()[..12])
+    let stem = key.trim_end_matches(".mp4");
+    stem.split_once("-r").map_or(stem, |(stem, _)| stem).ends_with(&checksum.hex()[..12])
 }
 
 /// The key that a job's object has at last.

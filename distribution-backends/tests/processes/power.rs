@@ -111,9 +111,9 @@ fn cut_once(volume: &mut Volume, defect: Option<Defect>, runtime: &Runtime, chan
     match runtime.block_on(Seen::at(&site)) {
         Err(error) => tally.violations.push(format!("the site cannot be read: {error:?}")),
         Ok(seen) => {
-            tally.violations.extend(seen.violations(&answers));
+            tally.violations.extend(seen.violations(&answers, None));
             tally.under_way +=
-                seen.rows.len().saturating_sub(jobs.iter().filter(|job| answers.has(job.number)).count());
+                seen.records.len().saturating_sub(jobs.iter().filter(|job| answers.has(job.number)).count());
         }
     }
     tally.violations.extend(runtime.block_on(finish(&site, &jobs, &mut answers)));

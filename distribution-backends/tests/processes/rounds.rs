@@ -82,7 +82,7 @@ impl Rounds {
     async fn site(&mut self, dir: &TempDir, kills: usize) {
         self.tally.sites += 1;
         let site = Site::below(dir.path());
-        let (mut all, mut answers) = (Vec::new(), Answers::default());
+        let (mut all, mut answers, mut last) = (Vec::new(), Answers::default(), None);
         for _ in 0..ROUNDS_PER_SITE {
             let mut jobs: Vec<Job> = all.iter().filter(|job: &&Job| !answers.has(job.number)).cloned().collect();
             for _ in 0..NEW_JOBS {
@@ -90,7 +90,7 @@ impl Rounds {
                 all.push(site.stage(all.len(), size, &mut self.chance));
             }
             jobs.extend(all[all.len() - NEW_JOBS..].iter().cloned());
-            self.round(&site, &jobs, &mut answers).await;
+            self.round(&site, &jobs, &mut answers, &mut last).await;
             if !self.tally.violations.is_empty() || self.tally.kills >= kills {
                 break;
             }
@@ -110,7 +110,7 @@ impl Rounds {
     }
 
     /// Starts publishers, kills all, and looks.
-    async fn round(&mut self, site: &Site, jobs: &[Job], answers: &mut Answers) {
+    async fn round(&mut self, site: &Site, jobs: &[Job], answers: &mut Answers, last: &mut Option<Seen>) {
         self.tally.rounds += 1;
         let processes: Vec<Process> = (0..PROCESSES).map(|n| self.start(site, jobs, n)).collect();
         let before = answers.clone();
@@ -119,11 +119,12 @@ impl Rounds {
         match Seen::at(site).await {
             Err(error) => self.tally.violations.push(format!("the site cannot be read: {error:?}")),
             Ok(seen) => {
-                self.tally.violations.extend(seen.violations(answers));
+                self.tally.violations.extend(seen.violations(answers, last.as_ref()));
                 for lines in &ends {
                     let stage = hit(lines, jobs, &before, &seen);
                     *self.tally.hit.entry(stage).or_default() += 1;
                 }
+                *last = Some(seen);
             }
         }
     }
@@ -233,7 +234,7 @@ fn hit(lines: &[String], jobs: &[Job], before: &Answers, seen: &Seen) -> &'stati
     let at = lines[begun..].iter().rev().find_map(|line| line.strip_prefix(said::AT)).map_or("", str::trim);
     let Some(record) = seen.record(job) else { return "claiming" };
     let id = record.id();
-    let stored = seen.objects.contains_key(record.object_key().as_str());
+    let stored = seen.has_object(record);
     match (&record.phase, at) {
         (Phase::Claimed { .. }, "") => "claiming",
         (Phase::Claimed { .. }, "transfer") if !stored => "beginning to copy",
@@ -241,7 +242,7 @@ fn hit(lines: &[String], jobs: &[Job], before: &Answers, seen: &Seen) -> &'stati
         (Phase::Claimed { .. }, _) => "linked, not on record",
         (Phase::Stored { .. }, _) => "found, not proven",
         (Phase::Published(_), _) if record.trail.waiting.is_empty() => "answering, or overtaken",
-        (Phase::Published(_), _) => match seen.audit.iter().any(|entry| entry.id.audit_log_id == *id) {
+        (Phase::Published(_), _) => match seen.evidence.audit.iter().any(|entry| entry.id.audit_log_id == *id) {
             true => "audited, not on record",
             false => "on record, not audited",
         },

@@ -19,8 +19,9 @@ use crate::site::{Host, Job, KIB, Site};
 use crate::strace::{CALLS, Strace, Traced, calls, threads};
 
 const LANES: usize = 4;
-/// What one publish may take before it counts as hanging.
-const HANGS: Duration = Duration::from_secs(20);
+/// What one publish may take before it counts as hanging: a call that waits for a lock gives up after
+/// 10 seconds, and there may be a few of them.
+const HANGS: Duration = Duration::from_secs(60);
 
 /// What is done to which call.
 #[derive(Clone, Debug)]
