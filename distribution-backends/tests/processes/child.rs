@@ -118,7 +118,7 @@ fn wait_at(task: &Task, gate: Gate) {
 }
 
 async fn insist<T, F: Future<Output = Result<T, Error>>>(work: impl Fn() -> F) -> Result<T, Error> {
-    const ATTEMPTS_MAX: usize = 2_000;
+    const ATTEMPTS_MAX: usize = 8_000;
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -130,7 +130,7 @@ async fn insist<T, F: Future<Output = Result<T, Error>>>(work: impl Fn() -> F) -
 }
 
 async fn pause(error: &Error) {
-    const PAUSE_MAX: Duration = Duration::from_millis(20);
+    const PAUSE_MAX: Duration = Duration::from_millis(5);
     tokio::time::sleep(error.retry_after().map_or(PAUSE_MAX, |wanted| wanted.min(PAUSE_MAX))).await;
 }
 

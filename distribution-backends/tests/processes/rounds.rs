@@ -17,7 +17,7 @@ use crate::site::{Host, Job, KIB, MIB, Site};
 
 /// How many publishers there are at a time.
 const PROCESSES: usize = 4;
-const NEW_JOBS: usize = 6;
+const NEW_JOBS: usize = 4;
 const ROUNDS_PER_SITE: usize = 12;
 
 /// What has happened so far.
@@ -197,7 +197,7 @@ impl Rounds {
         let lines = process.kill();
         // So that most kills hit work, and some hit repeats.
         let done = lines.iter().any(|line| line == said::DONE);
-        let life = if done { self.life.mul_f64(0.92) } else { self.life.mul_f64(1.03) };
+        let life = if done { self.life.mul_f64(0.85) } else { self.life.mul_f64(1.03) };
         self.life = life.clamp(Duration::from_millis(30), Duration::from_secs(3));
         lines
     }

@@ -70,7 +70,11 @@ impl Drop for Strace {
     }
 }
 
-/// The calls in a log: by thread and name, in order, whether each is on a file.
+/// What marks calls that are not on a file, and the unlocking of one, which never fails: SQLite, told
+/// so, goes on and waits for itself.
+const POINTLESS: [&str; 5] = ["<anon_inode:", "<pipe:", "<socket:", "<UNIX", "F_UNLCK"];
+
+/// The calls in a log: by thread and name, in order, whether each is worth tampering with.
 pub(crate) fn calls(log: &str) -> BTreeMap<(u32, String), Vec<bool>> {
     let mut calls: BTreeMap<(u32, String), Vec<bool>> = BTreeMap::new();
     for line in log.lines() {
@@ -79,8 +83,8 @@ pub(crate) fn calls(log: &str) -> BTreeMap<(u32, String), Vec<bool>> {
             continue;
         };
         if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let on_file = !["<anon_inode:", "<pipe:", "<socket:", "<UNIX"].iter().any(|kind| arguments.contains(kind));
-            calls.entry((thread, name.to_owned())).or_default().push(on_file);
+            let has = |text: &&str| arguments.contains(*text);
+            calls.entry((thread, name.to_owned())).or_default().push(!POINTLESS.iter().any(has));
         }
     }
     calls

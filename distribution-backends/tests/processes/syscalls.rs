@@ -105,22 +105,22 @@ fn survey() -> Result<Vec<Injection>, String> {
         let lines = process.end(HANGS);
         assert!(lines.iter().any(|line| line.starts_with(said::ANSWER)), "{lines:?}");
         let mut seen: BTreeMap<(Option<String>, String), Vec<bool>> = BTreeMap::new();
-        for ((id, call), on_files) in calls(&strace.log()) {
+        for ((id, call), worth) in calls(&strace.log()) {
             let thread = match (gate, names.get(&id)) {
                 (Gate::BeforeOpening, _) => None,
                 (Gate::AfterOpening, Some(name)) => Some(name.clone()),
                 (Gate::AfterOpening, None) => continue,
             };
             let known = seen.entry((thread, call)).or_default();
-            for (n, on_file) in on_files.into_iter().enumerate() {
+            for (n, is_worth) in worth.into_iter().enumerate() {
                 match known.get_mut(n) {
-                    Some(known) => *known &= on_file,
-                    None => known.push(on_file),
+                    Some(known) => *known &= is_worth,
+                    None => known.push(is_worth),
                 }
             }
         }
-        for ((thread, call), on_files) in seen {
-            for n in on_files.iter().enumerate().filter_map(|(n, on_file)| on_file.then_some(n + 1)) {
+        for ((thread, call), worth) in seen {
+            for n in worth.iter().enumerate().filter_map(|(n, is_worth)| is_worth.then_some(n + 1)) {
                 let (thread, call) = (thread.clone(), call.clone());
                 injections.extend(ways(&call).map(|what| Injection {
                     gate,
