@@ -63,6 +63,8 @@ fn body() {
         std::thread::sleep(LIFE);
         std::process::exit(3);
     });
+    // Where the system lets only parents trace, `strace` is none.
+    let _ = rustix::process::set_ptracer(rustix::process::PTracer::Any);
     // The test harness may have begun a line.
     println!();
     let opened = runtime(task.mode).block_on(live(task));
