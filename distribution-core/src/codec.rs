@@ -44,8 +44,8 @@ impl Record {
             let message = format!("the record of {} has format {format}: this version reads format {FORMAT}", row.id);
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let Stored::<Self> { record, .. } = strict_json::from_slice(&row.body, Row::BODY_BYTES_MAX)
-            .map_err(|error| corrupt("does not decode").because(error))?;
+        let Stored::<Self> { record, .. } =
+            serde_json::from_slice(&row.body).map_err(|error| corrupt("does not decode").because(error))?;
         let record = Self { revision: row.revision, ..record };
         invariants::check(&record)?;
         if record.id() != &row.id || record.index() != row.index {

@@ -309,7 +309,11 @@ impl Publisher {
         // Another host's clock, which granted it, may have been ahead of this one.
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
         let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };
-        let signed = signer.sign(&link, now).await?;
+        let mut signed = signer.sign(&link, now).await?;
+        if longest < granted {
+            let reason = "the clock of the host that granted the link is ahead of this host's";
+            signed.limited_by.get_or_insert_with(|| reason.to_owned());
+        }
         Ok(DistributionRecord::new(record, published, signed))
     }
 }

@@ -24,6 +24,11 @@ pub(crate) fn from_slice<T: DeserializeOwned>(json: &[u8], bytes_max: usize) -> 
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    // Without the path, which is only wanted where something is wrong, it is twice as fast.
+    serde_json::from_slice(json).or_else(|_| parse_naming_fields(json))
+}
+
+fn parse_naming_fields<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

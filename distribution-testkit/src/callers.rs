@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use distribution_core::{ErrorKind, Policy, PublishRequest, Publisher, TargetName};
+use distribution_core::{Policy, PublishRequest, Publisher, TargetName};
 
+use crate::scenario::is_final;
 use crate::simulation::Simulation;
 use crate::world::World;
 
@@ -56,12 +57,8 @@ async fn call(world: &World, publisher: &Publisher, request: &PublishRequest) {
         let wait = match outcome {
             None => Duration::ZERO,
             Some(Ok(answer)) => return world.answered(answer),
-            Some(Err(error)) => match error.kind() {
-                ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Refused | ErrorKind::Unsupported => return,
-                ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Rejected | ErrorKind::Corrupt => {
-                    error.retry_after().unwrap_or(Duration::from_secs(1))
-                }
-            },
+            Some(Err(error)) if is_final(&error) => return,
+            Some(Err(error)) => error.retry_after().unwrap_or(Duration::from_secs(1)),
         };
         world.sleep(wait).await;
     }

@@ -1,39 +1,50 @@
 //! For the tests of whoever uses, or extends, `distribution-core`: fakes of every port with faults, and
 //! conformance suites for real backends. No runtime, no real time, no randomness.
 //!
+//! # Scenarios
+//!
+//! What is under test may be your orchestrator. A [`Scenario`] is a piece of its work that ends in a
+//! publication; it is run with every [`Fault`] at every effect, with every pair of them, and dropped at
+//! every wait, and has to succeed when it is repeated, with every promise kept:
+//!
+//! ```
+//! use distribution_testkit::{Scenario, request};
+//!
+//! let scenario = Scenario::new(
+//!     |world| world.stage("clip.mp4", "approved bytes"),
+//!     // Yours is what your orchestrator does, with this world's ports.
+//!     |world, host| async move { world.publisher(&host).publish(request("clip.mp4", b"approved bytes")).await },
+//! );
+//! let survived = scenario.every_fault().unwrap();
+//! assert!(survived.runs > 100);
+//! ```
+//!
+//! # Simulation
+//!
+//! A [`Simulation`] has many processes over one world, in an order that follows from a seed, while
+//! they crash and come back, effects go wrong and the clock jumps; or in [every](every_schedule) order
+//! there is. A failure is repeated by its seed.
+//!
 //! # Fakes and faults
 //!
 //! A [`World`] is all that survives a crash. Its [`Parts`] are a publisher's ports over it. Each call
 //! of a port is an *effect* with a number and a name, and a plan says what goes wrong with it:
 //!
 //! ```
-//! use distribution_testkit::{Fault, Op, World, request};
+//! use distribution_testkit::{Ended, Fault, Op, World, request};
 //!
-//! // What is under test: here, one publish. Yours is what your orchestrator does.
-//! async fn scenario(world: &World) -> Result<(), distribution_core::Error> {
-//!     world.stage("clip.mp4", "approved bytes");
-//!     world.publisher("host-1").publish(request("clip.mp4", b"approved bytes")).await?;
-//!     Ok(())
-//! }
-//!
-//! // Run it once without faults, then again with each fault at each effect.
-//! let clean = World::new();
-//! futures::executor::block_on(scenario(&clean))?;
-//! for effect in clean.effects() {
-//!     for fault in effect.op.faults() {
-//!         let world = World::new();
-//!         world.inject(effect.number, fault);
-//!         // The fault is for that one effect: the second run finishes what it interrupted.
-//!         let _ = futures::executor::block_on(scenario(&world));
-//!         futures::executor::block_on(scenario(&world))?;
-//!     }
-//! }
-//!
-//! // Or by name, as often as it happens, until the world is healed.
 //! let world = World::new();
+//! world.stage("clip.mp4", "approved bytes");
+//! let publisher = world.publisher("host-1");
+//! let call = || world.run(publisher.publish(request("clip.mp4", b"approved bytes")));
+//!
+//! world.inject(2, Fault::HangAfter); // the third effect, once
+//! assert_eq!(call(), Ended::Hung);
+//! // Or by name, as often as it happens, until the world is healed.
 //! world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::LostAnswer));
-//! assert!(futures::executor::block_on(scenario(&world)).is_err());
-//! # Ok::<(), distribution_core::Error>(())
+//! assert!(call().returned().unwrap().is_err());
+//! world.heal();
+//! assert!(call().returned().unwrap().is_ok());
 //! ```
 //!
 //! Around each effect a fake lets others go first, once before and once after. So tasks that are
@@ -92,6 +103,7 @@ mod fakes;
 mod faults;
 mod fingerprint;
 mod publisher;
+mod scenario;
 mod schedule;
 mod simulation;
 mod time;
@@ -102,6 +114,7 @@ pub use fakes::{
 };
 pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;
+pub use scenario::{Failure, Scenario, Survived};
 pub use schedule::{Schedule, every_schedule};
 pub use simulation::{Run, Simulation};
 pub use time::Ended;

@@ -61,6 +61,16 @@ impl World {
         }
     }
 
+    /// Polls the call so many times at most, and then drops it. What it returned, if it did.
+    pub(crate) fn run_for<T>(&self, polls: usize, call: impl Future<Output = T>) -> Option<T> {
+        let mut call = pin!(call);
+        let mut context = Context::from_waker(Waker::noop());
+        (0..polls).find_map(|_| match call.as_mut().poll(&mut context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    }
+
     /// Whether a process has died since this was asked last.
     pub(crate) fn take_crash(&self) -> bool {
         std::mem::take(&mut self.lock().crashed)

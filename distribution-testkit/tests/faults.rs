@@ -11,7 +11,7 @@ use distribution_core::{
     MetadataStore as _, Meter, ObjectKey, Source as _, Storage as _, TargetName, UrlSigner as _, Verification,
     VideoUrl,
 };
-use distribution_testkit::{Fault, MemoryStorage, Op, Parts, Plant, TestSigner, World};
+use distribution_testkit::{Ended, Fault, MemoryStorage, Op, Parts, Plant, TestSigner, World};
 use futures::executor::block_on;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -127,11 +127,20 @@ fn a_plan_may_look_at_the_world() {
 
 #[test]
 fn the_faults_of_an_effect_are_those_that_differ() {
-    use Fault::{Corrupt, LostAnswer, LostRequest, Truncate};
     let faults = |op: Op| op.faults().collect::<Vec<_>>();
-    assert_eq!(faults(Op::StorageStat), [LostRequest]);
-    assert_eq!(faults(Op::MetadataAdvance), [LostRequest, LostAnswer]);
-    assert_eq!(faults(Op::StorageCreate), [LostRequest, LostAnswer, Corrupt, Truncate]);
+    let reads = [Fault::LostRequest, Fault::PermissionDenied, Fault::HangBefore, Fault::CrashBefore];
+    assert_eq!(faults(Op::StorageStat), reads);
+    assert_eq!(Fault::ALL.len(), 15);
+    for op in [Op::StorageCreate, Op::MetadataAdvance, Op::AuditAppend] {
+        for fault in
+            reads.into_iter().chain([Fault::LostAnswer, Fault::AppliedLate, Fault::HangAfter, Fault::CrashAfter])
+        {
+            assert!(faults(op).contains(&fault), "{op} {fault:?}");
+        }
+    }
+    assert!(
+        faults(Op::StorageCreate).contains(&Fault::Truncate) && !faults(Op::AuditAppend).contains(&Fault::Truncate)
+    );
 }
 
 #[test]
@@ -239,4 +248,108 @@ fn the_clock_moves_for_everybody_and_never_past_the_calendar() {
     assert_eq!(world.now(), clock.now());
     world.advance(Duration::MAX);
     assert_eq!(Arc::clone(&clock).now(), distribution_core::Timestamp::MAX_UTC);
+}
+
+#[test]
+fn what_comes_late_is_seen_late() {
+    let world = World::new();
+    world.inject(0, Fault::AppliedLate);
+    assert_eq!(block_on(create(&world)).unwrap_err().kind(), ErrorKind::Unavailable);
+    let there = || block_on(parts(&world).storage.stat(&key("a.mp4"))).unwrap().is_some();
+    assert_eq!([there(), there(), there()], [false, false, true]);
+
+    let world = World::new();
+    world.inject(0, Fault::AppliedLate);
+    block_on(create(&world)).unwrap_err();
+    world.heal();
+    assert!(world.object("main", "a.mp4").is_some(), "at the latest when the world is healed");
+}
+
+#[test]
+fn a_layer_that_repeats_tells_the_winner_that_another_was_first() {
+    let world = World::new();
+    world.inject(0, Fault::RepeatedBelow);
+    assert_eq!(block_on(create(&world)).unwrap(), CreateOutcome::AlreadyExists);
+    assert_eq!(world.object("main", "a.mp4").unwrap().bytes, BYTES);
+}
+
+#[test]
+fn a_rival_has_other_bytes() {
+    let world = World::new();
+    world.inject(0, Fault::Conflict);
+    assert_eq!(block_on(create(&world)).unwrap(), CreateOutcome::AlreadyExists);
+    assert_ne!(world.object("main", "a.mp4").unwrap().bytes, BYTES);
+}
+
+#[test]
+fn nothing_is_stored_where_there_is_no_room_or_no_permission() {
+    for (fault, says) in [(Fault::DiskFull, "no room"), (Fault::PermissionDenied, "denied")] {
+        let world = World::new();
+        world.inject(0, fault);
+        let error = block_on(create(&world)).unwrap_err();
+        assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains(says), "{error}");
+        assert!(world.objects().is_empty());
+    }
+}
+
+#[test]
+fn short_and_flipped_reads_leave_the_store_as_it_is() {
+    let world = World::new();
+    block_on(create(&world)).unwrap();
+    for fault in [Fault::ShortRead, Fault::Corrupt] {
+        world.fail(move |_| Some(fault));
+        let storage = parts(&world).storage;
+        let digest = block_on(storage.digest(&key("a.mp4"), &Meter::default())).unwrap().unwrap();
+        assert_ne!(digest.checksum, Checksum::of(BYTES), "{fault:?}");
+        let read = block_on(storage.open(&key("a.mp4"), 0..100)).unwrap().unwrap();
+        let read = block_on(read.try_collect::<Vec<_>>());
+        assert!(
+            read.is_err() == (fault == Fault::ShortRead)
+                && read.is_ok_and(|read| read.concat() != BYTES) == (fault == Fault::Corrupt)
+        );
+    }
+    assert_eq!(world.object("main", "a.mp4").unwrap().bytes, BYTES);
+}
+
+#[test]
+fn a_hang_is_given_up_and_a_crash_is_told() {
+    for (fault, ended, there) in [
+        (Fault::HangBefore, Ended::Hung, false),
+        (Fault::HangAfter, Ended::Hung, true),
+        (Fault::CrashBefore, Ended::Crashed, false),
+        (Fault::CrashAfter, Ended::Crashed, true),
+    ] {
+        let world = World::new();
+        world.inject(0, fault);
+        assert_eq!(world.run(async { create(&world).await.is_ok() }), ended, "{fault:?}");
+        assert_eq!(world.object("main", "a.mp4").is_some(), there, "{fault:?}");
+        let within = world.timeout(Duration::from_secs(5), create(&world));
+        world.inject(1, fault);
+        let after = world.run(async { within.await.is_none() });
+        let crashes = ended == Ended::Crashed;
+        assert_eq!(after, if crashes { Ended::Crashed } else { Ended::Returned(true) }, "{fault:?}");
+    }
+}
+
+#[test]
+fn half_a_batch_of_entries_may_arrive() {
+    let world = World::new();
+    world.stage("clip.mp4", BYTES);
+    world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::Torn));
+    let publisher = world.publisher("a");
+    let publish = || block_on(publisher.publish(distribution_testkit::request("clip.mp4", BYTES)));
+    assert_eq!(publish().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(world.audit().len(), 1, "of three");
+    world.heal();
+    publish().unwrap();
+    assert_eq!(world.audit().len(), 3);
+}
+
+#[test]
+fn who_sleeps_is_woken_by_the_clock_and_by_nothing_else() {
+    let world = World::new();
+    let before = world.now();
+    assert_eq!(world.run(world.sleep(Duration::from_secs(90))), Ended::Returned(()));
+    assert_eq!((world.now() - before).num_seconds(), 90);
+    assert_eq!(world.run(std::future::pending::<()>()), Ended::Hung);
 }

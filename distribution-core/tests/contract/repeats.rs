@@ -19,6 +19,22 @@ fn the_same_bytes_with_another_duration_are_a_conflict() {
 }
 
 #[test]
+fn every_duration_and_number_is_the_same_when_it_is_repeated() {
+    for frames in 1..1000 {
+        let seconds = f64::from(frames) / 29.97;
+        let world = staged();
+        let mut request = request("clip.mp4", VIDEO);
+        request.final_edit.duration_seconds = distribution_core::DurationSeconds::new(seconds).unwrap();
+        request.distribution_settings.metadata.extra.insert("loudness".into(), (-seconds).into());
+        let first = publish(&world, &request).unwrap();
+        assert_eq!(publish(&world, &request).unwrap(), first, "{seconds}");
+        assert_eq!(first.metadata.duration_seconds.get(), seconds);
+        let amended = world.audit().iter().any(|entry| matches!(entry.event, AuditEvent::Amended { .. }));
+        assert!(!amended, "{seconds}: nothing was amended");
+    }
+}
+
+#[test]
 fn an_idempotency_key_names_one_publication_for_ever() {
     let world = staged();
     world.stage("other.mp4", &b"other"[..]);
@@ -66,6 +82,7 @@ fn a_host_whose_clock_is_behind_hands_out_the_link_all_the_same() {
     let publisher = world.builder("b").clock(parts.clock).build().unwrap();
     let record = block_on(publisher.publish(request)).unwrap();
     assert_eq!(granted - record.expires_at.unwrap(), chrono::TimeDelta::hours(5), "no longer than can be signed");
+    assert!(record.expiry_limited_by.is_some(), "and says why");
     assert!(TestSigner::open(&record.public_url, behind.now()).is_some());
 }
 

@@ -128,6 +128,18 @@ fn a_lease_from_a_clock_that_is_years_ahead_holds_nobody_up() {
 }
 
 #[test]
+fn a_link_granted_by_a_clock_that_is_ahead_is_shortened_and_says_so() {
+    let (world, mut request) = (staged(), video());
+    request.distribution_settings.url_expiry_hours = Some(168);
+    let ahead = world.parts(&Default::default()).clock.ahead(chrono::TimeDelta::hours(2));
+    let granted = block_on(world.builder("ahead").clock(ahead).build().unwrap().publish(request.clone())).unwrap();
+    assert_eq!(granted.expiry_limited_by, None);
+    let shortened = block_on(world.publisher("b").publish(request)).unwrap();
+    assert_eq!(granted.expires_at.unwrap() - shortened.expires_at.unwrap(), chrono::TimeDelta::hours(2));
+    assert!(shortened.expiry_limited_by.unwrap().contains("clock"));
+}
+
+#[test]
 fn a_part_that_panics_harms_nobody_else() {
     struct Bomb;
     impl Progress for Bomb {

@@ -1,90 +1,19 @@
 //! Faults at every effect, drops at every wait, and what a store, a sink or a verdict can do meanwhile.
 
-use std::pin::pin;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use distribution_core::{AlertKind, AuditEvent, ErrorKind, Phase, Record};
-use distribution_testkit::{Fault, Op};
+use distribution_testkit::{Fault, Op, Scenario};
 use futures::executor::block_on;
 
-use crate::support::{check, persist, staged, video};
+use crate::support::{VIDEO, check, persist, staged, video};
 
 #[test]
-fn every_fault_at_every_effect_is_survived_by_repeating_the_call() {
-    let clean = staged();
-    persist(&clean.publisher("a")).unwrap();
-    let effects = clean.effects();
-    assert!(effects.len() >= 7, "{effects:?}");
-
-    let mut runs = 0;
-    for effect in &effects {
-        for fault in effect.op.faults() {
-            for restarted in [false, true] {
-                let case = format!("{effect} {fault:?}, restarted: {restarted}");
-                let world = staged();
-                world.inject(effect.number, fault);
-                let record = if restarted {
-                    // The process dies of it; another one comes back after the lease.
-                    let first = block_on(world.publisher("a").publish(video()));
-                    world.advance(Duration::from_secs(61));
-                    assert!(first.is_ok() || first.is_err_and(|error| error.is_retryable()), "{case}");
-                    persist(&world.publisher("b"))
-                } else {
-                    persist(&world.publisher("a"))
-                };
-                check(&world, &record.expect(&case), &case);
-                runs += 1;
-            }
-        }
-    }
-    println!("{runs} single-fault runs over {} effects", effects.len());
-}
-
-#[test]
-fn every_pair_of_faults_is_survived_by_repeating_the_call() {
-    let mut runs = 0;
-    for first in 0..12 {
-        for second in first + 1..16 {
-            for faults in [
-                (Fault::LostRequest, Fault::LostRequest),
-                (Fault::LostRequest, Fault::LostAnswer),
-                (Fault::LostAnswer, Fault::LostRequest),
-                (Fault::LostAnswer, Fault::LostAnswer),
-                (Fault::Corrupt, Fault::LostAnswer),
-                (Fault::LostAnswer, Fault::Corrupt),
-            ] {
-                let case = format!("{first}, {second}: {faults:?}");
-                let world = staged();
-                world.inject(first, faults.0);
-                world.inject(second, faults.1);
-                check(&world, &persist(&world.publisher("a")).expect(&case), &case);
-                runs += 1;
-            }
-        }
-    }
-    println!("{runs} two-fault runs");
-}
-
-#[test]
-fn a_call_dropped_at_any_wait_is_finished_by_the_next() {
-    let mut dropped = 0;
-    for polls in 0.. {
-        let world = staged();
-        let publisher = world.publisher("a");
-        let finished = {
-            let mut call = pin!(publisher.publish(video()));
-            let mut context = Context::from_waker(Waker::noop());
-            (0..polls).any(|_| call.as_mut().poll(&mut context).is_ready())
-        };
-        let case = format!("dropped after {polls} polls");
-        check(&world, &persist(&publisher).expect(&case), &case);
-        if finished {
-            break;
-        }
-        dropped += 1;
-    }
-    assert!(dropped > 10, "only {dropped} places to drop");
+fn every_fault_and_every_drop_is_survived_by_repeating_the_call() {
+    // Every pair of faults, and every order of several callers: the proofs of distribution-testkit.
+    let scenario = Scenario::publish(|world| world.stage("clip.mp4", VIDEO), video());
+    assert!(scenario.every_fault().unwrap().runs > 100);
+    assert!(scenario.every_drop().unwrap().runs > 15);
 }
 
 #[test]

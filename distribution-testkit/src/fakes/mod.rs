@@ -31,11 +31,12 @@ fn paced(world: &World, pieces: Vec<Bytes>) -> ByteStream {
     steps.boxed()
 }
 
-/// The bytes with a bit in their middle flipped.
-fn flipped(bytes: &Bytes) -> Bytes {
+/// The bytes with this bit of the byte in their middle flipped. Storing and reading have each a bit of
+/// their own, so that no second flip mends the first.
+fn flipped(bytes: &Bytes, bit: u8) -> Bytes {
     let (mut bytes, middle) = (bytes.to_vec(), bytes.len() / 2);
     if let Some(byte) = bytes.get_mut(middle) {
-        *byte ^= 1;
+        *byte ^= bit;
     }
     bytes.into()
 }

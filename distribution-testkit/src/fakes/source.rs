@@ -43,7 +43,7 @@ impl MemorySource {
         if call.has(Fault::ShortRead) {
             file.plant = Some(Plant::EndsEarly);
         }
-        let mut pieces = in_pieces(&if call.has(Fault::Corrupt) { flipped(&file.bytes) } else { file.bytes });
+        let mut pieces = in_pieces(&if call.has(Fault::Corrupt) { flipped(&file.bytes, 2) } else { file.bytes });
         let Some(plant) = file.plant else {
             return paced(&self.world, pieces);
         };

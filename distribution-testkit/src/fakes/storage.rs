@@ -182,7 +182,7 @@ fn damaged(bytes: Bytes, call: &Call) -> Bytes {
     if call.has(Fault::Truncate) {
         bytes.slice(..bytes.len() / 2)
     } else if call.has(Fault::Corrupt) {
-        flipped(&bytes)
+        flipped(&bytes, 1)
     } else {
         bytes
     }
@@ -193,7 +193,7 @@ fn as_read(bytes: Bytes, call: &Call) -> Bytes {
     if call.has(Fault::ShortRead) {
         bytes.slice(..bytes.len() / 2)
     } else if call.has(Fault::Corrupt) {
-        flipped(&bytes)
+        flipped(&bytes, 2)
     } else {
         bytes
     }

@@ -1,0 +1,301 @@
+//! A second machine, written without the first: numbers and words in place of records.
+
+use proptest::prelude::*;
+use proptest_state_machine::ReferenceStateMachine;
+
+/// The machine's time starts here, in milliseconds since 1970: 2026-01-01T00:00:00.250Z.
+pub(crate) const START: i64 = 1_767_225_600_250;
+const HOUR: i64 = 3_600_000;
+
+/// How far a publication is, and why it does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Claimed,
+    Stored { created: bool },
+    Published,
+    Rejected(&'static str),
+}
+
+/// What is in an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    Approved,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Missing,
+    Refused,
+    Changed,
+    OtherBytes,
+    /// Told to be other bytes although they are the approved ones: nobody can have seen that.
+    NotOtherBytes,
+}
+
+/// What callers may amend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) title: u8,
+    pub(crate) hours: u32,
+    pub(crate) signed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Transition {
+    /// The clock moves, perhaps back.
+    Tick {
+        millis: i64,
+    },
+    TakenUp {
+        holder: u8,
+        lease_secs: i64,
+        attempts: u32,
+        approved_for: Option<i64>,
+    },
+    KeptAlive {
+        lease_secs: i64,
+    },
+    Transferred {
+        created: bool,
+        found: Option<Bytes>,
+    },
+    SourceUnfit(Fault),
+    Examined(Option<Bytes>),
+    ApprovalLapsed,
+    Delivered {
+        before: u64,
+    },
+    Amended(Shown),
+    LinkWanted,
+    /// The process dies; another reads the record.
+    WriteAndRead,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    pub(crate) now: i64,
+    /// Whether files with other bytes have other keys.
+    pub(crate) tells: bool,
+    pub(crate) at: At,
+    pub(crate) holder: u8,
+    pub(crate) lease_until: i64,
+    pub(crate) attempt: u32,
+    pub(crate) attempts_left: u32,
+    pub(crate) approved_until: Option<i64>,
+    pub(crate) shown: Shown,
+    /// Everything that the trail tells, and from where on it waits.
+    pub(crate) told: Vec<&'static str>,
+    pub(crate) waits_from: u64,
+    pub(crate) published_at: i64,
+    pub(crate) link_until: Option<i64>,
+    pub(crate) revision: u64,
+    /// Whether the last transition could happen.
+    pub(crate) happened: bool,
+}
+
+impl Reference {
+    pub(crate) fn waiting(&self) -> &[&'static str] {
+        &self.told[usize::try_from(self.waits_from).unwrap()..]
+    }
+
+    pub(crate) fn is_at_work(&self) -> bool {
+        matches!(self.at, At::Claimed | At::Stored { .. })
+    }
+
+    /// What is to be done next.
+    pub(crate) fn next(&self) -> Option<&'static str> {
+        match self.at {
+            At::Claimed | At::Stored { .. } if self.waiting().len() >= 16 => Some("deliver"),
+            At::Claimed => Some("transfer"),
+            At::Stored { .. } => Some("prove"),
+            At::Published | At::Rejected(_) if self.waiting().is_empty() => None,
+            At::Published | At::Rejected(_) => Some("deliver"),
+        }
+    }
+
+    /// How a caller enters: by name, whether it is a call with this to show or a recovery, and
+    /// whether it has taken the work up before.
+    pub(crate) fn entry(&self, holder: u8, shown: Option<Shown>, taken_up: bool) -> &'static str {
+        if self.next() == Some("deliver") {
+            return "deliver";
+        }
+        let (mine, recovery) = (holder == self.holder, shown.is_none());
+        if self.is_at_work() {
+            let live = self.now < self.lease_until && self.lease_until <= self.now + HOUR;
+            let own_call = mine && !recovery;
+            if live && !own_call && !(mine && taken_up) {
+                return "busy";
+            }
+            if !(mine && taken_up) {
+                return "take up";
+            }
+        }
+        match (self.at, shown) {
+            (At::Rejected(_), Some(_)) => "take up",
+            (_, Some(shown)) if shown != self.shown => "amend",
+            _ => "drive",
+        }
+    }
+
+    fn tell(&mut self, what: &'static str) {
+        self.told.push(what);
+    }
+
+    fn approval_holds(&self) -> bool {
+        self.approved_until.is_none_or(|until| self.now < until)
+    }
+
+    fn reject(&mut self, why: &'static str) {
+        self.tell("rejected");
+        self.at = At::Rejected(why);
+    }
+
+    fn grant(&mut self) {
+        let seconds = self.now.div_euclid(1000) + i64::from(self.shown.hours) * 3600;
+        // A link that would outlive the calendar is not granted.
+        if self.shown.signed && self.shown.hours < 1_000_000 {
+            self.link_until = Some(seconds * 1000);
+            self.tell("link_granted");
+        }
+    }
+
+    fn judge(&mut self, created: bool, found: Option<Bytes>) {
+        match found {
+            Some(Bytes::Approved) if !self.approval_holds() => self.reject("qc_lapsed"),
+            Some(Bytes::Approved) => {
+                self.tell("published");
+                (self.at, self.published_at) = (At::Published, self.now);
+                self.grant();
+            }
+            Some(Bytes::Other) if !created && !self.tells => self.reject("key_taken"),
+            Some(Bytes::Other) | None => {
+                self.tell("attempt_failed");
+                self.attempt += 1;
+                if self.attempts_left == 0 {
+                    return self.reject("attempts_used_up");
+                }
+                self.attempts_left -= 1;
+                self.at = At::Claimed;
+            }
+        }
+    }
+
+    /// False if it cannot happen; then nothing has changed.
+    fn happen(&mut self, transition: &Transition) -> bool {
+        match (transition, self.at) {
+            (Transition::Tick { millis }, _) => self.now += millis,
+            (Transition::WriteAndRead, _) => {}
+            (Transition::TakenUp { .. }, At::Published) => return false,
+            (Transition::TakenUp { holder, lease_secs, attempts, approved_for }, _) => {
+                if !self.is_at_work() {
+                    (self.at, self.attempts_left) = (At::Claimed, attempts.saturating_sub(1));
+                    self.tell("reopened");
+                }
+                (self.holder, self.lease_until) = (*holder, self.now + lease_secs * 1000);
+                self.approved_until = approved_for.map(|seconds| self.now + seconds * 1000);
+            }
+            (Transition::KeptAlive { lease_secs }, At::Claimed | At::Stored { .. }) => {
+                self.lease_until = self.now + lease_secs * 1000;
+            }
+            (Transition::Transferred { created, found: None }, At::Claimed) => {
+                self.at = At::Stored { created: *created };
+            }
+            (Transition::Transferred { created, found }, At::Claimed) => self.judge(*created, *found),
+            (Transition::Examined(found), At::Stored { created }) => self.judge(created, *found),
+            (Transition::SourceUnfit(fault), At::Claimed) if *fault != Fault::NotOtherBytes => self.reject("source"),
+            (Transition::ApprovalLapsed, At::Claimed | At::Stored { .. }) if !self.approval_holds() => {
+                self.reject("qc_lapsed");
+            }
+            (Transition::Delivered { before }, _) => {
+                self.waits_from = self.waits_from.max(*before).min(self.told.len() as u64);
+            }
+            (Transition::Amended(shown), _) => {
+                self.shown = *shown;
+                self.tell("amended");
+            }
+            (Transition::LinkWanted, At::Published) => self.grant(),
+            _ => return false,
+        }
+        if !matches!(transition, Transition::Tick { .. } | Transition::WriteAndRead) {
+            self.revision += 1;
+        }
+        true
+    }
+}
+
+impl ReferenceStateMachine for Reference {
+    type State = Self;
+    type Transition = Transition;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        let start = (any::<bool>(), approved_for(), shown(), 0..3_u32, 1..120_i64);
+        start
+            .prop_map(|(tells, approved_for, shown, attempts_left, lease_secs)| Self {
+                now: START,
+                tells,
+                at: At::Claimed,
+                holder: 0,
+                lease_until: START + lease_secs * 1000,
+                attempt: 0,
+                attempts_left,
+                approved_until: approved_for.map(|seconds: i64| START + seconds.max(1) * 1000),
+                shown,
+                told: vec!["claimed"],
+                waits_from: 0,
+                published_at: 0,
+                link_until: None,
+                revision: 0,
+                happened: true,
+            })
+            .boxed()
+    }
+
+    fn transitions(state: &Self) -> BoxedStrategy<Transition> {
+        let told = state.told.len() as u64;
+        prop_oneof![
+            2 => prop_oneof![0..100_000_i64, 0..80 * HOUR, -HOUR..0_i64].prop_map(|millis| Transition::Tick { millis }),
+            3 => (0..3_u8, 0..120_i64, 0..4_u32, approved_for()).prop_map(
+                |(holder, lease_secs, attempts, approved_for)| Transition::TakenUp { holder, lease_secs, attempts, approved_for }
+            ),
+            1 => (0..4000_i64).prop_map(|lease_secs| Transition::KeptAlive { lease_secs }),
+            5 => (any::<bool>(), found()).prop_map(|(created, found)| Transition::Transferred { created, found }),
+            1 => fault().prop_map(Transition::SourceUnfit),
+            6 => found().prop_map(Transition::Examined),
+            1 => Just(Transition::ApprovalLapsed),
+            2 => (0..told + 3).prop_map(|before| Transition::Delivered { before }),
+            2 => shown().prop_map(Transition::Amended),
+            2 => Just(Transition::LinkWanted),
+            2 => Just(Transition::WriteAndRead),
+        ]
+        .boxed()
+    }
+
+    fn preconditions(state: &Self, transition: &Transition) -> bool {
+        // A link is wanted when the last one is over, so never before the publication.
+        !matches!(transition, Transition::LinkWanted) || state.at != At::Published || state.now >= state.published_at
+    }
+
+    fn apply(mut state: Self, transition: &Transition) -> Self {
+        state.happened = state.happen(transition);
+        state
+    }
+}
+
+fn approved_for() -> impl Strategy<Value = Option<i64>> {
+    prop_oneof![3 => Just(None), 1 => (0..400_i64).prop_map(Some)]
+}
+
+fn shown() -> impl Strategy<Value = Shown> {
+    let hours = prop_oneof![5 => 1..169_u32, 1 => Just(u32::MAX)];
+    let signed = prop_oneof![5 => Just(true), 1 => Just(false)];
+    (0..3_u8, hours, signed).prop_map(|(title, hours, signed)| Shown { title, hours, signed })
+}
+
+fn found() -> impl Strategy<Value = Option<Bytes>> {
+    prop_oneof![2 => Just(None), 2 => Just(Some(Bytes::Approved)), 1 => Just(Some(Bytes::Other))]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop::sample::select(vec![Fault::Missing, Fault::Refused, Fault::Changed, Fault::OtherBytes, Fault::NotOtherBytes])
+}

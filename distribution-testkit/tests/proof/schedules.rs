@@ -1,0 +1,119 @@
+//! Every order in which two publishers can meet.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use chrono::TimeDelta;
+use distribution_core::Policy;
+use distribution_testkit::{Schedule, Simulation, World, every_schedule, request};
+
+use crate::{Budget, VIDEO, budget};
+
+/// Two hosts with the same request, neither of which respects the other's lease, because their clocks
+/// are hours apart: so both are at work at every step.
+fn two_publishers(world: &World) -> Simulation {
+    world.stage("clip.mp4", VIDEO);
+    let call = request("clip.mp4", VIDEO);
+    let hours = TimeDelta::hours(2);
+    Simulation::new(world).caller("a", &call).caller_with("b", &call, Policy::default(), hours).whole_effects()
+}
+
+fn every_order(name: &str, runs_max: usize, limit: impl Fn(Simulation) -> Simulation) {
+    let start = Instant::now();
+    let mut orders = 0;
+    let (runs, all) = every_schedule(runs_max, |schedule| {
+        let world = World::new();
+        let run = limit(two_publishers(&world)).run(schedule);
+        if run.known {
+            return;
+        }
+        orders += 1;
+        assert!(run.ended && world.answers().len() == 2, "{run:?}");
+        world.heal();
+        world.keeps_promises().unwrap_or_else(|broken| panic!("{name}, run {orders}: {broken}: {:?}", world.effects()));
+    });
+    let took = start.elapsed();
+    println!("proof: two publishers, {name}: {runs} runs ({orders} to their end), all of them: {all}, in {took:.1?}");
+    assert!(all || runs == runs_max);
+}
+
+#[test]
+fn proof_two_publishers_in_every_order() {
+    every_order("every order", usize::MAX, |simulation| simulation);
+}
+
+#[test]
+fn proof_two_publishers_in_every_order_with_a_crash_anywhere() {
+    let max = if cfg!(debug_assertions) && budget() == Budget::Quick { 2_000 } else { usize::MAX };
+    every_order("a crash anywhere", max, |simulation| simulation.crashes(1));
+}
+
+#[test]
+fn proof_two_publishers_in_every_order_with_two_crashes_anywhere() {
+    let max = if budget() == Budget::Quick { 2_000 } else { usize::MAX };
+    every_order("two crashes anywhere", max, |simulation| simulation.crashes(2));
+}
+
+#[test]
+fn proof_two_publishers_in_every_order_with_a_fault_anywhere() {
+    let max = match budget() {
+        Budget::Quick => 2_000,
+        Budget::Ci => 100_000,
+        Budget::Long => usize::MAX,
+    };
+    every_order("a fault of any kind anywhere", max, |simulation| simulation.faults(1));
+}
+
+/// How a run ended, as far as it can be seen.
+fn end(world: &World) -> String {
+    let keys: Vec<_> = world.objects().into_keys().collect();
+    format!("{keys:?} {:?} {:?}", world.rows(), world.audit())
+}
+
+/// Not every order is run to its end: one that comes to where another has been is left. This is
+/// justified if sampled orders, all run to their end, end as some of them.
+#[test]
+fn proof_every_order_covers_the_sampled_ones() {
+    let mut ends = BTreeSet::new();
+    every_schedule(usize::MAX, |schedule| {
+        let world = World::new();
+        if !two_publishers(&world).run(schedule).known {
+            ends.insert(end(&world));
+        }
+    });
+    let (samples, mut sampled) = (if budget() == Budget::Quick { 300 } else { 100_000 }, BTreeSet::new());
+    for seed in 0..samples {
+        let world = World::new();
+        two_publishers(&world).run(&Schedule::seeded(seed));
+        let end = end(&world);
+        assert!(ends.contains(&end), "seed {seed} ends as no enumerated order does: {end}");
+        sampled.insert(end);
+    }
+    println!(
+        "proof: {samples} sampled orders end in {} ways, all among the {} of every order",
+        sampled.len(),
+        ends.len()
+    );
+    assert!(sampled.len() > 3);
+}
+
+#[test]
+fn proof_three_publishers_in_sampled_orders() {
+    let samples = match budget() {
+        Budget::Quick => 300,
+        Budget::Ci => 100_000,
+        Budget::Long => 3_000_000,
+    };
+    let start = Instant::now();
+    let mut crashes = 0;
+    for seed in 0..samples {
+        let world = World::new();
+        let call = request("clip.mp4", VIDEO);
+        let third = two_publishers(&world).caller_with("c", &call, Policy::default(), TimeDelta::hours(-2));
+        let run = third.crashes(2).run(&Schedule::seeded(seed));
+        crashes += run.crashes;
+        assert!(run.ended && world.answers().len() == 3, "seed {seed}: {run:?}");
+        world.keeps_promises().unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    }
+    println!("proof: three publishers in {samples} sampled orders with {crashes} crashes, in {:.1?}", start.elapsed());
+}
