@@ -23,6 +23,8 @@ pub(crate) enum Defect {
     InPlace,
     /// Objects are written under another name and renamed, and nothing is synced.
     Unsynced,
+    /// The same, and the file is synced, but its folder is not.
+    FolderUnsynced,
     /// Every second delivery of audit entries is forgotten.
     Forgetful,
     /// Records are said to be written before they are.
@@ -32,8 +34,8 @@ pub(crate) enum Defect {
 impl Defect {
     pub(crate) fn storage(defect: Option<Self>, sound: Arc<dyn Storage>, root: &Path) -> Arc<dyn Storage> {
         match defect {
-            Some(defect @ (Self::InPlace | Self::Unsynced)) => {
-                Arc::new(NaiveStorage { sound, root: root.to_owned(), in_place: defect == Self::InPlace })
+            Some(defect @ (Self::InPlace | Self::Unsynced | Self::FolderUnsynced)) => {
+                Arc::new(NaiveStorage { sound, root: root.to_owned(), defect })
             }
             _ => sound,
         }
@@ -51,16 +53,19 @@ impl Defect {
 struct NaiveStorage {
     sound: Arc<dyn Storage>,
     root: PathBuf,
-    in_place: bool,
+    defect: Defect,
 }
 
 impl NaiveStorage {
     fn write(&self, key: &ObjectKey, mut bytes: &[u8]) -> std::io::Result<()> {
         let path = self.root.join(key.as_str());
         fs::create_dir_all(path.parent().unwrap())?;
-        if !self.in_place {
+        if self.defect != Defect::InPlace {
             let temporary = path.with_extension(format!("{}.tmp~", std::process::id()));
             fs::write(&temporary, bytes)?;
+            if self.defect == Defect::FolderUnsynced {
+                fs::File::open(&temporary)?.sync_all()?;
+            }
             return fs::rename(temporary, path);
         }
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;

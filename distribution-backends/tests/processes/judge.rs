@@ -48,7 +48,7 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) async fn at(site: &Site) -> Result<Self, Error> {
         let metadata = SqliteMetadata::open(site.records()).await?;
-        let disk = LocalDisk::open(site.objects())?;
+        let disk = LocalDisk::open(&site.objects)?;
         let audit = match site.audit().exists() {
             true => JsonlAudit::read(site.audit())?.collect::<Result<_, _>>()?,
             false => Vec::new(),
@@ -56,7 +56,7 @@ impl Seen {
         let evidence = Evidence::of(&disk, &metadata, audit).await?;
         metadata.close().await?;
         let records = evidence.rows.iter().map(Record::decode).collect::<Result<_, _>>()?;
-        Ok(Self { evidence, records, stages: stages(&site.objects()) })
+        Ok(Self { evidence, records, stages: stages(&site.objects) })
     }
 
     pub(crate) fn record(&self, job: &Job) -> Option<&Record> {

@@ -17,11 +17,13 @@ use crate::defect::Defect;
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 
-/// Where everything is: `store` may be on a file system of its own.
+/// Where everything is; each may be on a file system of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Site {
-    pub(crate) store: PathBuf,
-    pub(crate) staging: PathBuf,
+    pub(crate) objects: PathBuf,
+    /// Records and audit trail.
+    ledger: PathBuf,
+    staging: PathBuf,
 }
 
 /// A request, and its number among the site's.
@@ -58,27 +60,26 @@ impl Host {
 }
 
 impl Site {
-    pub(crate) fn new(store: &Path, staging: &Path) -> Self {
-        fs::create_dir_all(store.join("objects")).unwrap();
-        fs::create_dir_all(staging).unwrap();
-        Self { store: store.to_owned(), staging: staging.to_owned() }
+    pub(crate) fn new(objects: &Path, ledger: &Path, staging: &Path) -> Self {
+        let made = [objects, ledger, staging].map(|dir| {
+            fs::create_dir_all(dir).unwrap();
+            dir.to_owned()
+        });
+        let [objects, ledger, staging] = made;
+        Self { objects, ledger, staging }
     }
 
     /// One below a folder.
     pub(crate) fn below(dir: &Path) -> Self {
-        Self::new(&dir.join("store"), &dir.join("staging"))
-    }
-
-    pub(crate) fn objects(&self) -> PathBuf {
-        self.store.join("objects")
+        Self::new(&dir.join("objects"), &dir.join("ledger"), &dir.join("staging"))
     }
 
     pub(crate) fn audit(&self) -> PathBuf {
-        self.store.join("audit.jsonl")
+        self.ledger.join("audit.jsonl")
     }
 
     pub(crate) fn records(&self) -> PathBuf {
-        self.store.join("records.sqlite")
+        self.ledger.join("records.sqlite")
     }
 
     /// Stages a file of `size` random bytes, some below folders that are not there yet.
@@ -102,12 +103,12 @@ impl Site {
 
     /// A publisher on this site, as a process opens it.
     pub(crate) async fn publisher(&self, host: &Host) -> Result<Publisher, Error> {
-        let storage = Arc::new(LocalDisk::open(self.objects())?);
+        let storage = Arc::new(LocalDisk::open(&self.objects)?);
         let signer = Arc::new(HmacSigner::new("http://media.example", HmacKey::new("k1", [7; 32])?)?);
         let metadata = Arc::new(SqliteMetadata::open(self.records()).await?);
         let audit = Arc::new(JsonlAudit::open(self.audit()).await?);
         let builder = Publisher::builder()
-            .target(TargetName::default(), Defect::storage(host.defect, storage, &self.objects()), signer)
+            .target(TargetName::default(), Defect::storage(host.defect, storage, &self.objects), signer)
             .source(Arc::new(LocalFiles::open(&self.staging)?))
             .metadata(Defect::metadata(host.defect, metadata))
             .audit(Defect::audit(host.defect, audit))

@@ -193,7 +193,7 @@ fn attempt(injection: &Injection, tally: &Tally, runtime: &Runtime) {
 
 /// Watches the object's key until the process has ended: what is seen there is whole.
 fn watch(process: &mut Process, site: &Site, job: &Job, runtime: &Runtime) -> Vec<String> {
-    let (disk, key, started) = (LocalDisk::open(site.objects()).unwrap(), key_of(job), Instant::now());
+    let (disk, key, started) = (LocalDisk::open(&site.objects).unwrap(), key_of(job), Instant::now());
     let mut found = Vec::new();
     let mut seen = false;
     loop {
