@@ -8,6 +8,8 @@ use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fsync, linkat, openat, unlinkat};
 use rustix::io::Errno;
 
+use crate::confined::sync_dir;
+
 /// What the name of a stage begins with, if it needs one. No key has a segment that starts with a dot.
 const PREFIX: &str = ".stage-";
 
@@ -54,7 +56,7 @@ impl<'a> Stage<'a> {
         let dir = self.dir;
         drop(self);
         // Also if somebody else was first: they may not have come as far as this.
-        fsync(dir)?;
+        sync_dir(dir)?;
         Ok(linked)
     }
 
