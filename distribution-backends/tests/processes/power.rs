@@ -8,11 +8,12 @@ use rustix::fs::syncfs;
 use tokio::runtime::Runtime;
 
 use crate::budget::{Budget, Chance, not_run, seed};
-use crate::child::{Mode, Task, said};
+use crate::child::{Gate, Mode, Task, said};
 use crate::defect::Defect;
 use crate::judge::{Answers, Seen, finish};
 use crate::process::Process;
 use crate::site::{Host, Job, KIB, Site};
+use crate::strace::{Strace, Traced};
 use crate::volume::Volume;
 
 const KINDS: [&str; 2] = ["xfs", "ext4"];
@@ -74,6 +75,50 @@ fn proof_power_cut_catches_publishers_that_do_not_sync() {
                 Err(why) => not_run(&format!("{name}: {defect:?} on {kind}"), &why, false),
             }
         }
+    }
+}
+
+/// The moment that chance finds once in a hundred cuts: XFS that is down lets the `fsync` of a folder
+/// succeed.
+#[test]
+fn proof_power_cut_between_link_and_sync() {
+    let name = "proof_power_cut_between_link_and_sync";
+    for kind in KINDS {
+        let mut volume = match Volume::new(kind) {
+            Ok(volume) => volume,
+            Err(why) => {
+                not_run(&format!("{name} on {kind}"), &why, false);
+                continue;
+            }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::new(&volume.path().join("objects"), &dir.path().join("ledger"), &dir.path().join("staging"));
+        let jobs = vec![site.stage(0, 100 * KIB, &mut Chance::new(seed()))];
+        syncfs(File::open(volume.path()).unwrap()).unwrap();
+        let (host, gate) = (Host::new("the first"), Some(Gate::AfterOpening));
+        let task = Task { site: site.clone(), host, jobs: jobs.clone(), mode: Mode::Once, gate };
+        let mut process = Process::start(&task);
+        assert!(process.wait_for(said::OPEN, Duration::from_secs(30)));
+        let (traced, log) = (Traced::Process(process.pid()), dir.path().join("strace.log"));
+        let strace = match Strace::attach(traced, "inject=linkat:delay_exit=1000000", &log) {
+            Ok(strace) => strace,
+            Err(why) => return not_run(name, &format!("strace: {why}"), false),
+        };
+        process.go();
+        let started = Instant::now();
+        while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("linkat(")) {
+            assert!(started.elapsed() < Duration::from_secs(30), "no linkat");
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread::sleep(Duration::from_millis(100));
+        volume.cut().unwrap();
+        let mut answers = Answers::default();
+        answers.hear(&process.end(Duration::from_secs(30)));
+        drop(strace);
+        volume.restart().unwrap();
+        let found = Runtime::new().unwrap().block_on(finish(&site, &jobs, &mut answers));
+        println!("{name}: on {kind}: {} violations", found.len());
+        assert!(found.is_empty(), "{found:#?}");
     }
 }
 
