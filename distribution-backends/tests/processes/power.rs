@@ -137,7 +137,7 @@ fn cut_once(volume: &mut Volume, defect: Option<Defect>, runtime: &Runtime, chan
     let dir = tempfile::tempdir().unwrap();
     let store = volume.path().join(format!("cut-{}", tally.cuts));
     // Whoever syncs records on the same file system may save objects that nobody has synced.
-    let alone = tally.cuts % 2 == 0 || defect == Some(Defect::FolderUnsynced);
+    let alone = tally.cuts.is_multiple_of(2) || defect == Some(Defect::FolderUnsynced);
     let ledger = if alone { dir.path().join("ledger") } else { store.join("ledger") };
     let site = Site::new(&store.join("objects"), &ledger, &dir.path().join("staging"));
     let size = |chance: &mut Chance| 16 * KIB + usize::try_from(chance.below(400 * KIB as u64)).unwrap();
