@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use distribution_core::{Error, ErrorKind};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fsync, mkdirat, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat, statat};
 use rustix::io::Errno;
 
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -116,11 +116,20 @@ impl Root {
                 }
             };
             // Also where it was there: whoever made it may not have come as far as this.
-            fsync(&dir)?;
+            sync_dir(&dir)?;
             dir = child;
         }
         Ok(dir)
     }
+}
+
+/// Makes the names in `dir` survive a crash of the machine.
+///
+/// On a file system that went down (an i/o error, a pulled disk), XFS lets the `fsync` of a directory
+/// succeed although the names are lost. Looking at it tells.
+pub(crate) fn sync_dir(dir: &OwnedFd) -> Result<(), Errno> {
+    fsync(dir)?;
+    fstat(dir).map(drop)
 }
 
 /// The directory `name` in `dir`; `None` if nothing is there.

@@ -31,9 +31,10 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'
 
 /// Objects as files below a directory, `<root>/<key>`.
 ///
-/// An object is copied under a hidden name (`.stage-…`), read back and hashed, synced, and only then
+/// An object is copied into a file without a name, read back and hashed, synced, and only then
 /// linked to its own name, which fails if something has it. So it appears whole or not at all, and
-/// is durable when `create` returns. Nothing is ever reached through a symbolic link below the root.
+/// is durable when `create` returns. Where the system has no files without a name, it is a hidden one
+/// (`.stage-…`), of which a crash leaves what it was. Nothing is ever reached through a symbolic link below the root.
 /// Headers are not kept: whoever serves the files sets them.
 ///
 /// What is read back comes from the kernel's page cache: it proves what the kernel will write, not

@@ -180,7 +180,6 @@ async fn a_cancelled_create_leaves_nothing() {
     let key = key_of("clip.mp4");
     let create = place.disk.create(&key, content);
     assert!(tokio::time::timeout(Duration::from_millis(100), create).await.is_err(), "still copying");
-    assert_eq!(place.files().len(), 1, "a stage: {:?}", place.files());
     place.wait_until_clean().await;
     assert!(place.files().is_empty(), "{:?}", place.files());
 }

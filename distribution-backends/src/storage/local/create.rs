@@ -14,7 +14,7 @@ use super::hashing::hash_file;
 use super::stage::Stage;
 use super::{failed, folder, refused};
 use crate::blocking::Cancel;
-use crate::confined::{Root, has_file, open_file, way_out};
+use crate::confined::{Root, has_file, open_file, sync_dir, way_out};
 use crate::pin::{may_be, pin_of};
 
 /// An object to be stored.
@@ -39,7 +39,7 @@ impl Creation {
         let name = self.key.file_name();
         if let Some(file) = open_file(&dir, name.as_bytes()).map_err(refused)? {
             // Whoever stored it may not have come as far as this, or may have used other means.
-            fsync(&file).and_then(|()| fsync(&dir)).map_err(|errno| self.failed(errno.into()))?;
+            fsync(&file).and_then(|()| sync_dir(&dir)).map_err(|errno| self.failed(errno.into()))?;
             return Ok(CreateOutcome::AlreadyExists);
         }
         let stage = Stage::create(&dir).map_err(|error| self.failed(error))?;

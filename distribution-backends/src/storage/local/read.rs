@@ -11,13 +11,13 @@ use bytes::Bytes;
 use chrono::{DateTime, SubsecRound};
 use distribution_core::{ByteStream, Digest, Error, Meter, ObjectKey, ObjectStat};
 use futures::{StreamExt, stream};
-use rustix::fs::{AtFlags, fsync, unlinkat};
+use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 
 use super::hashing::hash_file;
 use super::{failed, folder, refused};
 use crate::blocking::{Cancel, blocking};
-use crate::confined::{Kind, Refusal, Root, has_file, open_file};
+use crate::confined::{Kind, Refusal, Root, has_file, open_file, sync_dir};
 
 /// How much is read at a time for a stream.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -77,7 +77,7 @@ pub(super) fn remove(root: &Root, key: &ObjectKey) -> Result<(), Error> {
         Err(refusal) => return Err(refused("remove", key, refusal)),
     }
     // Also where nothing was: whoever removed it may not have come as far as this.
-    fsync(&dir).map_err(|errno| failed("remove", key, errno.into()))
+    sync_dir(&dir).map_err(|errno| failed("remove", key, errno.into()))
 }
 
 /// The object's file. A folder of that name is no object.

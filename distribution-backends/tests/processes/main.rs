@@ -1,0 +1,32 @@
+//! Proof with real processes on the embedded parts: local disk, SQLite, JSONL.
+//!
+//! Publishers run as child processes (this very test binary again, see [`child`]) on one shared
+//! folder, and die in every way that a machine knows: killed at random moments, stopped until their
+//! lease is over, killed or failed at the n-th system call, cut off from power. Then the stores are
+//! opened afresh and [`judge`]d, and every answer that a child had printed must still hold.
+//!
+//! `PROOF=ci` and `PROOF=long` choose bigger budgets, `PROOF_SEED` other moments.
+
+#![cfg(all(feature = "sqlite", target_os = "linux"))]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests, whose helpers are tests too"
+)]
+
+mod budget;
+mod child;
+mod defect;
+mod herd;
+mod judge;
+mod power;
+mod process;
+mod rounds;
+mod sigkill;
+mod site;
+mod strace;
+mod syscalls;
+mod volume;

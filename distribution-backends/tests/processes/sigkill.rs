@@ -1,0 +1,52 @@
+//! Publishers that are killed at random moments, and broken ones, which the same rounds must catch.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::budget::{Budget, seed};
+use crate::defect::Defect;
+use crate::rounds::{Rounds, Tally};
+
+/// How many sites there are at a time: most of the time is spent in waiting for the disk.
+const LANES: usize = 2;
+
+#[test]
+fn proof_sigkill() {
+    let kills = Budget::chosen().pick(20, 1_000, 20_000);
+    let started = Instant::now();
+    let lanes: Vec<_> = (0..LANES as u64)
+        .map(|lane| thread::spawn(move || Rounds::new(seed() << 8 | lane, None).run(kills / LANES)))
+        .collect();
+    let mut tally = Tally::default();
+    lanes.into_iter().for_each(|lane| tally.add(lane.join().unwrap()));
+    println!(
+        "proof_sigkill: {} kills in {} rounds on {} sites (seed {}) hit {:?}; {} processes, {} stopped and continued \
+         ({} past their lease); {} publications, {} equal or single answers; {} stages left; {} violations; {:.1} s",
+        tally.kills,
+        tally.rounds,
+        tally.sites,
+        seed(),
+        tally.hit,
+        tally.processes,
+        tally.zombies,
+        tally.zombies_past_lease,
+        tally.published,
+        tally.answers,
+        tally.stages_left,
+        tally.violations.len(),
+        started.elapsed().as_secs_f64()
+    );
+    assert!(tally.violations.is_empty(), "{:#?}", tally.violations);
+    assert!(tally.kills >= kills);
+}
+
+#[test]
+fn proof_sigkill_catches_broken_publishers() {
+    let mut caught = Vec::new();
+    for defect in [Defect::InPlace, Defect::Forgetful, Defect::Hasty] {
+        let tally = Rounds::new(seed(), Some(defect)).run(100);
+        assert!(!tally.violations.is_empty(), "{defect:?} was not caught in {} kills", tally.kills);
+        caught.push(format!("{defect:?} after {} kills ({})", tally.kills, tally.violations[0]));
+    }
+    println!("proof_sigkill_catches_broken_publishers: {} of 3 caught: {}", caught.len(), caught.join("; "));
+}

@@ -1,0 +1,134 @@
+//! A folder that publishers share, and what is staged for them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use distribution_backends::{HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata, SystemClock};
+use distribution_core::{
+    Alert, AlertSink, Clock, Error, Policy, PublishRequest, Publisher, StoragePrefix, TargetName, Timestamp,
+};
+use distribution_testkit::request;
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Chance;
+use crate::defect::Defect;
+
+pub(crate) const KIB: usize = 1 << 10;
+pub(crate) const MIB: usize = 1 << 20;
+
+/// Where everything is; each may be on a file system of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Site {
+    pub(crate) objects: PathBuf,
+    /// Records and audit trail.
+    ledger: PathBuf,
+    staging: PathBuf,
+}
+
+/// A request, and its number among the site's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) number: usize,
+    pub(crate) request: PublishRequest,
+}
+
+/// Who publishes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Host {
+    pub(crate) holder: String,
+    /// How far its clock is ahead.
+    pub(crate) ahead_secs: u32,
+    pub(crate) lease_secs: u32,
+    pub(crate) defect: Option<Defect>,
+}
+
+impl Host {
+    pub(crate) fn new(holder: impl Into<String>) -> Self {
+        Self { holder: holder.into(), ahead_secs: 0, lease_secs: 1, defect: None }
+    }
+
+    /// One with a clock that is ahead: it takes the others' leases for over.
+    pub(crate) fn ahead(holder: impl Into<String>) -> Self {
+        Self { ahead_secs: 2, ..Self::new(holder) }
+    }
+
+    /// One that comes when all leases are over, also those of hosts whose clock is ahead.
+    pub(crate) fn later(holder: impl Into<String>) -> Self {
+        Self { ahead_secs: 10, ..Self::new(holder) }
+    }
+}
+
+impl Site {
+    pub(crate) fn new(objects: &Path, ledger: &Path, staging: &Path) -> Self {
+        let made = [objects, ledger, staging].map(|dir| {
+            fs::create_dir_all(dir).unwrap();
+            dir.to_owned()
+        });
+        let [objects, ledger, staging] = made;
+        Self { objects, ledger, staging }
+    }
+
+    /// One below a folder.
+    pub(crate) fn below(dir: &Path) -> Self {
+        Self::new(&dir.join("objects"), &dir.join("ledger"), &dir.join("staging"))
+    }
+
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.ledger.join("audit.jsonl")
+    }
+
+    pub(crate) fn records(&self) -> PathBuf {
+        self.ledger.join("records.sqlite")
+    }
+
+    /// Stages a file of `size` random bytes, some below folders that are not there yet.
+    pub(crate) fn stage(&self, number: usize, size: usize, chance: &mut Chance) -> Job {
+        let mut bytes: Vec<u8> = Vec::with_capacity(size + 8);
+        while bytes.len() < size {
+            bytes.extend(chance.next().to_le_bytes());
+        }
+        bytes.truncate(size);
+        let name = format!("clip-{number}.mp4");
+        fs::write(self.staging.join(&name), &bytes).unwrap();
+        let mut request = request(&name, &bytes);
+        let prefix = match number % 3 {
+            0 => None,
+            1 => Some("mvp/".to_owned()),
+            _ => Some(format!("deep/{number}/")),
+        };
+        request.distribution_settings.storage_prefix = prefix.map(|prefix| StoragePrefix::parse(prefix).unwrap());
+        Job { number, request }
+    }
+
+    /// A publisher on this site, as a process opens it.
+    pub(crate) async fn publisher(&self, host: &Host) -> Result<Publisher, Error> {
+        let storage = Arc::new(LocalDisk::open(&self.objects)?);
+        let signer = Arc::new(HmacSigner::new("http://media.example", HmacKey::new("k1", [7; 32])?)?);
+        let metadata = Arc::new(SqliteMetadata::open(self.records()).await?);
+        let audit = Arc::new(JsonlAudit::open(self.audit()).await?);
+        let builder = Publisher::builder()
+            .target(TargetName::default(), Defect::storage(host.defect, storage, &self.objects), signer)
+            .source(Arc::new(LocalFiles::open(&self.staging)?))
+            .metadata(Defect::metadata(host.defect, metadata))
+            .audit(Defect::audit(host.defect, audit))
+            .alerts(Arc::new(Unheard))
+            .clock(Arc::new(Ahead(host.ahead_secs)))
+            .holder(&host.holder);
+        builder.policy(Policy { lease_secs: host.lease_secs, ..Policy::default() }).build()
+    }
+}
+
+struct Ahead(u32);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + std::time::Duration::from_secs(self.0.into())
+    }
+}
+
+struct Unheard;
+
+impl AlertSink for Unheard {
+    fn raise(&self, _: Alert) {}
+}
