@@ -134,6 +134,9 @@ pub struct Caller<'a> {
     pub details: Option<&'a Details>,
     /// Whether this call has taken the work up already.
     pub taken_up: bool,
+    /// Whether this call has put its details on record already. What another records after them stands:
+    /// otherwise two callers could amend each other's without end.
+    pub amended: bool,
 }
 
 /// What a call does before it works on what is left.
@@ -177,7 +180,7 @@ pub fn entry(record: &Record, caller: Caller<'_>, now: Timestamp) -> Entry {
         None => {}
     }
     match caller.details {
-        Some(details) if *details != record.details => Entry::Amend,
+        Some(details) if !caller.amended && *details != record.details => Entry::Amend,
         Some(_) | None => Entry::Drive,
     }
 }

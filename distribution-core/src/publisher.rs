@@ -208,25 +208,21 @@ impl Publisher {
         details: Option<&Details>,
         call: &Call,
     ) -> Result<Record, Error> {
-        let (mut taken_up, mut amended) = (false, false);
+        let mut caller = Caller { holder: &self.parts.holder, details, taken_up: false, amended: false };
         for _ in 0..STEPS_MAX {
             let now = self.now();
-            // Once this call's details are on record, what another records after them stands: otherwise
-            // two callers could amend each other's work without end.
-            let wanted = if amended { Some(&record.details) } else { details };
-            let caller = Caller { holder: &self.parts.holder, details: wanted, taken_up };
             let event = match (entry(&record, caller, now), details) {
                 (Entry::Deliver, _) => self.deliver(&record, call).await?,
                 (Entry::Busy { until }, _) => return Err(busy(&record, until, now)),
                 (Entry::TakeUp, _) => {
-                    taken_up = true;
+                    caller.taken_up = true;
                     self.taking_up(call)
                 }
                 (Entry::Amend, Some(details)) => Event::Amended(Box::new(details.clone())),
                 (Entry::Amend, None) | (Entry::Drive, _) => return Ok(record),
             };
             record = self.advance(&record, event).await?;
-            amended |= details == Some(&record.details);
+            caller.amended |= details == Some(&record.details);
         }
         Err(overtaken(&record))
     }

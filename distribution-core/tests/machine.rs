@@ -256,8 +256,8 @@ fn who_comes_to_a_record_enters_by_its_phase_and_lease() {
     let settled = |record: &Record| step(record, Event::Delivered { before: 99 }, at(3)).unwrap();
     let [claimed, stored, published, rejected] = phases();
     let (same, other) = (details("a"), details("b"));
-    let call = |holder, taken_up| Caller { holder, details: Some(&same), taken_up };
-    let recovery = |holder| Caller { holder, details: None, taken_up: false };
+    let call = |holder, taken_up| Caller { holder, details: Some(&same), taken_up, amended: false };
+    let recovery = |holder| Caller { holder, details: None, taken_up: false, amended: false };
     let busy = Entry::Busy { until: at(60) };
     for record in [&claimed, &stored] {
         assert_eq!(entry(record, call("b", false), at(59)), busy, "another is at it");
@@ -268,6 +268,8 @@ fn who_comes_to_a_record_enters_by_its_phase_and_lease() {
         assert_eq!(entry(record, recovery("a"), at(59)), busy, "a call of ours may be at it");
         assert_eq!(entry(record, recovery("a"), at(60)), Entry::TakeUp);
         assert_eq!(entry(record, Caller { details: Some(&other), ..call("a", true) }, at(59)), Entry::Amend);
+        let amended = Caller { details: Some(&other), amended: true, ..call("a", true) };
+        assert_eq!(entry(record, amended, at(59)), Entry::Drive, "what another records since stands");
     }
     for record in [&published, &rejected] {
         assert_eq!(entry(record, call("b", false), at(3)), Entry::Deliver, "first what waits");

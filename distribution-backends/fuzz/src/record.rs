@@ -37,7 +37,7 @@ fn ask(record: &Record) {
     let _ = (next_action(record), record.object_key(), record.is_settled(), record.state());
     for now in [Timestamp::MIN_UTC, record.claimed_at, Timestamp::MAX_UTC] {
         for details in [None, Some(&record.details)] {
-            let _ = entry(record, Caller { holder: "a", details, taken_up: false }, now);
+            let _ = entry(record, Caller { holder: "a", details, taken_up: false, amended: false }, now);
         }
     }
 }

@@ -114,7 +114,7 @@ fn check_questions(machine: &Machine, expected: &Reference) {
     for shown in [None, Some(expected.shown), Some(other)] {
         for (holder, taken_up) in [(0, false), (0, true), (1, false), (1, true)] {
             let (name, details) = (holder.to_string(), shown.map(details));
-            let caller = Caller { holder: &name, details: details.as_ref(), taken_up };
+            let caller = Caller { holder: &name, details: details.as_ref(), taken_up, amended: false };
             let entered = match entry(&machine.record, caller, at(machine.now)) {
                 Entry::Deliver => "deliver",
                 Entry::Busy { until } => {

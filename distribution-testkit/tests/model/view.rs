@@ -54,9 +54,8 @@ impl<'a> View<'a> {
     /// `machine::entry`
     pub(crate) fn entry(self, record: Rec, entered: Entered) -> Entry {
         let Entered { taken_up, amended } = entered;
-        let details =
-            self.actor().order().map(|order| if amended { &record.get().record.details } else { &order.details });
-        entry(&record.record, Caller { holder: self.actor().holder, details, taken_up }, self.now())
+        let details = self.actor().order().map(|order| &order.details);
+        entry(&record.record, Caller { holder: self.actor().holder, details, taken_up, amended }, self.now())
     }
 
     /// Whether the record shows what this call wants it to show.
