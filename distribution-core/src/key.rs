@@ -58,9 +58,8 @@ impl ObjectKey {
         if n == 0 {
             return self.clone();
         }
-        let name_at = self.0.rfind('/').map_or(0, |slash| slash + 1);
-        let dot = self.0.rfind('.').filter(|dot| *dot > name_at).unwrap_or(self.0.len());
-        let (head, tail) = self.0.split_at(dot);
+        let last = self.0.rfind(['.', '/']).map(|at| self.0.split_at(at));
+        let (head, tail) = last.filter(|(_, tail)| tail.starts_with('.')).unwrap_or((&self.0, ""));
         Self(format!("{head}-r{n}{tail}"))
     }
 }
