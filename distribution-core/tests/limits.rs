@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use distribution_core::{AuditLogId, ConceptId, ErrorKind, KeyTemplate, ObjectKey, Policy, StoragePrefix, TargetName};
+use distribution_core::{
+    AuditLogId, Checksum, ConceptId, ErrorKind, KeyParts, KeyTemplate, ObjectKey, Policy, StoragePrefix, TargetName,
+};
 use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
 
@@ -87,5 +89,28 @@ fn the_next_attempt_has_its_number_before_the_extension() {
         request.distribution_settings.storage_prefix = Some(StoragePrefix::parse(prefix).unwrap());
         block_on(world.builder("a").policy(policy).build().unwrap().publish(request)).unwrap();
         assert!(world.object("default", second).is_some(), "{template}: {:?}", world.objects().keys());
+    }
+}
+
+#[test]
+fn a_key_leaves_room_for_the_number_of_its_last_attempt() {
+    let room = "-r9999".len();
+    let checksum = Checksum::of(b"");
+    let render = |template: &str, prefix: String| {
+        let prefix = StoragePrefix::parse(prefix).unwrap();
+        let parts = KeyParts { prefix: &prefix, stem: "clip", checksum: &checksum, concept_id: None, title: None };
+        KeyTemplate::parse(template).unwrap().render(parts)
+    };
+    let folders = format!("{0}/{0}/{0}/", "s".repeat(200));
+    for (longer, sound) in [(0, true), (1, false)] {
+        let prefix = format!("{folders}{}/", "t".repeat(900 - room - 603 - 1 - 64 + longer));
+        let key = render("{prefix}{sha256}", prefix);
+        assert_eq!(key.as_ref().map(|key| key.as_str().len()).ok(), sound.then_some(900 - room), "{key:?}");
+
+        let text = "n".repeat(255 - room - 64 + longer);
+        let key = render("{prefix}{sha256}", "a/".to_owned()).unwrap();
+        assert_eq!(key.as_str(), format!("a/{}", checksum.hex()));
+        let template = format!("{text}{{sha256}}");
+        assert_eq!(KeyTemplate::parse(&template).is_ok(), sound, "{longer}");
     }
 }

@@ -11,9 +11,9 @@
 
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, Identity, Lease, Location,
-    ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Record, Rejection, SourceFault, SourcePin, StoredObject,
-    TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, ErrorKind, Identity, Lease,
+    Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Record, Rejection, Row, SourceFault, SourcePin,
+    StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
 };
 
 const APPROVED: &[u8] = b"approved";
@@ -279,4 +279,32 @@ fn who_comes_to_a_record_enters_by_its_phase_and_lease() {
     assert_eq!(entry(&published, Caller { details: Some(&other), ..call("b", false) }, at(3)), Entry::Amend);
     assert_eq!(entry(&rejected, call("b", false), at(3)), Entry::TakeUp, "a call opens it again");
     assert_eq!(entry(&rejected, recovery("b"), at(3)), Entry::Drive, "a recovery does not");
+}
+
+#[test]
+fn a_record_is_stored_up_to_a_mebibyte_and_not_beyond() {
+    let amended = |record: &Record, letters: usize| {
+        let mut details = details("a");
+        details.metadata.extra.insert("log".into(), "x".repeat(letters).into());
+        step(record, Event::Amended(Box::new(details)), at(1)).unwrap()
+    };
+    let held_by = |record: &Record, letters: usize| {
+        let Event::TakenUp { lease, approval, source, attempts } = taken_up(record) else { panic!() };
+        let lease = Lease { holder: "h".repeat(letters), ..lease };
+        step(record, Event::TakenUp { lease, approval, source, attempts }, at(1)).unwrap()
+    };
+    let bytes = |record: &Record| record.encode().map(|row| row.body.len());
+
+    let mut record = claimed(true, None);
+    while bytes(&record).unwrap() < Row::BODY_BYTES_MAX - 62_000 {
+        record = amended(&record, 30_000);
+    }
+    // A letter of the details is there twice, in the record and in its outbox; one of the holder once.
+    let missing = Row::BODY_BYTES_MAX - bytes(&held_by(&amended(&record, 0), 1)).unwrap();
+    let full = amended(&record, missing / 2);
+    assert_eq!(bytes(&held_by(&full, 1 + missing % 2)).unwrap(), Row::BODY_BYTES_MAX);
+    for letters in [1, 100] {
+        let error = bytes(&held_by(&full, 1 + missing % 2 + letters)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
 }
