@@ -296,7 +296,7 @@ fn a_record_is_stored_up_to_a_mebibyte_and_not_beyond() {
     let bytes = |record: &Record| record.encode().map(|row| row.body.len());
 
     let mut record = claimed(true, None);
-    while bytes(&record).unwrap() < Row::BODY_BYTES_MAX - 62_000 {
+    while bytes(&record).unwrap() < Row::BODY_BYTES_MAX - 32_000 {
         record = amended(&record, 30_000);
     }
     // A letter of the details is there twice, in the record and in its outbox; one of the holder once.

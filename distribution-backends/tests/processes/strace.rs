@@ -90,6 +90,11 @@ pub(crate) fn calls(log: &str) -> BTreeMap<(u32, String), Vec<bool>> {
     calls
 }
 
+/// Whether the log tells of a call that was tampered with and is not worth it.
+pub(crate) fn is_astray(log: &str) -> bool {
+    log.lines().any(|line| line.contains("(INJECTED)") && POINTLESS.iter().any(|mark| line.contains(mark)))
+}
+
 /// The threads of a process by the same names in every run: what each calls itself, and a number
 /// among those that do.
 pub(crate) fn threads(process: u32) -> BTreeMap<String, u32> {
