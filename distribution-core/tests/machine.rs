@@ -308,3 +308,19 @@ fn a_record_is_stored_up_to_a_mebibyte_and_not_beyond() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     }
 }
+
+#[test]
+fn after_the_last_number_there_is_no_further_attempt() {
+    let last = 9_999;
+    let mut record = claimed(true, None);
+    let Phase::Claimed { work } = &mut record.phase else { panic!() };
+    work.attempts_left = 5;
+    for (attempt, goes_on) in [(last - 1, true), (last, false)] {
+        record.attempt = attempt;
+        let stored = step(&record, transferred(None), at(1)).unwrap();
+        let next = step(&stored, Event::Examined(None), at(2)).unwrap();
+        assert_eq!(next.work().is_some(), goes_on, "attempt {attempt} failed");
+        assert_eq!(step(&next, taken_up(&next), at(3)).is_ok(), goes_on, "attempt {}", attempt + 1);
+        assert!(step(&record, taken_up(&record), at(3)).is_ok(), "attempt {attempt} has a number");
+    }
+}

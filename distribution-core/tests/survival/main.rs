@@ -11,5 +11,6 @@
 
 mod company;
 mod faults;
+mod leases;
 mod recovery;
 mod support;
