@@ -13,7 +13,10 @@
 //! let scenario = Scenario::new(
 //!     |world| world.stage("clip.mp4", "approved bytes"),
 //!     // Yours is what your orchestrator does, with this world's ports.
-//!     |world, host| async move { world.publisher(&host).publish(request("clip.mp4", b"approved bytes")).await },
+//!     |world, host| async move {
+//!         let record = world.publisher(&host).publish(request("clip.mp4", b"approved bytes")).await?;
+//!         Ok(vec![record])
+//!     },
 //! );
 //! let survived = scenario.every_fault().unwrap();
 //! assert!(survived.runs > 100);

@@ -1,5 +1,6 @@
 //! Scenarios: one piece of work, run again with everything that can go wrong in it.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -24,7 +25,10 @@ use crate::world::World;
 ///     // Before: what is staged.
 ///     |world| world.stage("clip.mp4", "approved bytes"),
 ///     // The work itself. Yours is what your orchestrator does, with this world's ports.
-///     |world, host| async move { world.publisher(&host).publish(request("clip.mp4", b"approved bytes")).await },
+///     |world, host| async move {
+///         let record = world.publisher(&host).publish(request("clip.mp4", b"approved bytes")).await?;
+///         Ok(vec![record])
+///     },
 /// );
 /// let proof = scenario.every_fault().unwrap();
 /// assert!(proof.runs > 50);
@@ -35,14 +39,14 @@ pub struct Scenario {
     work: Work,
 }
 
-type Work = Box<dyn Fn(World, String) -> BoxFuture<'static, Result<DistributionRecord, Error>>>;
+type Work = Box<dyn Fn(World, String) -> BoxFuture<'static, Result<Vec<DistributionRecord>, Error>>>;
 
 /// What was tried, and survived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Survived {
     /// How many runs.
     pub runs: usize,
-    /// How many effects the work has when nothing goes wrong.
+    /// How many effects the work has when nothing goes wrong, and is repeated once.
     pub effects: usize,
 }
 
@@ -57,15 +61,18 @@ pub struct Failure {
 
 /// How often the work is repeated before it counts as lost.
 const REPEATS_MAX: usize = 10;
+/// How many polls of the work are dropped after before it counts as endless.
+const DROPS_MAX: usize = 10_000;
 /// How long a caller waits before it repeats, if it is not told.
 const WAIT: Duration = Duration::from_secs(1);
 
 impl Scenario {
     /// `before` prepares a new world; `work` is run on it, perhaps many times, each time as a process
-    /// of the given name. It succeeds with the answer that it was given.
+    /// of the given name. It succeeds with the answers that it was given, one for each file that it is
+    /// to publish, and must have the same ones however often it is repeated.
     pub fn new<F>(before: impl Fn(&World) + 'static, work: impl Fn(World, String) -> F + 'static) -> Self
     where
-        F: Future<Output = Result<DistributionRecord, Error>> + Send + 'static,
+        F: Future<Output = Result<Vec<DistributionRecord>, Error>> + Send + 'static,
     {
         Self { before: Box::new(before), work: Box::new(move |world, name| Box::pin(work(world, name))) }
     }
@@ -74,7 +81,7 @@ impl Scenario {
     pub fn publish(before: impl Fn(&World) + 'static, request: PublishRequest) -> Self {
         Self::new(before, move |world, host| {
             let request = request.clone();
-            async move { world.publisher(&host).publish(request).await }
+            async move { Ok(vec![world.publisher(&host).publish(request).await?]) }
         })
     }
 
@@ -115,17 +122,18 @@ impl Scenario {
     /// # Errors
     /// As [`every_fault`](Self::every_fault).
     pub fn every_drop(&self) -> Result<Survived, Failure> {
-        let mut survived = Survived { runs: 0, effects: self.run(&[])?.len() };
-        loop {
-            let case = format!("dropped after {} polls", survived.runs);
+        let effects = self.run(&[])?.len();
+        for runs in 0..DROPS_MAX {
+            let case = format!("dropped after {runs} polls");
             let world = self.world();
-            let ended = world.run_for(survived.runs, (self.work)(world.clone(), "host".to_owned()));
-            if let Some(outcome) = ended {
+            if let Some(outcome) = world.run_for(runs, (self.work)(world.clone(), "host".to_owned())) {
+                let survived = Survived { runs, effects };
                 return outcome.map(|_| survived).map_err(|error| Failure { case, outcome: error.to_string() });
             }
             self.finish(&world, "host", &case)?;
-            survived.runs += 1;
         }
+        let case = format!("dropped after {DROPS_MAX} polls");
+        Err(Failure { case, outcome: "the work does not end: is there a loop without a limit in it?".to_owned() })
     }
 
     /// One run: with these faults, then repeated until it succeeds, then held against the promises.
@@ -137,7 +145,14 @@ impl Scenario {
             world.inject(*number, *fault);
         }
         self.finish(&world, "host", &case)?;
-        Ok(world.effects())
+        let effects = world.effects();
+        for (number, fault) in faults {
+            if effects.get(*number).is_none_or(|effect| effect.fault != Some(*fault)) {
+                let outcome = format!("{fault:?} did not happen: does the work differ from run to run?");
+                return Err(Failure { case, outcome });
+            }
+        }
+        Ok(effects)
     }
 
     fn world(&self) -> World {
@@ -146,16 +161,20 @@ impl Scenario {
         world
     }
 
-    /// Repeats the work until it succeeds; then once more, which must give the same answer.
+    /// Repeats the work until it succeeds; then once more, on another host, which must give the same
+    /// answers; and there is one for each publication that was begun.
     fn finish(&self, world: &World, host: &str, case: &str) -> Result<(), Failure> {
         let failure = |outcome: String| Failure { case: case.to_owned(), outcome };
         let staged = world.evidence().staged;
-        let answer = self.persist(world, host).map_err(&failure)?;
-        world.heal();
-        world.answered(answer.clone());
+        let answers = self.persist(world, host).map_err(&failure)?;
+        answers.iter().for_each(|answer| world.answered(answer.clone()));
         let again = self.persist(world, "another-host").map_err(&failure)?;
-        if again != answer {
-            return Err(failure(format!("a repeat was told {again:?} instead of {answer:?}")));
+        world.heal();
+        if again != answers {
+            return Err(failure(format!("a repeat was told {again:?} instead of {answers:?}")));
+        }
+        if answers.len() != world.rows().len() {
+            return Err(failure(format!("{} answers to {} publications", answers.len(), world.rows().len())));
         }
         if world.evidence().staged != staged {
             return Err(failure("staging was touched".to_owned()));
@@ -163,13 +182,13 @@ impl Scenario {
         world.keeps_promises().map_err(failure)
     }
 
-    fn persist(&self, world: &World, host: &str) -> Result<DistributionRecord, String> {
+    fn persist(&self, world: &World, host: &str) -> Result<Vec<DistributionRecord>, String> {
         let (mut last, mut deaths) = (String::new(), 0);
         for _ in 0..REPEATS_MAX {
             // A process that comes back after a crash is another one.
             let name = if deaths == 0 { host.to_owned() } else { format!("{host}#{deaths}") };
             let wait = match world.run((self.work)(world.clone(), name)) {
-                Ended::Returned(Ok(answer)) => return Ok(answer),
+                Ended::Returned(Ok(answers)) => return Ok(answers),
                 Ended::Returned(Err(error)) if is_final(&error) => return Err(error.to_string()),
                 Ended::Returned(Err(error)) => {
                     last = error.to_string();
@@ -224,8 +243,17 @@ fn faults_from(effects: &[Effect], from: usize) -> Vec<(usize, Fault)> {
     later.flat_map(|effect| effect.op.faults().map(|fault| (effect.number, fault))).collect()
 }
 
-impl std::fmt::Debug for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.case, self.outcome)
+    }
+}
+
+/// The same line, so that `unwrap` shows it as it is.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -1,7 +1,7 @@
 //! The simulation: many processes over one world, in an order that a schedule chooses.
 
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -100,6 +100,7 @@ impl Simulation {
 
     /// With a process of this name that runs the program: from its start again whenever it has died.
     /// The program is given the world and the name under which it runs, which is a new one each time.
+    /// What it does may follow only from what its effects and the clock have told it.
     #[must_use]
     pub fn process<F>(mut self, name: &str, program: impl Fn(World, String) -> F + 'static) -> Self
     where
@@ -130,7 +131,9 @@ impl Simulation {
         Self { jumps_max: max, ..self }
     }
 
-    /// With so many faults at most, of every kind, at any effect.
+    /// With so many faults at most, of every kind, at any effect, and besides those of a plan that the
+    /// [world](World::fail) has already. They end with the run only if the world is then
+    /// [healed](World::heal).
     #[must_use]
     pub fn faults(self, max: u32) -> Self {
         Self { faults_left: Arc::new(AtomicU32::new(max)), ..self }
@@ -191,7 +194,11 @@ impl Simulation {
         if left.load(Relaxed) == 0 {
             return;
         }
+        let own = self.world.lock().faults.plan.clone();
         self.world.fail(move |effect| {
+            if let Some(fault) = own.as_ref().and_then(|own| own(effect)) {
+                return Some(fault);
+            }
             if left.load(Relaxed) == 0 || !schedule.rarely(12) {
                 return None;
             }
@@ -237,7 +244,11 @@ impl Simulation {
         if let Poll::Ready(()) = memory.as_mut().poll(&mut Context::from_waker(&waker)) {
             process.memory = None;
         }
-        process.history = self.world.lock().history.unwrap_or_default();
+        // Also where it saw nothing new: it has gone on by one wait, at this time.
+        let state = self.world.lock();
+        let seen = (at, state.history, state.now);
+        drop(state);
+        process.history = digest(seen);
         self.world.take_crash()
     }
 
@@ -245,7 +256,7 @@ impl Simulation {
         let Some(process) = self.processes.get_mut(at) else { return };
         process.deaths += 1;
         process.memory = Some((process.program)(self.world.clone(), format!("{}#{}", process.name, process.deaths)));
-        process.history = u64::from(process.deaths);
+        process.history = digest((at, process.deaths));
         process.alarm.set();
     }
 
@@ -269,4 +280,10 @@ impl Simulation {
         }
         Run { trace: trace.finish().checksum, ..run }
     }
+}
+
+fn digest(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }

@@ -61,14 +61,22 @@ impl World {
         }
     }
 
-    /// Polls the call so many times at most, and then drops it. What it returned, if it did.
+    /// Polls the call so many times at most, moving the clock on as [`run`](Self::run) does, and then
+    /// drops it. What it returned, if it did.
     pub(crate) fn run_for<T>(&self, polls: usize, call: impl Future<Output = T>) -> Option<T> {
         let mut call = pin!(call);
-        let mut context = Context::from_waker(Waker::noop());
-        (0..polls).find_map(|_| match call.as_mut().poll(&mut context) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        for _ in 0..polls {
+            alarm.take();
+            if let Poll::Ready(output) = call.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(output);
+            }
+            if !alarm.is_set() && !self.wake_next() {
+                return None;
+            }
+        }
+        None
     }
 
     /// Whether a process has died since this was asked last.

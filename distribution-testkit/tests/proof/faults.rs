@@ -1,30 +1,78 @@
 //! Every fault at every effect, every pair of them, a drop at every wait.
 
-use distribution_testkit::{Scenario, request};
+use distribution_core::{IdempotencyKey, PublishRequest, Verification};
+use distribution_testkit::{MemoryStorage, Scenario, World, request};
 
 use crate::VIDEO;
 
-fn scenario() -> Scenario {
-    Scenario::publish(|world| world.stage("clip.mp4", VIDEO), request("clip.mp4", VIDEO))
+fn stage(world: &World) {
+    world.stage("clip.mp4", VIDEO);
+    world.stage("other.mp4", "another approved video");
+}
+
+fn named() -> PublishRequest {
+    PublishRequest { idempotency_key: Some(IdempotencyKey::parse("order-7").unwrap()), ..request("clip.mp4", VIDEO) }
+}
+
+/// Pieces of work that together have every effect that a publisher has.
+fn scenarios() -> [(&'static str, Scenario); 4] {
+    let two = Scenario::new(stage, |world, host| async move {
+        let publisher = world.publisher(&host);
+        let first = publisher.publish(request("clip.mp4", VIDEO)).await?;
+        world.sleep(std::time::Duration::from_secs(5)).await;
+        Ok(vec![first, publisher.publish(request("other.mp4", b"another approved video")).await?])
+    });
+    let recovering = Scenario::new(stage, |world, host| async move {
+        let publisher = world.publisher(&host);
+        let _ = publisher.recover().await?;
+        Ok(vec![publisher.publish(request("clip.mp4", VIDEO)).await?])
+    });
+    let proving = Scenario::new(stage, |world, host| async move {
+        let (target, parts) = (Default::default(), world.parts(&Default::default()));
+        let storage = MemoryStorage::new(&world, &target).with_proof(Verification::ReadBack);
+        let builder = world.builder(&host).target(target, std::sync::Arc::new(storage), parts.signer);
+        Ok(vec![builder.build()?.publish(request("clip.mp4", VIDEO)).await?])
+    });
+    [
+        ("a publish by name", Scenario::publish(stage, named())),
+        ("two publishes", two),
+        ("a recovery and a publish", recovering),
+        ("a store that proves", proving),
+    ]
 }
 
 #[test]
 fn proof_every_fault_at_every_effect() {
-    let survived = scenario().every_fault().unwrap();
-    println!("proof: {} runs, every fault at each of {} effects", survived.runs, survived.effects);
-    assert!(survived.runs > 100, "{survived:?}");
+    for (name, scenario) in scenarios() {
+        let survived = scenario.every_fault().unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        println!("proof: {name}: {} runs, every fault at each of {} effects", survived.runs, survived.effects);
+        assert!(survived.runs > 90, "{survived:?}");
+    }
 }
 
 #[test]
 fn proof_every_pair_of_faults() {
-    let survived = scenario().every_pair_of_faults().unwrap();
+    let survived = Scenario::publish(stage, request("clip.mp4", VIDEO)).every_pair_of_faults().unwrap();
     println!("proof: {} runs, every pair of faults from {} effects on", survived.runs, survived.effects);
     assert!(survived.runs > 5_000, "{survived:?}");
 }
 
 #[test]
 fn proof_a_drop_at_every_wait() {
-    let survived = scenario().every_drop().unwrap();
-    println!("proof: {} runs, the call dropped at every wait", survived.runs);
-    assert!(survived.runs > 15, "{survived:?}");
+    for (name, scenario) in scenarios() {
+        let survived = scenario.every_drop().unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        println!("proof: {name}: {} runs, dropped at every wait", survived.runs);
+        assert!(survived.runs > 15, "{survived:?}");
+    }
+}
+
+#[test]
+fn proof_caught_a_work_that_does_not_notice_a_failure() {
+    let careless = Scenario::new(stage, |world, host| async move {
+        let publisher = world.publisher(&host);
+        let first = publisher.publish(request("clip.mp4", VIDEO)).await.ok();
+        let second = publisher.publish(request("other.mp4", b"another approved video")).await?;
+        Ok(first.into_iter().chain([second]).collect())
+    });
+    println!("proof: caught, a work that does not notice: {}", careless.every_fault().unwrap_err());
 }
