@@ -9,15 +9,13 @@ use std::task::Poll;
 
 use futures::future::{Either, select};
 use futures::task::AtomicWaker;
-use tracing::debug;
 
 use crate::error::{Error, ErrorKind};
-use crate::machine::{Event, step};
-use crate::metadata::Advance;
+use crate::machine::Event;
 use crate::object::{ContentHeaders, Location, Proof, Verification};
 use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
-use crate::record::{Record, StoredObject, Work};
+use crate::record::{Record, StoredObject};
 use crate::rejection::SourceFault;
 use crate::source::Staged;
 use crate::storage::{Content, CreateOutcome, Unfit};
@@ -30,11 +28,6 @@ impl Publisher {
             return Ok(Event::ApprovalLapsed);
         }
         let Some(url) = &call.source else { return self.look(record, None).await };
-        if call.is_from_elsewhere(record) {
-            // Another call has taken it up since, with a staged file of its own.
-            self.check_nobody_at(record)?;
-            return Ok(self.taking_up(call));
-        }
         let staged = match self.parts().source.open(url).await {
             Ok(Some(staged)) => staged,
             Ok(None) => return self.look(record, Some(SourceFault::Missing)).await,
@@ -49,7 +42,7 @@ impl Publisher {
         let (pulse, meter) = pulse(call);
         let pin = staged.pin.clone();
         let content = content(record, staged, meter);
-        let fault = match self.attended(record, &pulse, storage.create(&key, content)).await? {
+        let fault = match self.attended(record, call, &pulse, storage.create(&key, content)).await? {
             CreateOutcome::Created { proof } => {
                 let object = StoredObject { location: storage.location(&key), created: true, pin: Some(pin) };
                 let proof = proof.filter(|proof| self.parts().policy.accepts(proof.how));
@@ -82,12 +75,12 @@ impl Publisher {
         let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Prove);
         let (pulse, meter) = pulse(call);
-        let found = self.attended(record, &pulse, storage.digest(&key, &meter)).await?;
+        let found = self.attended(record, call, &pulse, storage.digest(&key, &meter)).await?;
         Ok(Event::Examined(found.map(|digest| Proof { digest, how: Verification::ReadBack })))
     }
 
     /// Drives `work`, and renews the lease when bytes have moved.
-    async fn attended<T>(&self, record: &mut Record, pulse: &Pulse, work: impl Future<Output = T>) -> T {
+    async fn attended<T>(&self, record: &mut Record, call: &Call, pulse: &Pulse, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
             if let Either::Left((output, _)) = select(work.as_mut(), pin!(pulse.beat())).await {
@@ -95,33 +88,10 @@ impl Publisher {
             }
             // The work goes on meanwhile; and a renewal that was begun is seen to its end, since it
             // changes the record.
-            if let Either::Left((output, renewal)) = select(work.as_mut(), pin!(self.keep_alive(record))).await {
+            if let Either::Left((output, renewal)) = select(work.as_mut(), pin!(self.keep_alive(record, call))).await {
                 renewal.await;
                 return output;
             }
-        }
-    }
-
-    /// Renews the lease when half of it is over. It is advisory, so whatever goes wrong here is left
-    /// to the next renewal, or to the compare-and-swap that ends the work.
-    async fn keep_alive(&self, record: &mut Record) {
-        let now = self.now();
-        let lease = self.lease(now);
-        let half_over = |work: &Work| lease.until - work.lease.until >= work.lease.until - now;
-        if !record.work().is_some_and(|work| work.lease.holder == lease.holder && half_over(work)) {
-            return;
-        }
-        let Ok(next) = step(record, Event::KeptAlive { until: lease.until }, now) else { return };
-        let Ok(row) = next.encode() else { return };
-        match self.parts().metadata.advance(&row).await {
-            Ok(Advance::Advanced) => *record = next,
-            Ok(Advance::Superseded(row)) => match Record::decode(&row) {
-                // Our own renewal, whose answer was lost.
-                Ok(newer) if newer.is_same_work(record) => *record = newer,
-                Ok(_) => debug!("the lease was taken over"),
-                Err(error) => debug!(%error, "the lease could not be renewed"),
-            },
-            Err(error) => debug!(%error, "the lease could not be renewed"),
         }
     }
 }

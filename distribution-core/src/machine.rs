@@ -247,13 +247,14 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
 impl Record {
     /// Whether both are one publisher's work on one attempt at one point, so that what was observed
     /// for the one holds for the other: they differ in a renewed lease, an amendment, a delivery. Work
-    /// from another staged file is other work.
+    /// from another staged file, or under another approval, is other work.
     pub(crate) fn is_same_work(&self, other: &Self) -> bool {
         let at = |record: &Self| record.work().map(|work| work.lease.holder.clone());
         at(self).is_some()
             && at(self) == at(other)
             && self.attempt == other.attempt
             && self.source == other.source
+            && self.approval == other.approval
             && std::mem::discriminant(&self.phase) == std::mem::discriminant(&other.phase)
     }
 

@@ -7,6 +7,7 @@ use tracing::{Instrument, info_span, warn};
 use crate::alert::{Alert, AlertKind};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
+use crate::lease::{OwnLease, busy};
 use crate::machine::{self, Action, Caller, Entry, Event, entry, next_action, step};
 use crate::metadata::{Advance, Claim};
 use crate::object::Checksum;
@@ -16,11 +17,11 @@ use crate::progress::{Progress, Stage};
 use crate::publication::Details;
 use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
-use crate::record::{Lease, Phase, Published, Record, StagedAt, Work};
+use crate::record::{Phase, Published, Record, StagedAt, Work};
 use crate::rejection::Rejection;
 use crate::request::{PublishRequest, VideoUrl};
 use crate::signer::LinkRequest;
-use crate::time::{Timestamp, link_expiry, plus_secs};
+use crate::time::{Timestamp, link_expiry};
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 
 /// Publishes approved files, each once, whatever fails on the way. Cheap to clone; made by
@@ -38,6 +39,8 @@ pub(crate) struct Call {
     /// Where the bytes are staged; `None` if only a caller knows.
     pub(crate) source: Option<VideoUrl>,
     pub(crate) progress: Arc<dyn Progress>,
+    /// The lease that this call wrote last and that no other call was under.
+    pub(crate) lease: OwnLease,
 }
 
 impl Call {
@@ -46,6 +49,23 @@ impl Call {
     pub(crate) fn is_from_elsewhere(&self, record: &Record) -> bool {
         self.source.as_ref().is_some_and(|url| record.source != StagedAt::from(url))
     }
+
+    /// Whether what the publication was rejected for is wrong with another call only: with its staged
+    /// file, or with its QC report.
+    fn is_free_of(&self, reason: &Rejection, record: &Record, now: Timestamp) -> bool {
+        match reason {
+            Rejection::Source { .. } => self.is_from_elsewhere(record),
+            Rejection::QcLapsed => self.approval.holds_at(now),
+            Rejection::KeyTaken { .. } | Rejection::AttemptsUsedUp => false,
+        }
+    }
+}
+
+/// What came of one compare-and-swap.
+pub(crate) enum Swap {
+    Done(Record),
+    /// Another was faster: this is what is on record.
+    Superseded(Record),
 }
 
 /// Whether a publication began with this call.
@@ -106,10 +126,10 @@ impl Publisher {
     async fn gate_and_run(&self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
         let approval = self.gate(&order).await?;
         self.bind(&order).await?;
-        let call = Call { approval, source: Some(order.source.clone()), progress };
+        let call = Call { approval, source: Some(order.source.clone()), progress, lease: OwnLease::default() };
         let outcome = self.work(&order, &call).await;
         if outcome.is_err() {
-            self.let_go(&order.publication.audit_log_id).await;
+            self.let_go(&order.publication.audit_log_id, &call).await;
         }
         outcome
     }
@@ -124,17 +144,6 @@ impl Publisher {
         };
         let (record, published) = self.finish(record, call).await?;
         self.link(&record, &published, call).await
-    }
-
-    /// Ends this publisher's lease after a call that failed, so that others need not wait for its end.
-    /// If that fails too, they wait.
-    async fn let_go(&self, id: &AuditLogId) {
-        let Ok(Some(row)) = self.parts.metadata.load(id).await else { return };
-        let (Ok(record), now) = (Record::decode(&row), self.now()) else { return };
-        let mine = |work: &Work| work.lease.holder == self.parts.holder && work.lease.is_live(now);
-        if record.work().is_some_and(mine) {
-            let _ = self.advance(&record, Event::KeptAlive { until: now }).await;
-        }
     }
 
     /// Nothing happens before QC has passed exactly these bytes.
@@ -181,12 +190,17 @@ impl Publisher {
     /// The publication's record: its first, made by this call, or the one that is there.
     async fn claim(&self, order: &Order, call: &Call) -> Result<(Claimed, Record), Error> {
         let now = self.now();
-        let work = Work { lease: self.lease(now), attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
+        let lease = self.lease(now);
+        call.lease.set(Some(lease.clone()));
+        let work = Work { lease, attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
         let (publication, details) = (order.publication.clone(), order.details.clone());
         let first = machine::claim(publication, details, call.approval.clone(), &order.source, work, now);
         match self.parts.metadata.claim(&first.encode()?).await? {
             Claim::Claimed => Ok((Claimed::New, first)),
-            Claim::Exists(row) => Ok((Claimed::Before, Record::decode(&row)?)),
+            Claim::Exists(row) => {
+                call.lease.set(None);
+                Ok((Claimed::Before, Record::decode(&row)?))
+            }
         }
     }
 
@@ -215,8 +229,9 @@ impl Publisher {
                 (Entry::Deliver, _) => self.deliver(&record, call).await?,
                 (Entry::Busy { until }, _) => return Err(busy(&record, until, now)),
                 (Entry::TakeUp, _) => {
-                    caller.taken_up = true;
-                    self.taking_up(call)
+                    (record, caller.taken_up) = self.take_up(&record, call).await?;
+                    caller.amended |= details == Some(&record.details);
+                    continue;
                 }
                 (Entry::Amend, Some(details)) => Event::Amended(Box::new(details.clone())),
                 (Entry::Amend, None) | (Entry::Drive, _) => return Ok(record),
@@ -233,9 +248,8 @@ impl Publisher {
             record = self.drive(record, call).await?;
             let published = match &record.phase {
                 Phase::Published(published) => published.clone(),
-                Phase::Rejected { reason: Rejection::Source { .. } } if call.is_from_elsewhere(&record) => {
-                    // It was another call's staged file that was wrong.
-                    record = self.advance(&record, self.taking_up(call)).await?;
+                Phase::Rejected { reason } if call.is_free_of(reason, &record, self.now()) => {
+                    record = self.take_up(&record, call).await?.0;
                     continue;
                 }
                 Phase::Rejected { reason } => {
@@ -257,6 +271,12 @@ impl Publisher {
         for _ in 0..STEPS_MAX {
             let Some(action) = next_action(&record) else { return Ok(record) };
             let event = match action {
+                Action::Transfer if call.is_from_elsewhere(&record) => {
+                    // Another call has taken it up since, with a staged file of its own.
+                    self.check_nobody_at(&record)?;
+                    record = self.take_up(&record, call).await?.0;
+                    continue;
+                }
                 Action::Transfer => self.transfer(&mut record, call).await?,
                 Action::Prove => self.prove(&mut record, call).await?,
                 Action::Deliver => self.deliver(&record, call).await?,
@@ -278,24 +298,27 @@ impl Publisher {
     pub(crate) async fn advance(&self, record: &Record, event: Event) -> Result<Record, Error> {
         let mut record = record.clone();
         for _ in 0..STEPS_MAX {
-            let next = step(&record, event.clone(), self.now()).map_err(|illegal| {
-                Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
-            })?;
-            match self.parts.metadata.advance(&next.encode()?).await? {
-                Advance::Advanced => {
-                    self.alert_of_failed_attempt(&record, &next);
-                    return Ok(next);
-                }
-                Advance::Superseded(row) => {
-                    let newer = Record::decode(&row)?;
-                    if !newer.is_same_work(&record) {
-                        return Ok(newer);
-                    }
-                    record = newer;
-                }
+            match self.swap(&record, event.clone()).await? {
+                Swap::Done(next) => return Ok(next),
+                Swap::Superseded(newer) if newer.is_same_work(&record) => record = newer,
+                Swap::Superseded(newer) => return Ok(newer),
             }
         }
         Err(overtaken(&record))
+    }
+
+    /// One compare-and-swap.
+    pub(crate) async fn swap(&self, record: &Record, event: Event) -> Result<Swap, Error> {
+        let next = step(record, event, self.now()).map_err(|illegal| {
+            Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
+        })?;
+        match self.parts.metadata.advance(&next.encode()?).await? {
+            Advance::Advanced => {
+                self.alert_of_failed_attempt(record, &next);
+                Ok(Swap::Done(next))
+            }
+            Advance::Superseded(row) => Record::decode(&row).map(Swap::Superseded),
+        }
     }
 
     fn alert_of_failed_attempt(&self, before: &Record, after: &Record) {
@@ -351,37 +374,6 @@ impl Publisher {
         })
     }
 
-    pub(crate) fn lease(&self, now: Timestamp) -> Lease {
-        Lease { holder: self.parts.holder.clone(), until: plus_secs(now, self.parts.policy.lease_secs) }
-    }
-
-    pub(crate) fn taking_up(&self, call: &Call) -> Event {
-        let (approval, source) = (call.approval.clone(), call.source.clone());
-        Event::TakenUp { lease: self.lease(self.now()), approval, source, attempts: self.parts.policy.attempts_max }
-    }
-
-    /// # Errors
-    /// [`ErrorKind::Busy`] while another holds the lease.
-    pub(crate) fn check_lease(&self, record: &Record) -> Result<(), Error> {
-        let now = self.now();
-        match record.work().map(|work| &work.lease) {
-            Some(lease) if lease.holder != self.parts.holder && lease.is_live(now) => {
-                Err(busy(record, lease.until, now))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// # Errors
-    /// [`ErrorKind::Busy`] while anybody holds the lease, another call of this process included.
-    pub(crate) fn check_nobody_at(&self, record: &Record) -> Result<(), Error> {
-        let now = self.now();
-        match record.work().map(|work| &work.lease) {
-            Some(lease) if lease.is_live(now) => Err(busy(record, lease.until, now)),
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// Tells the operators, where the kind of error is for them.
     fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
         let kind = match error.kind() {
@@ -393,11 +385,6 @@ impl Publisher {
         };
         self.parts.alerts.raise(Alert { kind, audit_log_id: audit_log_id.clone(), message: error.to_string() });
     }
-}
-
-fn busy(record: &Record, until: Timestamp, now: Timestamp) -> Error {
-    let message = format!("another call is at work on {}: repeat later", record.id());
-    Error::new(ErrorKind::Busy, message).after((until - now).to_std().unwrap_or_default())
 }
 
 fn overtaken(record: &Record) -> Error {

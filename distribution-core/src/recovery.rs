@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
+use crate::lease::OwnLease;
 use crate::metadata::{Query, Row};
 use crate::publisher::{Call, Publisher};
 use crate::record::Record;
@@ -72,6 +73,7 @@ impl Publisher {
             approval: record.approval.clone(),
             source: record.source.whole.then(|| record.source.url.clone()),
             progress: Arc::new(()),
+            lease: OwnLease::default(),
         };
         let record = self.enter(record, None, &call).await?;
         self.drive(record, &call).await.map(drop)

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use crate::support::{VIDEO, check, crash, persist, staged, video};
 
-type Call = BoxFuture<'static, Result<DistributionRecord, Error>>;
+pub(crate) type Call = BoxFuture<'static, Result<DistributionRecord, Error>>;
 
 fn call(publisher: &Publisher, url: &str) -> Call {
     let publisher = publisher.clone();
@@ -19,13 +19,13 @@ fn call(publisher: &Publisher, url: &str) -> Call {
 }
 
 /// Polls the call until so many effects of this kind have begun in the world.
-fn poll_until(world: &World, call: &mut Call, op: Op, begun: usize) {
+pub(crate) fn poll_until(world: &World, call: &mut Call, op: Op, begun: usize) {
     while world.effects().iter().filter(|effect| effect.op == op).count() < begun {
         assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "{:?}", world.effects());
     }
 }
 
-fn poll_to_its_end(mut call: Call) -> Result<DistributionRecord, Error> {
+pub(crate) fn poll_to_its_end(mut call: Call) -> Result<DistributionRecord, Error> {
     loop {
         if let Poll::Ready(outcome) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return outcome;

@@ -14,3 +14,4 @@ mod faults;
 mod leases;
 mod recovery;
 mod support;
+mod verdicts;

@@ -37,6 +37,11 @@ pub(crate) enum Bug {
     /// A call works on what another has taken up from another staged file, and rejects it for its own.
     /// Production did, until this model found it.
     OthersFileBlamed,
+    /// A call is refused for the lapsed QC report of another. Production did.
+    OthersReportBlamed,
+    /// What was observed of the work under one QC report is recorded of the work under another. Production
+    /// did.
+    ReportsConfused,
     /// A rejected publication stays rejected.
     RejectedNotReopened,
     /// A staged file that is of no use is the end, without a look at the key.
@@ -64,7 +69,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::CasIgnored,
         Self::LostCreateTakenAsFailure,
         Self::LostClaimTakenAsFailure,
@@ -81,6 +86,8 @@ impl Bug {
         Self::ObservationReapplied,
         Self::AmendedAgainAndAgain,
         Self::OthersFileBlamed,
+        Self::OthersReportBlamed,
+        Self::ReportsConfused,
         Self::RejectedNotReopened,
         Self::RejectedWithoutLook,
         Self::GateNotAskedAgain,

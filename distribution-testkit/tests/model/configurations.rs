@@ -124,6 +124,14 @@ pub(crate) fn two_files_one_process() -> Scenario {
         .publisher("a", 0, "title", 1)
 }
 
+/// Two calls for one publication: the QC report of one lapses, that of the other does not.
+pub(crate) fn two_reports(name: &'static str, other_holder: &'static str) -> Scenario {
+    video(name)
+        .judged_publisher("a", 0, "title", 0, Some(100))
+        .publisher(other_holder, 0, "title", 0)
+        .clock(&[0, 61, 122])
+}
+
 /// What happens to files, objects and time meanwhile.
 fn accidents(size: Size) -> Vec<Scenario> {
     let rots = |rots_max, budget| Budget { rots_max, ..budget };
@@ -168,6 +176,16 @@ fn accidents(size: Size) -> Vec<Scenario> {
             .judged_publisher("b", 0, "title", 0, Some(61))
             .clock(&[0, 61, 122])
             .budget(size.of(budget(0, 0, 0), budget(1, 0, 0), budget(1, 1, 0))),
+        two_reports("one process, two calls, the report of one lapses", "a").budget(size.of(
+            budget(0, 0, 0),
+            budget(1, 0, 0),
+            budget(1, 1, 0),
+        )),
+        two_reports("two processes, the report of one lapses", "b").budget(size.of(
+            budget(0, 0, 0),
+            budget(1, 0, 0),
+            budget(1, 1, 0),
+        )),
         video("the link expires")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)

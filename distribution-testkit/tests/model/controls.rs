@@ -1,7 +1,7 @@
 //! Negative controls: each seeded bug, where it shows soonest, and the promise that it breaks there.
 
 use crate::bugs::Bug;
-use crate::configurations::{LEASES, budget, two_files_one_process, two_works, video};
+use crate::configurations::{LEASES, budget, two_files_one_process, two_reports, two_works, video};
 use crate::scenario::{Budget, Content, Scenario};
 
 const DAY: i64 = 24 * 3600;
@@ -21,6 +21,8 @@ pub(crate) fn control(bug: Bug) -> (&'static str, Scenario) {
         Bug::LeaseTrustedForSafety => ("P4 additive", pair()),
         Bug::ObservationReapplied => ("P3 once", rotting_pair()),
         Bug::OthersFileBlamed => ("P7 blame", two_files()),
+        Bug::OthersReportBlamed => ("P7 blame", two_reports("one process, one report lapses", "a")),
+        Bug::ReportsConfused => ("P7 answers", two_reports("one process, one report lapses", "a")),
         Bug::RejectedNotReopened => ("P7 recovery", badly_staged()),
         Bug::RejectedWithoutLook => ("P7 recovery", disappearing()),
         Bug::GateNotAskedAgain => ("P2 gate", lapsing()),

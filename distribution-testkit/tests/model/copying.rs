@@ -2,24 +2,25 @@
 
 use crate::bugs::Bug;
 use crate::ledger::{Fact, Rec, Unfit};
-use crate::process::{Outcome, Pc, Proc, Then, Turn};
+use crate::process::{Outcome, Pc, Then, Turn};
 use crate::scenario::Content;
 use crate::world::{Lost, Object, Reply, Write};
 
 impl Turn<'_> {
     pub(crate) fn transfer(&mut self, record: Rec) -> Pc {
+        let knows_file = self.proc.listed.is_none_or(|listed| listed.record.source.whole);
+        if knows_file && self.see().is_from_elsewhere(record) {
+            let is_live = record.record.work().is_some_and(|work| work.lease.is_live(self.now()));
+            return if is_live { self.fail(Outcome::Busy) } else { self.take_up(record, Then::Drive) };
+        }
         if self.see().is_anothers(record) {
             return self.fail(Outcome::Busy);
         }
         if !record.record.approval.holds_at(self.now()) {
             return self.advance(record, Fact::ApprovalLapsed, Then::Drive);
         }
-        if self.proc.listed.is_some_and(|listed| !listed.record.source.whole) {
+        if !knows_file {
             return Pc::Look { record, fault: None };
-        }
-        if self.see().is_from_elsewhere(record) {
-            let is_live = record.record.work().is_some_and(|work| work.lease.is_live(self.now()));
-            return if is_live { self.fail(Outcome::Busy) } else { self.take_up(record, Then::Drive) };
         }
         Pc::Open { record }
     }
@@ -151,29 +152,4 @@ impl Turn<'_> {
             object.proven |= object.content != Content::Rotten;
         }
     }
-
-    /// `keep_alive`: the lease is renewed while bytes move. Whatever goes wrong is left to the next write.
-    pub(crate) fn keep_alive(mut self) -> Proc {
-        let (Pc::Create { record, .. } | Pc::Prove { record }) = &mut self.proc.pc else { return self.proc };
-        let from = *record;
-        let Some(next) = self.ledger.step(from, self.actor, Fact::KeptAlive, self.state.world.clock) else {
-            return self.proc;
-        };
-        match self.state.write(self.ledger, Write::Advance(next), self.fate) {
-            Ok(Reply::Row(newer)) if is_same_work(newer, from) => *record = newer,
-            Ok(Reply::Done) => *record = next,
-            Ok(_) | Err(Lost) => {}
-        }
-        self.proc
-    }
-}
-
-/// `Record::is_same_work`, which is not public.
-pub(crate) fn is_same_work(one: Rec, other: Rec) -> bool {
-    let holder = |record: Rec| record.get().record.work().map(|work| work.lease.holder.as_str());
-    holder(one).is_some()
-        && holder(one) == holder(other)
-        && one.record.attempt == other.record.attempt
-        && one.record.source == other.record.source
-        && std::mem::discriminant(&one.record.phase) == std::mem::discriminant(&other.record.phase)
 }

@@ -7,7 +7,7 @@
 //! `step`) on real records; the order of the effects is that of `publisher.rs`, `copy.rs` and
 //! `recovery.rs`. The sweep of staged files is not in production yet: `sweep.rs` is its draft.
 //!
-//! Reading order: `process.rs` and `copying.rs` (who does what), `world.rs` (what becomes of it),
+//! Reading order: `process.rs`, `copying.rs` and `leases.rs` (who does what), `world.rs` (what becomes of it),
 //! `sweep.rs`, `properties.rs` (what must hold), `configurations.rs`, `bugs.rs` (what must be caught).
 //!
 //! ```text
@@ -28,6 +28,7 @@ mod bugs;
 mod configurations;
 mod controls;
 mod copying;
+mod leases;
 mod ledger;
 mod model;
 mod process;

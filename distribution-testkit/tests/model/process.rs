@@ -7,7 +7,7 @@ use distribution_core::machine::{Action, Entry, next_action};
 use distribution_core::{Phase, Rejection, Timestamp};
 
 use crate::bugs::Bug;
-use crate::copying::is_same_work;
+use crate::leases::lease_end;
 use crate::ledger::{Fact, Ledger, Rec, Unfit};
 use crate::properties::{ANSWERS, BLAME};
 use crate::scenario::{Budget, Content, Role};
@@ -25,6 +25,8 @@ pub(crate) struct Proc {
     pub(crate) calls_left: Option<u8>,
     /// The record that a recovery has found.
     pub(crate) listed: Option<Rec>,
+    /// The end of the lease that it may let go of.
+    pub(crate) own_lease: Option<i64>,
 }
 
 /// The effect that the process is about to have.
@@ -111,17 +113,17 @@ pub(crate) enum Outcome {
 
 impl Proc {
     pub(crate) fn absent() -> Self {
-        Self { pc: Pc::Absent, repeats_left: 0, calls_left: None, listed: None }
+        Self { pc: Pc::Absent, repeats_left: 0, calls_left: None, listed: None, own_lease: None }
     }
 
     pub(crate) fn new(budget: Budget) -> Self {
         let calls_left = (budget.calls_max > 0).then_some(budget.calls_max);
-        Self { pc: Pc::Idle, repeats_left: budget.repeats_max, calls_left, listed: None }
+        Self { pc: Pc::Idle, repeats_left: budget.repeats_max, calls_left, listed: None, own_lease: None }
     }
 
     /// The process after a crash.
     pub(crate) fn restarted(self) -> Self {
-        Self { pc: Pc::Idle, listed: None, ..self }
+        Self { pc: Pc::Idle, listed: None, own_lease: None, ..self }
     }
 
     /// Whether there is anything to lose in a crash.
@@ -212,8 +214,12 @@ impl Turn<'_> {
     }
 
     fn claim(&mut self, first: Rec) -> Pc {
+        self.proc.own_lease = lease_end(first);
         match self.write(Write::Claim(first)) {
-            Ok(Reply::Row(row)) => self.enter(row, Entered::default()),
+            Ok(Reply::Row(row)) => {
+                self.proc.own_lease = None;
+                self.enter(row, Entered::default())
+            }
             Ok(_) => self.drive(first),
             Err(Lost) if self.has(Bug::LostClaimTakenAsFailure) => {
                 self.check_failure(None);
@@ -228,14 +234,10 @@ impl Turn<'_> {
             Entry::Deliver => Pc::Deliver { record, then: Then::Enter(entered) },
             Entry::Busy { .. } => self.fail(Outcome::Busy),
             Entry::TakeUp if self.has(Bug::RejectedNotReopened) && record.record.work().is_none() => self.drive(record),
-            Entry::TakeUp => self.take_up(record, Then::Enter(Entered { taken_up: true, ..entered })),
+            Entry::TakeUp => self.take_up(record, Then::Enter(entered)),
             Entry::Amend => self.advance(record, Fact::Amended, Then::Enter(entered)),
             Entry::Drive => self.drive(record),
         }
-    }
-
-    pub(crate) fn take_up(&mut self, record: Rec, then: Then) -> Pc {
-        self.advance(record, Fact::TakenUp { listed: self.proc.listed }, then)
     }
 
     /// `finish` and `drive`
@@ -265,9 +267,7 @@ impl Turn<'_> {
                 let again = self.has(Bug::ReplayGrantsAgain) && older;
                 if alive && !again { Pc::Link { record } } else { self.advance(record, Fact::LinkWanted, Then::Drive) }
             }
-            Phase::Rejected { reason: Rejection::Source { .. } } if self.see().is_from_elsewhere(record) => {
-                self.take_up(record, Then::Drive)
-            }
+            Phase::Rejected { reason } if self.see().is_free_of(reason, record) => self.take_up(record, Then::Drive),
             Phase::Rejected { reason } => {
                 let outcome = match reason {
                     Rejection::Source { .. } => Outcome::Rejected,
@@ -275,6 +275,9 @@ impl Turn<'_> {
                     Rejection::QcLapsed => Outcome::Refused,
                     Rejection::AttemptsUsedUp => Outcome::Corrupt,
                 };
+                if outcome == Outcome::Refused && self.see().report_counts() {
+                    self.state.breaks(BLAME);
+                }
                 self.check_failure(Some(record));
                 self.fail(outcome)
             }
@@ -306,17 +309,21 @@ impl Turn<'_> {
 
     /// `advance` from its effect.
     fn advanced(&mut self, from: Rec, fact: Fact, next: Rec, then: Then) -> Pc {
-        let newer = match self.write(Write::Advance(next)) {
-            Ok(Reply::Row(newer)) => newer,
-            Ok(_) => next,
-            Err(Lost) if self.has(Bug::LostAdvanceTakenAsDone) => next,
+        let (newer, won) = match self.write(Write::Advance(next)) {
+            Ok(Reply::Row(newer)) => (newer, false),
+            Ok(_) => (next, true),
+            Err(Lost) if self.has(Bug::LostAdvanceTakenAsDone) => (next, true),
             Err(Lost) => return self.after(then, Outcome::Unavailable),
         };
         // The staged file on record is to blame, or the next caller is sent to mend the wrong one.
         if newer == next && matches!(fact, Fact::SourceUnfit(_)) && next.file != self.see().file_number() {
             self.state.breaks(BLAME);
         }
-        if newer != next && is_same_work(newer, from) {
+        let takes_up = matches!(fact, Fact::TakenUp { .. });
+        if takes_up && !won {
+            self.proc.own_lease = None;
+        }
+        if newer != next && !takes_up && fact != Fact::LetGo && self.is_same_work(newer, from) {
             return self.advance(newer, fact, then);
         }
         if newer != next && self.has(Bug::DeliveredMarksMore) && matches!(fact, Fact::Delivered { .. }) {
@@ -329,7 +336,7 @@ impl Turn<'_> {
         match then {
             Then::Enter(Entered { taken_up, amended }) => {
                 let amended = !self.has(Bug::AmendedAgainAndAgain) && (amended || self.see().is_as_wanted(newer));
-                self.enter(newer, Entered { taken_up, amended })
+                self.enter(newer, Entered { taken_up: if takes_up { won } else { taken_up }, amended })
             }
             Then::Drive => self.drive(newer),
             Then::End(outcome) => self.end(outcome),
@@ -352,20 +359,9 @@ impl Turn<'_> {
         }
     }
 
-    fn let_go(&mut self, outcome: Outcome) -> Pc {
-        let (Ok(()), Some(row)) = (self.read(), self.see().row()) else { return self.end(outcome) };
-        let now = self.now();
-        match row.record.work() {
-            Some(work) if self.see().is_own(row) && work.lease.is_live(now) => {
-                self.advance(row, Fact::LetGo, Then::End(outcome))
-            }
-            Some(_) | None => self.end(outcome),
-        }
-    }
-
     /// The caller hears how it ended, and repeats where that may help.
     pub(crate) fn end(&mut self, outcome: Outcome) -> Pc {
-        self.proc.listed = None;
+        (self.proc.listed, self.proc.own_lease) = (None, None);
         let recovers = !matches!(self.see().actor().role, Role::Publisher(_));
         match outcome {
             Outcome::Unavailable => Pc::Idle,

@@ -17,7 +17,8 @@ pub(crate) const TRAIL: u16 = 4;
 pub(crate) const STAGING: u16 = 8;
 pub(crate) const ANSWERS: u16 = 16;
 pub(crate) const LINKS: u16 = 32;
-/// A publication is rejected for the staged file that is on its record.
+/// A publication is rejected for the staged file that is on its record, and only a call whose own QC report
+/// has lapsed is refused for that.
 pub(crate) const BLAME: u16 = 64;
 
 /// What must hold always, and what must be reached sometimes, lest the rest holds for lack of events.

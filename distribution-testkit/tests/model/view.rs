@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use distribution_core::Timestamp;
 use distribution_core::machine::{Caller, Entry, entry};
+use distribution_core::{Rejection, Timestamp};
 
 use crate::bugs::Bug;
 use crate::ledger::{Ledger, Rec};
@@ -81,6 +81,20 @@ impl<'a> View<'a> {
     /// `Call::is_from_elsewhere`
     pub(crate) fn is_from_elsewhere(self, record: Rec) -> bool {
         record.file != self.file_number() && !self.ledger.scenario.has(Bug::OthersFileBlamed)
+    }
+
+    /// Whether this caller's own QC report counts now.
+    pub(crate) fn report_counts(self) -> bool {
+        self.actor().order().is_some_and(|order| order.passes(self.approved(), self.now()))
+    }
+
+    /// `Call::is_free_of`
+    pub(crate) fn is_free_of(self, reason: &Rejection, record: Rec) -> bool {
+        match reason {
+            Rejection::Source { .. } => self.is_from_elsewhere(record),
+            Rejection::QcLapsed => self.report_counts() && !self.ledger.scenario.has(Bug::OthersReportBlamed),
+            Rejection::KeyTaken { .. } | Rejection::AttemptsUsedUp => false,
+        }
     }
 
     /// Whether the record, or one that followed on it, was written.
