@@ -175,7 +175,7 @@ fn accidents(size: Size) -> Vec<Scenario> {
             .judged_publisher("a", 0, "title", 0, Some(100))
             .judged_publisher("b", 0, "title", 0, Some(61))
             .clock(&[0, 61, 122])
-            .budget(size.of(budget(0, 0, 0), budget(1, 0, 0), budget(1, 1, 0))),
+            .budget(size.of(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
         two_reports("one process, two calls, the report of one lapses", "a").budget(size.of(
             budget(0, 0, 0),
             budget(1, 0, 0),
