@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use distribution_core::{AuditEvent, DistributionRecord, Error, ErrorKind, Publisher};
-use distribution_testkit::{Op, World, request};
+use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 
@@ -100,4 +100,16 @@ fn the_trail_names_the_report_that_let_the_file_pass() {
     block_on(world.publisher("a").publish(request)).unwrap();
     let AuditEvent::Claimed { qc_report_id, holder } = &world.audit()[0].event else { panic!() };
     assert_eq!((qc_report_id.as_deref(), holder.as_str()), (Some("report-7"), "a"));
+}
+
+#[test]
+fn who_finds_a_full_outbox_delivers_it_and_still_has_its_own_metadata_shown() {
+    let world = staged();
+    world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::LostRequest));
+    block_on(world.publisher("a").publish(video())).unwrap_err();
+    world.heal();
+    let mut request = video();
+    request.distribution_settings.metadata.title = Some("the second".into());
+    let record = block_on(world.publisher("b").publish(request)).unwrap();
+    assert_eq!(record.metadata.title.as_deref(), Some("the second"));
 }
