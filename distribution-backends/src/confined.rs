@@ -8,8 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use distribution_core::{Error, ErrorKind};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, fsync, mkdirat, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, openat, statat};
 use rustix::io::Errno;
+
+use crate::durable::sync_dir;
 
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Not blocking, so that opening a FIFO does not wait for its writer.
@@ -121,15 +123,6 @@ impl Root {
         }
         Ok(dir)
     }
-}
-
-/// Makes the names in `dir` survive a crash of the machine.
-///
-/// On a file system that went down (an i/o error, a pulled disk), XFS lets the `fsync` of a directory
-/// succeed although the names are lost. Looking at it tells.
-pub(crate) fn sync_dir(dir: &OwnedFd) -> Result<(), Errno> {
-    fsync(dir)?;
-    fstat(dir).map(drop)
 }
 
 /// The directory `name` in `dir`; `None` if nothing is there.

@@ -19,6 +19,7 @@ mod blocking;
 mod clock;
 mod confined;
 mod desk;
+mod durable;
 mod metadata;
 mod pin;
 #[cfg(feature = "serve")]

@@ -12,6 +12,8 @@ use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::durable::sync_dir_at;
+
 const ID_BYTES_MAX: usize = 32;
 const SECRET_BYTES_MIN: usize = 32;
 const FILE_BYTES_MAX: usize = 4096;
@@ -155,7 +157,7 @@ fn create(path: &Path) -> Result<(), Error> {
     });
     // What a crash leaves of it is a key that nobody uses.
     let _ = fs::remove_file(&stage);
-    made.and_then(|()| File::open(directory_of(path))?.sync_all()).map_err(|error| {
+    made.and_then(|()| sync_dir_at(directory_of(path))).map_err(|error| {
         let way_out = match error.kind() {
             io::ErrorKind::NotFound => "its directory is missing: create it",
             io::ErrorKind::StorageFull => "the disk is full: free space and repeat",

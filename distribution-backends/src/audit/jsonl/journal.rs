@@ -11,6 +11,7 @@ use distribution_core::{AuditEntry, EntryId, Error, ErrorKind};
 
 use super::entries::{LINE_BYTES_MAX, Lines, Next};
 use super::kept::Kept;
+use crate::durable::sync_dir_at;
 
 /// How long an append waits for other processes.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +67,7 @@ impl Journal {
             return Err(Error::new(ErrorKind::Invalid, format!("the audit file {place} is no regular file")));
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        sync_dir_at(directory).map_err(failed)?;
 
         let (known_bytes, known_lines, synced_bytes) = (0, 0, 0);
         let mut journal = Self { path, place, file, kept: Kept::default(), known_bytes, known_lines, synced_bytes };

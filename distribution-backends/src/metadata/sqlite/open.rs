@@ -1,6 +1,5 @@
 //! Opening the file: set up once, safely beside other processes that do the same.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +12,8 @@ use tokio::runtime::Handle;
 use super::SqliteMetadata;
 use super::fault::{BUSY, fault, migration_fault, primary_code};
 use super::writer::Writer;
+use crate::blocking::blocking;
+use crate::durable::sync_dir_at;
 
 /// How long a statement waits for another process to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,9 +65,14 @@ async fn open(path: &Path) -> Result<SqliteMetadata, Error> {
     let writer = Writer::open(&place, options.clone()).await.map_err(failed)?;
     let readers = readers(options.pragma("query_only", "ON")).await.map_err(failed)?;
     setup.close().await.map_err(failed)?;
-    File::open(&directory).and_then(|directory| directory.sync_all()).map_err(|error| {
-        Error::unavailable(format!("the directory {} could not be synced", directory.display())).because(error)
-    })?;
+    blocking(move |_| {
+        sync_dir_at(&directory).map_err(|error| {
+            let message =
+                format!("the directory {} could not be synced: check its disk, then repeat", directory.display());
+            Error::unavailable(message).because(error)
+        })
+    })
+    .await?;
     Ok(SqliteMetadata { place, writer, readers })
 }
 

@@ -14,7 +14,8 @@ use super::hashing::hash_file;
 use super::stage::Stage;
 use super::{failed, folder, refused};
 use crate::blocking::Cancel;
-use crate::confined::{Root, has_file, open_file, sync_dir, way_out};
+use crate::confined::{Root, has_file, open_file, way_out};
+use crate::durable::sync_dir;
 use crate::pin::{may_be, pin_of};
 
 /// An object to be stored.

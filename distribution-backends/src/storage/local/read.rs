@@ -17,7 +17,8 @@ use rustix::io::Errno;
 use super::hashing::hash_file;
 use super::{failed, folder, refused};
 use crate::blocking::{Cancel, blocking};
-use crate::confined::{Kind, Refusal, Root, has_file, open_file, sync_dir};
+use crate::confined::{Kind, Refusal, Root, has_file, open_file};
+use crate::durable::sync_dir;
 
 /// How much is read at a time for a stream.
 const PIECE_BYTES: u64 = 256 << 10;

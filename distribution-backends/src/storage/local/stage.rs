@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fsync, linkat, openat, unlinkat};
 use rustix::io::Errno;
 
-use crate::confined::sync_dir;
+use crate::durable::sync_dir;
 
 /// What the name of a stage begins with, if it needs one. No key has a segment that starts with a dot.
 const PREFIX: &str = ".stage-";
