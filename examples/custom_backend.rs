@@ -303,13 +303,13 @@ fn no_row(id: &AuditLogId) -> Error {
 
 fn pieces_of(body: Body) -> Result<ByteStream, Error> {
     match body {
-        Body::Stream(pieces) => Ok(pieces),
+        Body::Stream(pieces) | Body::Object { bytes: pieces, .. } => Ok(pieces),
         // As long as it is now, so that one that has grown is noticed.
         Body::File { file, .. } => {
             let size = file.metadata().map_err(failed)?.len();
             Ok(pieces_of_file(file, size))
         }
-        _ => Err(Error::new(ErrorKind::Unsupported, "only streams and files")),
+        _ => Err(Error::new(ErrorKind::Unsupported, "this kind of body is not known here")),
     }
 }
 

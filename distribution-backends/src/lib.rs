@@ -20,6 +20,8 @@ mod clock;
 mod confined;
 mod desk;
 mod durable;
+#[cfg(any(feature = "opendal", feature = "http-source"))]
+mod http;
 mod metadata;
 mod pin;
 #[cfg(feature = "serve")]
@@ -27,6 +29,8 @@ pub mod serve;
 mod signing;
 mod source;
 mod storage;
+#[cfg(feature = "opendal")]
+mod uri;
 
 pub use alert::LogAlerts;
 pub use audit::{JsonlAudit, JsonlEntries};

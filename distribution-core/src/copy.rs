@@ -106,8 +106,15 @@ fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
         content_type: "video/mp4".to_owned(),
         content_disposition: format!("inline; filename=\"{}\"", record.object_key().file_name()),
         cache_control: "private, max-age=31536000, immutable".to_owned(),
+        user_metadata: [
+            ("sha256".to_owned(), record.publication.checksum.hex()),
+            ("audit-log-id".to_owned(), record.publication.audit_log_id.to_string()),
+        ]
+        .into(),
     };
-    Content { size: staged.pin.size, expected: record.publication.checksum, headers, body: staged.body, meter }
+    // A copy that was made unread has been wrong once: who reads it finds out which side is.
+    let body = if record.attempt > 1 { staged.body.to_be_read() } else { staged.body };
+    Content { size: staged.pin.size, expected: record.publication.checksum, headers, body, meter }
 }
 
 /// Beats when bytes have moved since the last beat.

@@ -93,6 +93,6 @@ pub use request::{
 };
 pub use signer::{Link, LinkLimits, LinkRequest, SignedUrl, UrlSigner};
 pub use source::{Source, Staged};
-pub use storage::{Body, ByteStream, Content, CreateOutcome, Storage, Unfit};
+pub use storage::{Body, ByteStream, Content, CreateOutcome, StagedObject, Storage, Unfit};
 pub use time::{Clock, Timestamp};
 pub use trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};

@@ -1,5 +1,6 @@
 //! What is known of stored bytes: checksum, digest, proof, headers, location.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -192,6 +193,9 @@ pub struct ContentHeaders {
     pub content_disposition: String,
     /// `Cache-Control` (RFC 9111, RFC 8246).
     pub cache_control: String,
+    /// Small facts for whoever meets the object alone, such as `sha256` and `audit-log-id`: lower-case
+    /// letters, digits and `-`, to printable ASCII (S3 user metadata).
+    pub user_metadata: BTreeMap<String, String>,
 }
 
 /// What a store says of an object without reading it.

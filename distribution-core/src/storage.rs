@@ -117,6 +117,38 @@ pub enum Body {
     },
     /// Bytes from elsewhere.
     Stream(ByteStream),
+    /// An object of a store. A storage of the same service may have it copied there, pinned to its
+    /// etag, without reading it: then a wrong or changed content is seen when the copy is proven. All
+    /// others take `bytes`.
+    Object {
+        /// The object.
+        object: StagedObject,
+        /// Its bytes; nothing is asked for before the first one is.
+        bytes: ByteStream,
+    },
+}
+
+/// An object as the service that has it knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedObject {
+    /// The service, such as its endpoint: it can copy between any two objects for which this is the same.
+    pub service: String,
+    /// The bucket or container.
+    pub container: String,
+    /// The object's name in it.
+    pub name: String,
+    /// The state of the object, as the service told it (RFC 9110 §8.8.3).
+    pub etag: String,
+}
+
+impl Body {
+    /// The same content, for a store to read itself: never one to be copied unread.
+    pub fn to_be_read(self) -> Self {
+        match self {
+            Self::Object { bytes, .. } => Self::Stream(bytes),
+            body => body,
+        }
+    }
 }
 
 impl fmt::Debug for Content {
@@ -124,6 +156,7 @@ impl fmt::Debug for Content {
         let body = match &self.body {
             Body::File { pin, .. } => format!("file {pin:?}"),
             Body::Stream(_) => "stream".to_owned(),
+            Body::Object { object, .. } => format!("{object:?}"),
         };
         f.debug_struct("Content")
             .field("size", &self.size)

@@ -1,6 +1,7 @@
 //! Faults happen where the plan says, and nowhere else.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -33,6 +34,7 @@ fn content(bytes: &'static [u8]) -> Content {
             content_type: "video/mp4".into(),
             content_disposition: "attachment".into(),
             cache_control: "private".into(),
+            user_metadata: BTreeMap::new(),
         },
         body: Body::Stream(stream::iter([Ok(Bytes::from_static(bytes))]).boxed()),
         meter: Meter::default(),

@@ -94,7 +94,7 @@ impl Storage for LocalDisk {
                 let origin = Origin::<io::Empty>::File { file, pin };
                 blocking(move |cancel| creation.run(&root, origin, cancel)).await
             }
-            Body::Stream(stream) => {
+            Body::Stream(stream) | Body::Object { bytes: stream, .. } => {
                 let _permit = self.streams.acquire().await;
                 let (pump, reader) = stream::pump(stream);
                 let store = blocking(move |cancel| creation.run(&root, Origin::Stream(reader), cancel));
@@ -102,7 +102,7 @@ impl Storage for LocalDisk {
                 let (pumped, stored) = futures::join!(pump, store);
                 pumped.and(stored)
             }
-            _ => Err(Error::new(ErrorKind::Unsupported, "a local disk stores files and streams only")),
+            _ => Err(Error::new(ErrorKind::Unsupported, "a local disk does not know this kind of content")),
         }
     }
 

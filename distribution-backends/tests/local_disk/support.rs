@@ -1,5 +1,6 @@
 //! A store in a temporary directory, content to put there, and processes with fewer rights.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -102,6 +103,7 @@ pub(crate) fn content(size: usize, expected: Checksum, body: Body, meter: Meter)
         content_type: "video/mp4".into(),
         content_disposition: "attachment".into(),
         cache_control: "no-cache".into(),
+        user_metadata: BTreeMap::new(),
     };
     Content { size: size as u64, expected, headers, body, meter }
 }

@@ -161,8 +161,8 @@ fn changes_while_read(harness: &dyn SourceHarness, when: When, first: &[u8], oth
         let (pin, mut body) = (staged.pin, staged.body);
         assert_eq!(pin.size, first.len() as u64);
         let (start, is_file) = match (&mut body, when) {
-            (Body::Stream(_), When::Before) => (Vec::new(), false),
-            (Body::Stream(pieces), When::AtTheFirstPiece) => {
+            (Body::Stream(_) | Body::Object { .. }, When::Before) => (Vec::new(), false),
+            (Body::Stream(pieces) | Body::Object { bytes: pieces, .. }, When::AtTheFirstPiece) => {
                 (pieces.try_next().await.expect("a piece").expect("a piece").to_vec(), false)
             }
             (Body::File { .. }, When::Before) => (Vec::new(), true),
@@ -222,7 +222,7 @@ async fn open(source: &dyn Source, url: &VideoUrl) -> Option<(SourcePin, Result<
 
 async fn drain(body: Body) -> Result<Vec<u8>, Error> {
     match body {
-        Body::Stream(pieces) => Ok(pieces.try_collect::<Vec<_>>().await?.concat()),
+        Body::Stream(pieces) | Body::Object { bytes: pieces, .. } => Ok(pieces.try_collect::<Vec<_>>().await?.concat()),
         Body::File { mut file, .. } => Ok(read_some(&mut file, u64::MAX)),
         _ => panic!("a body that this check does not know"),
     }

@@ -131,7 +131,7 @@ impl Storage for MemoryStorage {
 async fn read(body: Body, size: u64, meter: &Meter) -> Result<Bytes, Error> {
     let mut bytes = BytesMut::new();
     match body {
-        Body::Stream(mut pieces) => {
+        Body::Stream(mut pieces) | Body::Object { bytes: mut pieces, .. } => {
             while let Some(piece) = pieces.next().await {
                 let piece = piece?;
                 meter.add(piece.len() as u64);
@@ -148,7 +148,7 @@ async fn read(body: Body, size: u64, meter: &Meter) -> Result<Bytes, Error> {
             meter.add(all.len() as u64);
             bytes.extend_from_slice(&all);
         }
-        _ => return Err(Error::new(ErrorKind::Unsupported, "the testkit's storage takes files and streams only")),
+        _ => return Err(Error::new(ErrorKind::Unsupported, "the testkit's storage does not know this kind of body")),
     }
     Ok(bytes.freeze())
 }

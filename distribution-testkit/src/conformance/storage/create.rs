@@ -138,6 +138,7 @@ pub(super) fn keeps_headers_where_it_can(harness: &dyn StorageHarness) {
         content_type: "video/mp4".into(),
         content_disposition: format!("inline; filename=\"{name}\"; filename*=UTF-8''caf%C3%A9.mp4"),
         cache_control: format!("private, max-age={}", name.len()),
+        user_metadata: [("audit-log-id".into(), name.into())].into(),
     };
     run(harness, async {
         let storage = harness.open().await;

@@ -166,6 +166,7 @@ fn content(expected: &[u8], body: ByteStream) -> Content {
             content_type: "video/mp4".into(),
             content_disposition: "attachment; filename=\"clip.mp4\"".into(),
             cache_control: "private, max-age=31536000, immutable".into(),
+            user_metadata: [("sha256".into(), Checksum::of(expected).hex())].into(),
         },
         body: Body::Stream(body),
         meter: Meter::default(),
