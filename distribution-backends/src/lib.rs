@@ -4,6 +4,7 @@
 //! | port | here | feature |
 //! |---|---|---|
 //! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
+//! | | `OpendalStorage` | `opendal` |
 //! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
@@ -20,7 +21,7 @@ mod clock;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "opendal", feature = "http-source"))]
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source"))]
 mod http;
 mod metadata;
 mod pin;
@@ -29,9 +30,12 @@ pub mod serve;
 mod signing;
 mod source;
 mod storage;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod uri;
 
+/// What an [`OpendalStorage`] is made from. It changes with every minor version of this crate.
+#[cfg(feature = "opendal")]
+pub use ::opendal;
 pub use alert::LogAlerts;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
@@ -40,6 +44,8 @@ pub use metadata::SqliteMetadata;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 pub use source::LocalFiles;
 pub use storage::LocalDisk;
+#[cfg(feature = "opendal")]
+pub use storage::OpendalStorage;
 
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]

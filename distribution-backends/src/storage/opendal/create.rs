@@ -1,0 +1,146 @@
+//! Creating an object: in one conditional request, or in parts with one conditional commit.
+
+use distribution_core::{Content, ContentHeaders, CreateOutcome, Digest, Error, Meter, ObjectKey, Unfit};
+use opendal::options::WriteOptions;
+use opendal::{ErrorKind as Fault, Writer};
+use tokio::runtime::Handle;
+
+use super::OpendalStorage;
+use super::body::Pieces;
+use super::fault::failed;
+use super::hashing::Hashing;
+use super::plan::Plan;
+
+impl OpendalStorage {
+    pub(super) async fn create_object(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+        let Content { size, expected: checksum, headers, body, meter } = content;
+        let plan = Plan::new(size, &self.can)?;
+        // Rather than send it all and be told at the end.
+        if !plan.is_single && self.look(key).await?.is_some() {
+            return Ok(CreateOutcome::AlreadyExists);
+        }
+        let Some(mut pieces) = Pieces::of(body).await? else {
+            return Ok(CreateOutcome::Unfit(Unfit::Changed));
+        };
+        let writer = self.writes.writer_options(key.as_str(), self.options(headers, &plan)).await;
+        let writer = writer.map_err(|error| failed("store", key, &error))?;
+        let mut upload = Upload { writer: Some(writer), key: key.clone() };
+        let sent = upload.send(&mut pieces, &plan, size, &meter).await;
+        let wanted = Digest { checksum, size };
+        let stop = match sent {
+            Ok(found) if found == wanted => match upload.commit().await {
+                Ok(()) => return Ok(CreateOutcome::Created { proof: None }),
+                Err(error) => Stop::Refused(error),
+            },
+            Ok(found) if pieces.is_steady().await? => Stop::Unfit(Unfit::OtherBytes { found }),
+            Ok(_) => Stop::Unfit(Unfit::Changed),
+            Err(stop) => stop,
+        };
+        upload.abort().await;
+        match stop {
+            Stop::Unfit(unfit) => Ok(CreateOutcome::Unfit(unfit)),
+            Stop::Failed(error) => Err(error),
+            Stop::Refused(error) => self.after_refusal(key, &error).await,
+        }
+    }
+
+    /// What an error of the service means. Where it is not sure, the object may be there or come yet.
+    async fn after_refusal(&self, key: &ObjectKey, error: &opendal::Error) -> Result<CreateOutcome, Error> {
+        let is_there = match error.kind() {
+            Fault::ConditionNotMatch | Fault::AlreadyExists => true,
+            // Another create was or is at work; only a look tells what came of it.
+            Fault::Conflict => self.look(key).await?.is_some(),
+            Fault::Unexpected if !error.is_temporary() => self.look(key).await?.is_some(),
+            _ => false,
+        };
+        if is_there { Ok(CreateOutcome::AlreadyExists) } else { Err(failed("store", key, error)) }
+    }
+
+    fn options(&self, headers: ContentHeaders, plan: &Plan) -> WriteOptions {
+        let can = &self.can;
+        // opendal's gcs sends it without saying so.
+        let keeps_disposition = can.write_with_content_disposition || self.scheme == "gcs";
+        // What Azure calls metadata are C# identifiers.
+        let separator = if self.scheme.starts_with("az") { "_" } else { "-" };
+        let metadata = headers.user_metadata.into_iter().map(|(name, value)| (name.replace('-', separator), value));
+        WriteOptions {
+            if_not_exists: true,
+            content_type: can.write_with_content_type.then_some(headers.content_type),
+            content_disposition: keeps_disposition.then_some(headers.content_disposition),
+            cache_control: can.write_with_cache_control.then_some(headers.cache_control),
+            user_metadata: can.write_with_user_metadata.then(|| metadata.collect()),
+            concurrent: plan.concurrent,
+            ..WriteOptions::default()
+        }
+    }
+}
+
+/// Why an upload is given up.
+enum Stop {
+    /// By what the content is.
+    Unfit(Unfit),
+    /// By the source or this machine.
+    Failed(Error),
+    /// By the service.
+    Refused(opendal::Error),
+}
+
+/// An upload that is aborted unless it was committed, also if the call is dropped.
+struct Upload {
+    writer: Option<Writer>,
+    key: ObjectKey,
+}
+
+impl Upload {
+    /// Sends all pieces, and says what they are. Nothing is to be seen of them.
+    async fn send(&mut self, pieces: &mut Pieces, plan: &Plan, size: u64, meter: &Meter) -> Result<Digest, Stop> {
+        let Some(writer) = &mut self.writer else { return Err(Stop::Failed(over())) };
+        let (mut hashing, mut sent) = (Hashing::default(), 0);
+        while let Some(piece) = pieces.next(plan.part).await.map_err(Stop::Failed)? {
+            let len = piece.len() as u64;
+            sent += len;
+            if sent > size {
+                // Nobody knows how much more there would be.
+                return Err(Stop::Unfit(Unfit::Changed));
+            }
+            hashing.update(piece.clone()).await.map_err(Stop::Failed)?;
+            writer.write(piece).await.map_err(Stop::Refused)?;
+            meter.add(len);
+        }
+        hashing.finish().await.map_err(Stop::Failed)
+    }
+
+    async fn commit(&mut self) -> Result<(), opendal::Error> {
+        if let Some(writer) = &mut self.writer {
+            writer.close().await?;
+        }
+        self.writer = None;
+        Ok(())
+    }
+
+    async fn abort(mut self) {
+        if let Some(writer) = self.writer.take() {
+            abort(writer, &self.key).await;
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let (Some(writer), Ok(runtime)) = (self.writer.take(), Handle::try_current()) {
+            let key = self.key.clone();
+            runtime.spawn(async move { abort(writer, &key).await });
+        }
+    }
+}
+
+async fn abort(mut writer: Writer, key: &ObjectKey) {
+    if let Err(error) = writer.abort().await {
+        let error = failed("abort an upload to", key, &error);
+        tracing::warn!(%error, "parts of an upload are left: the service's own rules must remove them");
+    }
+}
+
+fn over() -> Error {
+    Error::unavailable("the upload is over: repeat")
+}

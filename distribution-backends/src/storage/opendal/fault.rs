@@ -1,0 +1,108 @@
+//! Errors of a service, told without what they may hold: URLs, which may be signed, headers and bodies.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use distribution_core::{Error, ErrorKind};
+use opendal::ErrorKind as Fault;
+
+/// The error for a task that failed, such as "cannot read mvp/clip.mp4: …".
+pub(super) fn failed(task: &str, what: impl fmt::Display, error: &opendal::Error) -> Error {
+    let cause = Cause::of(error);
+    let (kind, way_out) = match error.kind() {
+        Fault::Unsupported => (ErrorKind::Unsupported, "the service cannot do that: use another target"),
+        Fault::ConfigInvalid => (ErrorKind::Invalid, "the target's configuration is wrong: look at the cause"),
+        Fault::PermissionDenied => (
+            ErrorKind::Unavailable,
+            "the service refuses the credentials: correct them or their permissions, and repeat",
+        ),
+        Fault::RateLimited => (ErrorKind::Unavailable, "the service asks for fewer requests: repeat later"),
+        Fault::ConditionNotMatch => (ErrorKind::Unavailable, "the object was replaced meanwhile: repeat"),
+        Fault::NotFound => {
+            (ErrorKind::Unavailable, "the service knows no such bucket or container: look at the target")
+        }
+        _ if cause.is_unsigned => {
+            (ErrorKind::Unavailable, "no credentials are found: give them in the service's usual environment variables")
+        }
+        _ => (ErrorKind::Unavailable, "the service gives no good answer: repeat"),
+    };
+    Error::new(kind, format!("cannot {task} {what}: {way_out}")).because(cause)
+}
+
+/// What may be told of an error: its kind, the service's own code for it, and where a connection broke.
+#[derive(Debug)]
+struct Cause {
+    kind: Fault,
+    code: Option<String>,
+    transport: Option<&'static str>,
+    is_unsigned: bool,
+}
+
+impl Cause {
+    fn of(error: &opendal::Error) -> Self {
+        let message = error.message();
+        Self {
+            kind: error.kind(),
+            code: ["code: \"", "reason: \""].into_iter().find_map(|before| code_after(message, before)),
+            transport: transport(error),
+            is_unsigned: message.contains("sign http request") || message.contains("signing http request"),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        for more in [self.code.as_deref(), self.transport].into_iter().flatten() {
+            write!(f, ", {more}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Cause {}
+
+/// A name such as `AuthenticationFailed`, if the message holds one there; nothing else can be one.
+fn code_after(message: &str, before: &str) -> Option<String> {
+    const CODE_BYTES_MAX: usize = 64;
+    let (_, rest) = message.split_once(before)?;
+    let (code, _) = rest.split_once('"')?;
+    let is_name = !code.is_empty() && code.len() <= CODE_BYTES_MAX && code.chars().all(|c| c.is_ascii_alphanumeric());
+    is_name.then(|| code.to_owned())
+}
+
+fn transport(error: &opendal::Error) -> Option<&'static str> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+            return Some(match error {
+                error if error.is_timeout() => "no answer in time",
+                error if error.is_connect() => "no connection",
+                _ => "a broken connection",
+            });
+        }
+        source = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_told_but_names() {
+        let error = opendal::Error::new(
+            Fault::PermissionDenied,
+            "AzblobError { code: \"AuthenticationFailed\", message: \"token=secret\" }",
+        )
+        .with_context("uri", "https://host.example/c/k?sig=secret")
+        .set_source(std::io::Error::other("secret"));
+        let error = failed("read", "mvp/clip.mp4", &error);
+        assert!(error.to_string().starts_with("cannot read mvp/clip.mp4: the service refuses the credentials"));
+        let cause = StdError::source(&error).unwrap();
+        assert_eq!(cause.to_string(), "PermissionDenied (permanent), AuthenticationFailed".replace(" (permanent)", ""));
+        assert!(!format!("{error:?} {cause:?}").contains("secret"));
+        assert_eq!(code_after("code: \"a b\"", "code: \""), None);
+    }
+}
