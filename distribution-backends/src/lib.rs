@@ -25,6 +25,8 @@ mod durable;
 mod http;
 mod metadata;
 mod pin;
+#[cfg(feature = "opendal")]
+mod probe;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod signing;
@@ -41,11 +43,17 @@ pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
+#[cfg(feature = "opendal")]
+pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 pub use source::LocalFiles;
+#[cfg(feature = "s3")]
+pub use source::S3Files;
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;
+#[cfg(feature = "s3")]
+pub use storage::{Addressing, S3Config, S3Storage, UnfinishedUpload};
 
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]
