@@ -4,7 +4,7 @@
 //! | port | here | feature |
 //! |---|---|---|
 //! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
-//! | | `OpendalStorage` | `opendal` |
+//! | | `OpendalStorage` | `opendal`, `gcs`, `azblob` |
 //! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
@@ -43,6 +43,10 @@ pub use clock::{SystemClock, holder_name};
 pub use metadata::SqliteMetadata;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 pub use source::LocalFiles;
+#[cfg(feature = "azblob")]
+pub use storage::AzblobConfig;
+#[cfg(feature = "gcs")]
+pub use storage::GcsConfig;
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;

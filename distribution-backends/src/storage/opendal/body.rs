@@ -57,7 +57,7 @@ impl Pieces {
     }
 
     /// Whether what was read is one state of what was meant.
-    pub(super) async fn is_steady(self) -> Result<bool, Error> {
+    pub(super) async fn were_steady(self) -> Result<bool, Error> {
         let Self::File(staged, _) = self else { return Ok(true) };
         blocking(move |_| {
             let now = pin_of(&staged.file).map_err(unreadable)?;

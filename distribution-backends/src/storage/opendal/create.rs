@@ -32,7 +32,7 @@ impl OpendalStorage {
                 Ok(()) => return Ok(CreateOutcome::Created { proof: None }),
                 Err(error) => Stop::Refused(error),
             },
-            Ok(found) if pieces.is_steady().await? => Stop::Unfit(Unfit::OtherBytes { found }),
+            Ok(found) if pieces.were_steady().await? => Stop::Unfit(Unfit::OtherBytes { found }),
             Ok(_) => Stop::Unfit(Unfit::Changed),
             Err(stop) => stop,
         };
@@ -58,15 +58,13 @@ impl OpendalStorage {
 
     fn options(&self, headers: ContentHeaders, plan: &Plan) -> WriteOptions {
         let can = &self.can;
-        // opendal's gcs sends it without saying so.
-        let keeps_disposition = can.write_with_content_disposition || self.scheme == "gcs";
         // What Azure calls metadata are C# identifiers.
         let separator = if self.scheme.starts_with("az") { "_" } else { "-" };
         let metadata = headers.user_metadata.into_iter().map(|(name, value)| (name.replace('-', separator), value));
         WriteOptions {
             if_not_exists: true,
             content_type: can.write_with_content_type.then_some(headers.content_type),
-            content_disposition: keeps_disposition.then_some(headers.content_disposition),
+            content_disposition: can.write_with_content_disposition.then_some(headers.content_disposition),
             cache_control: can.write_with_cache_control.then_some(headers.cache_control),
             user_metadata: can.write_with_user_metadata.then(|| metadata.collect()),
             concurrent: plan.concurrent,

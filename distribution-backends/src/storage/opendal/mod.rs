@@ -2,6 +2,8 @@
 
 mod body;
 mod create;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
+mod endpoint;
 mod fault;
 mod hashing;
 mod list;
@@ -21,6 +23,8 @@ use distribution_core::{
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Capability, Operator};
 
+#[cfg(any(feature = "gcs", feature = "azblob"))]
+pub(crate) use self::endpoint::checked_endpoint;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub(crate) use self::transport::with_own_client;
 
