@@ -21,10 +21,12 @@ mod clock;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source"))]
+#[cfg(any(feature = "opendal", feature = "http-source"))]
 mod http;
 mod metadata;
 mod pin;
+#[cfg(feature = "opendal")]
+mod probe;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod signing;
@@ -41,8 +43,12 @@ pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
+#[cfg(feature = "opendal")]
+pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 pub use source::LocalFiles;
+#[cfg(feature = "s3")]
+pub use source::S3Files;
 #[cfg(feature = "azblob")]
 pub use storage::AzblobConfig;
 #[cfg(feature = "gcs")]
@@ -50,6 +56,8 @@ pub use storage::GcsConfig;
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;
+#[cfg(feature = "s3")]
+pub use storage::{Addressing, S3Config, S3Storage, UnfinishedUpload};
 
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]

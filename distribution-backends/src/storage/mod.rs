@@ -2,11 +2,15 @@
 
 #[cfg(feature = "azblob")]
 mod azblob;
+#[cfg(feature = "opendal")]
+mod content;
 #[cfg(feature = "gcs")]
 mod gcs;
 mod local;
 #[cfg(feature = "opendal")]
 mod opendal;
+#[cfg(feature = "s3")]
+pub(crate) mod s3;
 
 #[cfg(feature = "azblob")]
 pub use azblob::AzblobConfig;
@@ -15,3 +19,5 @@ pub use gcs::GcsConfig;
 pub use local::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use opendal::OpendalStorage;
+#[cfg(feature = "s3")]
+pub use s3::{Addressing, S3Config, S3Storage, UnfinishedUpload};

@@ -1,0 +1,175 @@
+//! Requests to a service that speaks S3, signed by the signer that opendal uses (SigV4).
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use bytes::{Bytes, BytesMut};
+use distribution_core::{Error, ErrorKind};
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
+use reqsign_core::{Context, HttpSend, OsEnv, ProvideCredentialChain, Signer};
+use reqsign_file_read_tokio::TokioFileRead;
+use reqwest::{Client as Http, Url};
+
+use super::config::{Addressing, S3Config};
+use super::failure::Failure;
+use super::xml;
+use crate::http::{build, client_builder};
+
+/// What stands as it is in a path or query: the unreserved characters of RFC 3986 §2.3.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED_KEY: &AsciiSet = &ESCAPED.remove(b'/');
+/// The longest answer to anything that is no object: 1,000 listed uploads are not half of it.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// How often a request that can be repeated is repeated, with 0.1 to 3 seconds in between.
+const REPEATS_MAX: usize = 4;
+
+/// One service, with one set of credentials.
+pub(crate) struct Client {
+    http: Http,
+    signer: Signer<Credential>,
+    endpoint: Url,
+    addressing: Addressing,
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) bucket: &'a str,
+    /// The object; empty for the bucket itself.
+    pub(crate) name: &'a str,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What the service said to a request that it did.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Client {
+    pub(crate) fn new(config: &S3Config) -> Result<Self, Error> {
+        let http = build(client_builder()?)?;
+        let context = Context::new()
+            .with_file_read(TokioFileRead)
+            .with_env(OsEnv)
+            .with_http_send(CredentialRequests(http.clone()));
+        let signer = Signer::new(context, credentials(config), RequestSigner::new("s3", &config.region));
+        Ok(Self { http, signer, endpoint: config.endpoint.clone(), addressing: config.addressing })
+    }
+
+    /// What the service is known by: it can copy between any two buckets of its own.
+    pub(crate) fn service(&self) -> &str {
+        self.endpoint.as_str()
+    }
+
+    /// Sends a request that may be sent again without harm.
+    pub(crate) async fn repeat(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(3))
+            .with_max_times(REPEATS_MAX)
+            .with_jitter();
+        (|| self.once(call)).retry(delays).when(Failure::is_passing).await
+    }
+
+    /// Sends a request once: an answer that is lost must not come back as somebody else's deed.
+    pub(crate) async fn once(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let mut request =
+            http::Request::builder().method(call.method.clone()).uri(self.url(call)).body(()).map_err(|error| {
+                Failure::Unsent(Error::new(ErrorKind::Invalid, "the request has no valid form").because(error))
+            })?;
+        *request.headers_mut() = call.headers.clone();
+        let (mut parts, ()) = request.into_parts();
+        self.signer.sign(&mut parts, None).await.map_err(unsigned)?;
+        let request =
+            self.http.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(call.body.clone());
+        let mut response = request.send().await.map_err(|error| Failure::lost(error.without_url()))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| Failure::lost(error.without_url()))? {
+            if body.len() + piece.len() > ANSWER_BYTES_MAX {
+                return Err(Failure::lost("the answer is longer than any that was expected"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        answer(status, headers, body.freeze())
+    }
+
+    fn url(&self, call: &Call<'_>) -> String {
+        let scheme = self.endpoint.scheme();
+        let host = self.endpoint.host_str().unwrap_or_default();
+        let port = self.endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let name = utf8_percent_encode(call.name, ESCAPED_KEY);
+        let mut url = match self.addressing {
+            Addressing::Path if call.name.is_empty() => format!("{scheme}://{host}{port}/{}", call.bucket),
+            Addressing::Path => format!("{scheme}://{host}{port}/{}/{name}", call.bucket),
+            Addressing::Virtual => format!("{scheme}://{}.{host}{port}/{name}", call.bucket),
+        };
+        for (n, (name, value)) in call.query.iter().enumerate() {
+            url.push(if n == 0 { '?' } else { '&' });
+            url.push_str(name);
+            url.push('=');
+            url.extend(utf8_percent_encode(value, ESCAPED));
+        }
+        url
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.endpoint.as_str()).finish()
+    }
+}
+
+/// An object as a header names it (`x-amz-copy-source`).
+pub(crate) fn copy_source(bucket: &str, name: &str) -> String {
+    format!("{bucket}/{}", utf8_percent_encode(name, ESCAPED_KEY))
+}
+
+/// The given keys, or the usual places of AWS.
+pub(crate) fn credentials(config: &S3Config) -> ProvideCredentialChain<Credential> {
+    let chain = ProvideCredentialChain::new();
+    match &config.keys {
+        Some(keys) => chain.push(StaticCredentialProvider::new(&keys.id, &keys.secret)),
+        None => chain.push(DefaultCredentialProvider::new()),
+    }
+}
+
+/// A refusal may come with 200: the service answers before it is done ("CompleteMultipartUpload",
+/// Amazon S3 API Reference).
+fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+    let refusal = xml::refusal(&body);
+    match (status.is_success(), refusal) {
+        (true, None) => Ok(Answer { headers, body }),
+        (true, Some(code)) => Err(Failure::Refused { status: StatusCode::INTERNAL_SERVER_ERROR, code }),
+        (false, code) => Err(Failure::Refused { status, code: code.unwrap_or_default() }),
+    }
+}
+
+fn unsigned(error: reqsign_core::Error) -> Failure {
+    let message = "there are no credentials that work: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile";
+    Failure::Unsent(Error::unavailable(message).because(error))
+}
+
+/// Asks for credentials where they are to be had over HTTP.
+#[derive(Debug)]
+struct CredentialRequests(Http);
+
+impl HttpSend for CredentialRequests {
+    async fn http_send(&self, request: http::Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
+        let failed = |error: reqwest::Error| {
+            reqsign_core::Error::unexpected("no answer to the request for credentials").with_source(error.without_url())
+        };
+        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        let mut response = self.0.execute(request).await.map_err(failed)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut answer = http::Response::new(response.bytes().await.map_err(failed)?);
+        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+        Ok(answer)
+    }
+}

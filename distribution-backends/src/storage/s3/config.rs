@@ -1,0 +1,203 @@
+//! Which bucket, where, and with whose credentials.
+
+use std::env;
+use std::fmt;
+
+use distribution_core::{Error, ErrorKind};
+use reqwest::Url;
+use zeroize::Zeroizing;
+
+use crate::uri::StoreUri;
+
+const FIELD: &str = "target";
+
+/// A bucket of S3, or of a service that speaks its protocol, and how to reach it.
+///
+/// ```
+/// use distribution_backends::S3Config;
+///
+/// let config = S3Config::from_uri("s3://media/mvp?endpoint=http%3A%2F%2F127.0.0.1%3A9000&region=us-east-1")?;
+/// assert!(S3Config::from_uri("s3://media?regionn=us-east-1").is_err());
+/// # Ok::<(), distribution_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct S3Config {
+    pub(crate) bucket: String,
+    /// What every key is below: empty, or ends with `/`.
+    pub(crate) prefix: String,
+    pub(crate) region: String,
+    pub(crate) endpoint: Url,
+    pub(crate) addressing: Addressing,
+    /// Where links point to, if elsewhere.
+    pub(crate) public_endpoint: Option<Url>,
+    pub(crate) keys: Option<Keys>,
+    /// Whether a checksum that the store has computed may stand for reading back.
+    pub(crate) attested: bool,
+}
+
+/// How a bucket stands in a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// `https://endpoint/bucket/key`.
+    Path,
+    /// `https://bucket.endpoint/key`.
+    Virtual,
+}
+
+/// An access key, instead of what the environment has.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) id: String,
+    pub(crate) secret: Zeroizing<String>,
+}
+
+impl S3Config {
+    /// The bucket that the URI names: `s3://bucket/prefix`, and after `?` any of
+    ///
+    /// * `region`: else `AWS_REGION`, `AWS_DEFAULT_REGION`, or `us-east-1` where there is an endpoint;
+    /// * `endpoint`: the service's URL; else `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS;
+    /// * `addressing`: `path` (default where there is an endpoint) or `virtual` (default for AWS, unless
+    ///   the bucket's name has a dot);
+    /// * `public_endpoint`: what links begin with, if viewers reach the bucket under another URL.
+    ///
+    /// Values are percent-encoded. Credentials are never part of it: they come from
+    /// [`keys`](Self::keys), or from the usual places of AWS, in order: the environment
+    /// (`AWS_ACCESS_KEY_ID`, …), `~/.aws`, SSO, a web identity, a process, ECS, and EC2.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for anything else, naming the settings that there are.
+    pub fn from_uri(uri: &str) -> Result<Self, Error> {
+        Self::parse(uri, |name| env::var(name).ok().filter(|value| !value.is_empty())).map_err(|error| error.at(FIELD))
+    }
+
+    fn parse(uri: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let mut uri = StoreUri::parse(uri, "s3")?;
+        let region = uri.take("region").or_else(|| env("AWS_REGION")).or_else(|| env("AWS_DEFAULT_REGION"));
+        let endpoint = uri.take("endpoint").or_else(|| env("AWS_ENDPOINT_URL_S3")).or_else(|| env("AWS_ENDPOINT_URL"));
+        let addressing = uri.take("addressing");
+        let public_endpoint =
+            uri.take("public_endpoint").map(|url| endpoint_url("public_endpoint", &url)).transpose()?;
+        let (bucket, prefix) = (uri.container.clone(), uri.prefix.clone());
+        uri.finish()?;
+
+        let region = match (region, &endpoint) {
+            (Some(region), _) => checked_region(region)?,
+            (None, Some(_)) => "us-east-1".to_owned(),
+            (None, None) => return Err(invalid("the region is not known: add ?region=… or set AWS_REGION")),
+        };
+        let addressing = match addressing.as_deref() {
+            Some("path") => Addressing::Path,
+            Some("virtual") => Addressing::Virtual,
+            Some(_) => return Err(invalid("addressing is either `path` or `virtual`")),
+            None if endpoint.is_some() || bucket.contains('.') => Addressing::Path,
+            None => Addressing::Virtual,
+        };
+        let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let endpoint = endpoint_url("endpoint", &endpoint)?;
+        if addressing == Addressing::Virtual && endpoint.domain().is_none() {
+            return Err(invalid("an endpoint that is an IP address has no bucket in its name: use addressing=path"));
+        }
+        Ok(Self { bucket, prefix, region, endpoint, addressing, public_endpoint, keys: None, attested: false })
+    }
+
+    /// The same with this access key instead of what the environment has.
+    #[must_use]
+    pub fn keys(self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { keys: Some(Keys { id: id.into(), secret: Zeroizing::new(secret.into()) }), ..self }
+    }
+
+    /// The same, where a SHA-256 that the store has computed over the whole object that it stored may
+    /// stand for reading it back, if the store is found to check what it is told. A publisher believes
+    /// it only if its policy accepts [`StoreAttested`](distribution_core::Verification::StoreAttested).
+    #[must_use]
+    pub fn attested(self, attested: bool) -> Self {
+        Self { attested, ..self }
+    }
+}
+
+impl fmt::Debug for S3Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Config")
+            .field("bucket", &self.bucket)
+            .field("prefix", &self.prefix)
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}
+
+/// The text is never told: somebody may have put a password into it.
+fn endpoint_url(setting: &str, text: &str) -> Result<Url, Error> {
+    let is_endpoint = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && (url.username(), url.password()) == ("", None)
+            && (url.path(), url.query(), url.fragment()) == ("/", None, None)
+    };
+    let url = Url::parse(text).ok().filter(is_endpoint);
+    url.ok_or_else(|| invalid(&format!("the {setting} is not like https://host:port: correct it")))
+}
+
+/// The region becomes a part of host names and signatures.
+fn checked_region(region: String) -> Result<String, Error> {
+    let is_sound = !region.is_empty() && region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if is_sound { Ok(region) } else { Err(invalid("the region is not of letters, digits and `-`")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(uri: &str) -> Result<S3Config, Error> {
+        S3Config::parse(uri, |_| None)
+    }
+
+    #[test]
+    fn aws_needs_a_region_and_an_endpoint_brings_its_own() {
+        let aws = parse("s3://media?region=eu-west-1").unwrap();
+        assert_eq!(aws.endpoint.as_str(), "https://s3.eu-west-1.amazonaws.com/");
+        assert_eq!(aws.addressing, Addressing::Virtual);
+        assert!(parse("s3://media").is_err());
+
+        let own = parse("s3://media/mvp?endpoint=http://127.0.0.1:9000").unwrap();
+        assert_eq!((own.region.as_str(), own.addressing), ("us-east-1", Addressing::Path));
+        assert_eq!(own.prefix, "mvp/");
+        assert_eq!(parse("s3://a.b?region=eu-west-1").unwrap().addressing, Addressing::Path);
+    }
+
+    #[test]
+    fn the_environment_fills_in_what_the_uri_leaves_out() {
+        let env = |name: &str| match name {
+            "AWS_REGION" => Some("eu-north-1".to_owned()),
+            "AWS_ENDPOINT_URL" => Some("https://store.example".to_owned()),
+            _ => None,
+        };
+        let config = S3Config::parse("s3://media?region=eu-west-1", env).unwrap();
+        assert_eq!((config.region.as_str(), config.endpoint.host_str()), ("eu-west-1", Some("store.example")));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_without_being_told() {
+        for wrong in [
+            "s3://media?region=eu-west-1&acess_key_id=secret",
+            "s3://media?endpoint=ftp://secret",
+            "s3://media?endpoint=http://user:secret@host",
+            "s3://media?endpoint=http://host/secret",
+            "s3://media?endpoint=http://host?secret",
+            "s3://media?endpoint=secret:9000",
+            "s3://media?region=secret.example/",
+            "s3://media?region=x&addressing=secret",
+            "s3://media?endpoint=http://127.0.0.1&addressing=virtual",
+        ] {
+            let error = parse(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{wrong}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let config = parse("s3://media?region=x").unwrap().keys("id", "secret");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

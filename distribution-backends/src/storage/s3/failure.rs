@@ -1,0 +1,96 @@
+//! What a request came to when it came to no good.
+
+use std::error::Error as StdError;
+
+use distribution_core::{Error, ErrorKind};
+use http::StatusCode;
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The service says no, and why ("Error Responses", Amazon S3 API Reference).
+    Refused { status: StatusCode, code: String },
+    /// No answer, or none that is understood: it may have been done.
+    Lost(Box<dyn StdError + Send + Sync>),
+    /// It was never sent.
+    Unsent(Error),
+}
+
+impl Failure {
+    pub(crate) fn lost(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Lost(cause.into())
+    }
+
+    /// Whether the same request may do better in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, code } => {
+                status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED
+                    || *status == StatusCode::TOO_MANY_REQUESTS
+                    || matches!(code.as_str(), "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable")
+            }
+            Self::Lost(_) => true,
+            Self::Unsent(_) => false,
+        }
+    }
+
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Lost(_) | Self::Unsent(_) => None,
+        }
+    }
+
+    /// The service's word for it; empty if there is none.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Refused { code, .. } => code,
+            Self::Lost(_) | Self::Unsent(_) => "",
+        }
+    }
+
+    /// Whether the service does not know this kind of request.
+    pub(crate) fn is_unknown_request(&self) -> bool {
+        self.status() == Some(StatusCode::NOT_IMPLEMENTED) || self.code() == "NotImplemented"
+    }
+
+    /// The same for a caller who wanted to `task`, such as `store mvp/clip.mp4`.
+    pub(crate) fn into_error(self, task: &str) -> Error {
+        match self {
+            Self::Unsent(error) => {
+                Error::new(error.kind(), format!("cannot {task}: {}", error.message())).because(error)
+            }
+            Self::Lost(cause) => {
+                let message = format!("cannot {task}: the service gave no answer, so look and repeat");
+                Error::unavailable(message).because(Cause(cause))
+            }
+            Self::Refused { status, code } => {
+                let (kind, way_out) = way_out(status, &code);
+                let code = if code.is_empty() { String::new() } else { format!(" {code}") };
+                Error::new(kind, format!("cannot {task}: the service answers {}{code}: {way_out}", status.as_u16()))
+            }
+        }
+    }
+}
+
+/// What the caller does about it. An operator mends most of it, and then the same call goes through.
+fn way_out(status: StatusCode, code: &str) -> (ErrorKind, &'static str) {
+    use ErrorKind::{Unavailable, Unsupported};
+    match (status.as_u16(), code) {
+        (_, "RequestTimeTooSkewed") => (Unavailable, "set this machine's clock, then repeat"),
+        (_, "NoSuchBucket") => (Unavailable, "create the bucket or correct its name, then repeat"),
+        (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest") => {
+            (Unavailable, "the bytes were changed on their way, so repeat")
+        }
+        (_, "EntityTooLarge" | "InvalidRange") => (Unsupported, "it is too large for this service"),
+        (501, _) | (_, "NotImplemented") => (Unsupported, "it does not know this request"),
+        (401 | 403, _) => (Unavailable, "check the credentials and what they are allowed, then repeat"),
+        (301 | 307 | 308, _) => (Unavailable, "the bucket is in another region or elsewhere: correct the target"),
+        (429 | 500..=599, _) => (Unavailable, "repeat later"),
+        _ => (Unavailable, "look at the service's log, then repeat"),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Cause(#[source] Box<dyn StdError + Send + Sync>);

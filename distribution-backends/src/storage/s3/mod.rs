@@ -1,0 +1,197 @@
+//! S3, and what speaks its protocol.
+//!
+//! Objects are stored by requests of our own (`create`), which opendal has not: bytes signed with the
+//! SHA-256 that they must have, copies within the service, checksums that the service has computed. All
+//! else goes through opendal.
+
+pub(crate) mod client;
+mod config;
+mod create;
+mod failure;
+pub(crate) mod headers;
+mod multipart;
+mod orphans;
+mod probe;
+mod xml;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use distribution_core::{
+    ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use opendal::Operator;
+use opendal::services::S3;
+
+use self::client::{Call, Client, credentials};
+use self::probe::Roads;
+use super::opendal::{OpendalStorage, with_own_client};
+use crate::probe::Probe;
+
+pub use self::config::{Addressing, S3Config};
+pub use self::orphans::UnfinishedUpload;
+
+/// Objects in a bucket of S3, or of a service that speaks its protocol.
+///
+/// What a service does not do atomically is not used, and that is found out by racing for a key, not
+/// believed: see [`probe`](Self::probe). An object appears with one request that fails if its name is taken
+/// (`If-None-Match: *`): up to 16 MiB a PUT that is signed with the SHA-256 that the bytes must have, so
+/// that the service itself refuses others; above, an upload in parts; and where the staged file is an
+/// object of the same service, a copy that the service makes.
+///
+/// A file or stream is held in memory in parts of 8 MiB, at most eight at a time (64 MiB each for the
+/// largest objects, of 625 GiB). Requests that can be repeated are, a few times; one that creates an
+/// object never is, because an answer that was lost would come back as somebody else's deed. Works
+/// within a Tokio runtime.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), distribution_core::Error> {
+/// use distribution_backends::{S3Config, S3Storage};
+///
+/// let config = S3Config::from_uri("s3://media/mvp?region=eu-central-1")?;
+/// let storage = S3Storage::open(config).await?;
+/// println!("{}", storage.probe());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct S3Storage {
+    client: Arc<Client>,
+    bucket: String,
+    /// What every key is below: empty, or ends with `/`.
+    prefix: String,
+    reads: OpendalStorage,
+    roads: Roads,
+    probe: Arc<Probe>,
+}
+
+impl S3Storage {
+    /// Probes the bucket, and opens it if it can be published to safely. That takes about two hundred
+    /// small requests, below `distribution-probe/` in the target's prefix, where nothing is left.
+    ///
+    /// # Errors
+    /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if the service overwrites objects that are
+    /// there; [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it cannot be reached, or does not
+    /// accept the credentials.
+    pub async fn open(config: S3Config) -> Result<Self, Error> {
+        let storage = Self::unprobed(&config)?;
+        let probe = storage.look().await?;
+        storage.with(&config, probe)
+    }
+
+    /// Opens the bucket on the word of an earlier probe.
+    ///
+    /// # Errors
+    /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if that has found that it cannot be
+    /// published to safely.
+    pub fn open_probed(config: S3Config, probe: Probe) -> Result<Self, Error> {
+        Self::unprobed(&config)?.with(&config, probe)
+    }
+
+    /// What the service was found to do, and how it fails to do the rest.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    fn unprobed(config: &S3Config) -> Result<Self, Error> {
+        Ok(Self {
+            client: Arc::new(Client::new(config)?),
+            bucket: config.bucket.clone(),
+            prefix: config.prefix.clone(),
+            reads: reads(config)?,
+            roads: Roads::default(),
+            probe: Arc::default(),
+        })
+    }
+
+    fn with(self, config: &S3Config, probe: Probe) -> Result<Self, Error> {
+        Ok(Self { roads: Roads::found(&probe, config.attested)?, probe: Arc::new(probe), ..self })
+    }
+
+    /// The object's name in the bucket.
+    fn name(&self, key: &ObjectKey) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The SHA-256 that the service has of the object, in base64, if it has one.
+    async fn attested(&self, key: &ObjectKey) -> Result<Option<String>, Error> {
+        let name = self.name(key);
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-amz-checksum-mode"),
+            HeaderValue::from_static("ENABLED"),
+        )]);
+        let (method, query, body) = (Method::HEAD, Vec::new(), Bytes::new());
+        let call = Call { method, bucket: &self.bucket, name: &name, query, headers, body };
+        match self.client.repeat(&call).await {
+            Ok(answer) => {
+                let sha256 = answer.headers.get("x-amz-checksum-sha256");
+                Ok(sha256.and_then(|sha256| sha256.to_str().ok()).map(str::to_owned))
+            }
+            Err(failure) if failure.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
+            Err(failure) => Err(failure.into_error(&format!("look at {key}"))),
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for S3Storage {
+    async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+        self.store(key, content).await
+    }
+
+    async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
+        self.reads.digest(key, meter).await
+    }
+
+    async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
+        self.reads.stat(key).await
+    }
+
+    async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
+        self.reads.open(key, range).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.reads.remove(key).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
+        self.reads.list(prefix, after, limit).await
+    }
+
+    fn location(&self, key: &ObjectKey) -> Location {
+        self.reads.location(key)
+    }
+}
+
+impl fmt::Debug for S3Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Storage")
+            .field("client", &self.client)
+            .field("bucket", &self.bucket)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bucket as opendal reaches it: the same endpoint, and credentials from the same places.
+fn reads(config: &S3Config) -> Result<OpendalStorage, Error> {
+    let mut builder = S3::default()
+        .bucket(&config.bucket)
+        .root(&format!("/{}", config.prefix))
+        .endpoint(config.endpoint.as_str())
+        .region(&config.region)
+        .disable_config_load()
+        .credential_provider_chain(credentials(config));
+    if config.addressing == Addressing::Virtual {
+        builder = builder.enable_virtual_host_style();
+    }
+    let operator = Operator::new(builder).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "opendal does not take the target: look at the cause").because(error)
+    })?;
+    OpendalStorage::new(with_own_client(operator)?, format!("s3://{}/{}", config.bucket, config.prefix))
+}

@@ -1,0 +1,168 @@
+//! Which roads into this bucket are safe: found out under a race, not believed.
+
+use bytes::Bytes;
+use distribution_core::{
+    Body, Content, Digest, Error, ErrorKind, Meter, ObjectKey, StagedObject, Storage as _, Timestamp,
+};
+use futures::stream::{self, StreamExt};
+
+use super::S3Storage;
+use super::create::Creation;
+use crate::probe::{Ability, Place, Probe, distinct, of, race, whole};
+
+/// What this bucket may be asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Roads {
+    /// Objects in one request each.
+    pub(super) put: bool,
+    /// Uploads in parts.
+    pub(super) upload: bool,
+    /// Copies in parts, by the service.
+    pub(super) copy_parts: bool,
+    /// The SHA-256 that the service tells of an object that was one request.
+    pub(super) attests_put: bool,
+    /// Copies in one request, of which the service computes the SHA-256.
+    pub(super) attests_copy: bool,
+}
+
+impl Roads {
+    pub(super) fn found(probe: &Probe, attested: bool) -> Result<Self, Error> {
+        let roads = Self {
+            put: probe.has(Ability::CreateByPut),
+            upload: probe.has(Ability::CreateByUpload),
+            copy_parts: probe.has(Ability::CreateByPartCopy),
+            attests_put: attested && probe.has(Ability::ChecksumOnPut),
+            attests_copy: attested && probe.has(Ability::CreateByCopy),
+        };
+        if roads.put || roads.upload {
+            return Ok(roads);
+        }
+        let fault = probe.fault(Ability::CreateByPut).unwrap_or("nobody has looked whether it can");
+        let message = format!(
+            "the bucket cannot create an object only if it is absent, so publishing there could overwrite: {fault}; \
+             use another service or a newer release of it"
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    /// What is tried by itself, to see whether it is safe.
+    const PUT: Self = Self { put: true, upload: false, copy_parts: false, attests_put: false, attests_copy: false };
+    const UPLOAD: Self = Self { put: false, upload: true, ..Self::PUT };
+    const PART_COPY: Self = Self { copy_parts: true, ..Self::UPLOAD };
+    const COPY: Self = Self { attests_copy: true, ..Self::PART_COPY };
+}
+
+impl S3Storage {
+    pub(super) async fn look(&self) -> Result<Probe, Error> {
+        let place = Place::new()?;
+        let by = |roads| Self { roads, ..self.clone() };
+        let mut probe = Probe::default();
+        probe.note(Ability::CreateByPut, race(&by(Roads::PUT), &place, "put", |n| whole(&distinct(n))).await?);
+        let upload = by(Roads::UPLOAD);
+        probe.note(Ability::CreateByUpload, race(&upload, &place, "upload", |n| whole(&distinct(n))).await?);
+        if probe.has(Ability::CreateByUpload) {
+            // Of an upload, so that no service has a SHA-256 of it yet.
+            let sources = Sources::create(&upload, &place).await?;
+            let copies = |n| sources.content(n);
+            probe.note(Ability::CreateByPartCopy, race(&by(Roads::PART_COPY), &place, "parts", copies).await?);
+            let copy = by(Roads::COPY);
+            probe.note(Ability::CreateByCopy, self.checksum_on_copy(&copy, &place, &sources).await?);
+            if probe.has(Ability::CreateByCopy) {
+                probe.note(Ability::CreateByCopy, race(&copy, &place, "copy", copies).await?);
+            }
+            sources.remove(self).await?;
+        }
+        if probe.has(Ability::CreateByPut) {
+            probe.note(Ability::ChecksumOnPut, by(Roads::PUT).checksum_on_put(&place).await?);
+        }
+        let roads = Roads::found(&probe, false);
+        if let Ok(roads) = roads {
+            let common = Probe::of(&by(roads), None, Timestamp::default()).await?;
+            for finding in common.findings.into_iter().filter(|finding| finding.ability != Ability::CreateByPut) {
+                probe.note(finding.ability, finding.fault);
+            }
+        }
+        Ok(probe)
+    }
+
+    /// Whether bytes with another SHA-256 than was told are refused, and the right one is told again.
+    async fn checksum_on_put(&self, place: &Place) -> Result<Option<String>, Error> {
+        let (key, bytes) = (place.key("checksum")?, distinct(1));
+        let other = of(&distinct(2), Body::Stream(stream::empty().boxed()));
+        let put = Creation {
+            storage: self,
+            key: &key,
+            wanted: Digest { checksum: other.expected, size: bytes.len() as u64 },
+            headers: Default::default(),
+            meter: Meter::default(),
+        };
+        let refused = put.put_request(bytes.clone()).await.is_err() && self.stat(&key).await?.is_none();
+        let fault = if refused {
+            self.create(&key, whole(&bytes)).await?;
+            let kept = self.attested(&key).await?.and_then(|sha256| put.proof(&sha256));
+            let is_right = kept.is_some_and(|proof| proof.digest.checksum == whole(&bytes).expected);
+            (!is_right).then_some("the SHA-256 that was told with an object is not told again")
+        } else {
+            Some("bytes are taken whose SHA-256 is another than was told")
+        };
+        self.remove(&key).await?;
+        Ok(fault.map(str::to_owned))
+    }
+
+    async fn checksum_on_copy(&self, copy: &Self, place: &Place, from: &Sources) -> Result<Option<String>, Error> {
+        use distribution_core::CreateOutcome::Created;
+        let key = place.key("checksum-on-copy")?;
+        let content = from.content(0);
+        let checksum = content.expected;
+        let outcome = copy.create(&key, content).await;
+        self.remove(&key).await?;
+        Ok(match outcome {
+            Ok(Created { proof: Some(proof) }) if proof.digest.checksum == checksum => None,
+            Ok(Created { .. }) => Some("the service does not compute the SHA-256 of a copy".to_owned()),
+            Ok(_) => Some("a copy was not made".to_owned()),
+            Err(error) => Some(error.to_string()),
+        })
+    }
+}
+
+/// Two objects to be copied.
+struct Sources(Vec<(ObjectKey, StagedObject, Bytes)>);
+
+impl Sources {
+    async fn create(storage: &S3Storage, place: &Place) -> Result<Self, Error> {
+        let mut sources = Vec::new();
+        for n in 0..2 {
+            let (key, bytes) = (place.key(&format!("source-{n}"))?, distinct(n));
+            storage.create(&key, whole(&bytes)).await?;
+            let etag = storage.stat(&key).await?.and_then(|stat| stat.etag);
+            let etag = etag.ok_or_else(|| Error::unavailable("the probe's object has no etag: repeat"))?;
+            let object = StagedObject {
+                service: storage.client.service().to_owned(),
+                container: storage.bucket.clone(),
+                name: storage.name(&key),
+                etag: format!("\"{etag}\""),
+            };
+            sources.push((key, object, bytes));
+        }
+        Ok(Self(sources))
+    }
+
+    fn content(&self, n: usize) -> Content {
+        let (bytes, body) = match self.0.get(n % self.0.len().max(1)) {
+            Some((_, object, bytes)) => {
+                let taken =
+                    stream::once(async { Err(Error::new(ErrorKind::Unsupported, "the service copies no objects")) });
+                (bytes.clone(), Body::Object { object: object.clone(), bytes: taken.boxed() })
+            }
+            None => (Bytes::new(), Body::Stream(stream::empty().boxed())),
+        };
+        of(&bytes, body)
+    }
+
+    async fn remove(self, storage: &S3Storage) -> Result<(), Error> {
+        for (key, ..) in &self.0 {
+            storage.remove(key).await?;
+        }
+        Ok(())
+    }
+}
