@@ -4,7 +4,7 @@
 //! | port | here | feature |
 //! |---|---|---|
 //! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
-//! | | `OpendalStorage` | `opendal` |
+//! | | `OpendalStorage` | `opendal`, `gcs`, `azblob` |
 //! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
@@ -21,7 +21,7 @@ mod clock;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source"))]
+#[cfg(any(feature = "opendal", feature = "http-source"))]
 mod http;
 mod metadata;
 mod pin;
@@ -49,6 +49,10 @@ pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 pub use source::LocalFiles;
 #[cfg(feature = "s3")]
 pub use source::S3Files;
+#[cfg(feature = "azblob")]
+pub use storage::AzblobConfig;
+#[cfg(feature = "gcs")]
+pub use storage::GcsConfig;
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;

@@ -1,7 +1,8 @@
 //! Objects in any service that opendal knows and that can create if absent.
 
-mod body;
 mod create;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
+mod endpoint;
 mod fault;
 mod hashing;
 mod list;
@@ -21,6 +22,8 @@ use distribution_core::{
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Capability, Operator};
 
+#[cfg(any(feature = "gcs", feature = "azblob"))]
+pub(crate) use self::endpoint::checked_endpoint;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub(crate) use self::transport::with_own_client;
 
@@ -32,6 +35,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How often what changes nothing is tried again.
 const RETRIES_MAX: usize = 3;
+/// After how long at first; twice as long each time.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Services that show an object under its key while it is still being written.
 const WRITES_IN_PLACE: [&str; 4] = ["compfs", "hdfs", "monoiofs", "sftp"];
@@ -89,7 +94,7 @@ impl OpendalStorage {
         let reads = operator
             .clone()
             .layer(TimeoutLayer::new().with_timeout(LOOK_TIMEOUT).with_io_timeout(READ_TIMEOUT))
-            .layer(RetryLayer::new().with_jitter().with_max_times(RETRIES_MAX));
+            .layer(RetryLayer::new().with_jitter().with_min_delay(RETRY_DELAY).with_max_times(RETRIES_MAX));
         let writes = operator.layer(TimeoutLayer::new().with_timeout(LOOK_TIMEOUT).with_io_timeout(WRITE_TIMEOUT));
         Ok(Self { writes, reads, can, scheme, base: location_base(base.as_ref())? })
     }
