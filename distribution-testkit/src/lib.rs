@@ -112,6 +112,8 @@ mod fakes;
 mod faults;
 mod fingerprint;
 mod publisher;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod scenario;
 mod schedule;
 mod simulation;
