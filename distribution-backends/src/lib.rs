@@ -4,7 +4,8 @@
 //! | port | here | feature |
 //! |---|---|---|
 //! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
-//! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
+//! | [`Source`](distribution_core::Source) | [`LocalFiles`]; [`Sources`] joins several | |
+//! | | `HttpSource`, closed by default | `http-source` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
@@ -38,7 +39,9 @@ pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
-pub use source::LocalFiles;
+#[cfg(feature = "http-source")]
+pub use source::{HttpSource, HttpSourceBuilder, Resolver};
+pub use source::{LocalFiles, Sources};
 pub use storage::LocalDisk;
 
 #[cfg(all(doctest, feature = "sqlite"))]
