@@ -4,8 +4,11 @@
 //! | port | here | feature |
 //! |---|---|---|
 //! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
+//! | | `S3Storage` | `s3` |
 //! | | `OpendalStorage` | `opendal`, `gcs`, `azblob` |
-//! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
+//! | [`Source`](distribution_core::Source) | [`LocalFiles`]; [`Sources`] joins several | |
+//! | | `S3Files` | `s3` |
+//! | | `HttpSource`, closed by default | `http-source` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
@@ -46,13 +49,15 @@ pub use metadata::SqliteMetadata;
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
-pub use source::LocalFiles;
 #[cfg(feature = "s3")]
 pub use source::S3Files;
 #[cfg(feature = "azblob")]
 pub use storage::AzblobConfig;
 #[cfg(feature = "gcs")]
 pub use storage::GcsConfig;
+#[cfg(feature = "http-source")]
+pub use source::{HttpSource, HttpSourceBuilder, Resolver};
+pub use source::{LocalFiles, Sources};
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;
