@@ -19,6 +19,8 @@ mod targets;
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use distribution_testkit::Budget;
+
 type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: [Target; 6] = [
@@ -32,11 +34,7 @@ const TARGETS: [Target; 6] = [
 
 #[test]
 fn proof_that_fuzz_targets_hold_on_seeds_and_their_mutations() {
-    let mutations = match std::env::var("PROOF").as_deref() {
-        Ok("ci") => 20_000,
-        Ok("long") => 1_000_000,
-        _ => 500,
-    };
+    let mutations = Budget::chosen().pick(500, 20_000, 1_000_000);
     let mut runs = 0_u64;
     for (name, target) in TARGETS {
         let seeds = seeds(name);

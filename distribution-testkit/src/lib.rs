@@ -98,6 +98,7 @@
 //! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
 //! code that it checks.
 
+mod budget;
 mod callers;
 pub mod checker;
 #[allow(
@@ -118,6 +119,7 @@ mod simulation;
 mod time;
 mod world;
 
+pub use budget::Budget;
 pub use fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };

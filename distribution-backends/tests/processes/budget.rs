@@ -1,33 +1,6 @@
-//! How much is tried, and where chance comes from.
+//! What is tried by chance, and what cannot be tried here.
 
 use std::time::Duration;
-
-/// Chosen by `PROOF`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Budget {
-    Quick,
-    Ci,
-    Long,
-}
-
-impl Budget {
-    pub(crate) fn chosen() -> Self {
-        match std::env::var("PROOF").as_deref() {
-            Err(_) | Ok("") => Self::Quick,
-            Ok("ci") => Self::Ci,
-            Ok("long") => Self::Long,
-            Ok(other) => panic!("PROOF is `ci`, `long` or unset, not `{other}`"),
-        }
-    }
-
-    pub(crate) fn pick<T>(self, quick: T, ci: T, long: T) -> T {
-        match self {
-            Self::Quick => quick,
-            Self::Ci => ci,
-            Self::Long => long,
-        }
-    }
-}
 
 /// A proof that cannot run on this machine says so by name. In CI, what CI installs must be there.
 pub(crate) fn not_run(proof: &str, reason: &str, ci_has_it: bool) {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::budget::{Budget, Chance, seed};
+use distribution_testkit::Budget;
+
+use crate::budget::{Chance, seed};
 use crate::child::{Gate, Mode, Task, said};
 use crate::judge::{Answers, Seen, finish};
 use crate::process::Process;

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use distribution_testkit::Budget;
 use rustix::fs::syncfs;
 use tokio::runtime::Runtime;
 
-use crate::budget::{Budget, Chance, not_run, seed};
+use crate::budget::{Chance, not_run, seed};
 use crate::child::{Gate, Mode, Task, said};
 use crate::defect::Defect;
 use crate::judge::{Answers, Seen, finish};

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use distribution_backends::LocalDisk;
 use distribution_core::{Meter, Storage as _};
+use distribution_testkit::Budget;
 use tokio::runtime::Runtime;
 
-use crate::budget::{Budget, Chance, not_run, seed};
+use crate::budget::{Chance, not_run, seed};
 use crate::child::{Gate, Mode, Task, said};
 use crate::judge::{Answers, finish, is_whole, key_of};
 use crate::process::Process;
