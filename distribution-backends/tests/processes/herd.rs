@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use distribution_testkit::Budget;
+use fastrand::Rng;
 
-use crate::budget::{Chance, seed};
+use crate::budget::seed;
 use crate::child::{Gate, Mode, Task, said};
 use crate::judge::{Answers, Seen, finish};
 use crate::process::Process;
@@ -18,7 +19,7 @@ fn proof_64_processes() {
     for round in 0..rounds {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::below(dir.path());
-        let jobs = vec![site.stage(round, 4 * MIB, &mut Chance::new(seed() + round as u64))];
+        let jobs = vec![site.stage(round, 4 * MIB, &mut Rng::with_seed(seed() + round as u64))];
         let start = |n| {
             let host = Host { lease_secs: 60, ..Host::new(format!("process-{n}")) };
             let gate = Some(Gate::BeforeOpening);

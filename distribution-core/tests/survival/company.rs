@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use distribution_core::{AuditEvent, ErrorKind, Policy, Progress, Publisher, Stage};
-use distribution_testkit::{Fault, Op, World, request};
+use distribution_testkit::{Fault, Op, Schedule, World, request};
 use futures::executor::block_on;
 use futures::future::join_all;
 
@@ -200,10 +200,9 @@ fn two_callers_with_other_metadata_amend_once_each() {
         let (a, b) = (world.publisher("a"), world.publisher("b"));
         block_on(a.publish(video())).unwrap();
         let mut calls = [(a.publish(titled("x"))), (b.publish(titled("y")))].map(|call| Some(Box::pin(call)));
-        let (mut context, mut order) = (Context::from_waker(Waker::noop()), seed);
+        let (mut context, schedule) = (Context::from_waker(Waker::noop()), Schedule::seeded(seed));
         while calls.iter().any(Option::is_some) {
-            order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let turn = &mut calls[(order >> 63) as usize];
+            let turn = &mut calls[schedule.pick(2)];
             let Some(call) = turn else { continue };
             if let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) {
                 outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -227,10 +226,9 @@ fn a_bad_copy_of_the_file_is_not_held_against_the_call_with_a_good_one() {
         let publisher = world.publisher("a");
         let calls = [publisher.publish(from("bad/clip.mp4")), publisher.publish(from("good/clip.mp4"))];
         let mut calls = calls.map(|call| Some(Box::pin(call)));
-        let (mut context, mut order) = (Context::from_waker(Waker::noop()), seed);
+        let (mut context, schedule) = (Context::from_waker(Waker::noop()), Schedule::seeded(seed));
         while calls.iter().any(Option::is_some) {
-            order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let number = (order >> 63) as usize;
+            let number = schedule.pick(2);
             let Some(call) = &mut calls[number] else { continue };
             if let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) {
                 let refused = outcome.is_err_and(|error| error.kind() == ErrorKind::Rejected);
