@@ -128,5 +128,5 @@ pub use publisher::request;
 pub use scenario::{Failure, Scenario, Survived};
 pub use schedule::{Schedule, every_schedule};
 pub use simulation::{Run, Simulation};
-pub use time::Ended;
+pub use time::{Ended, let_others_go_first};
 pub use world::{MemoryObject, Parts, World};
