@@ -56,7 +56,7 @@ fn publishers(size: Size) -> Vec<Scenario> {
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "other title", 0)
             .clock(&LEASES)
-            .budget(size.pick(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
+            .budget(size.pick(budget(0, 0, 0), budget(1, 1, 1), budget(1, 1, 1))),
         video("two calls of one process")
             .publisher("a", 0, "title", 0)
             .publisher("a", 0, "other title", 0)
