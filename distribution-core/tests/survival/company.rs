@@ -98,26 +98,6 @@ async fn waking<F: Future + Unpin>(mut future: F) -> F::Output {
 }
 
 #[test]
-fn bytes_that_move_keep_the_lease_alive() {
-    struct Slow(World);
-    impl Progress for Slow {
-        fn stage(&self, _: Stage) {}
-        fn advance(&self, _: u64) {
-            self.0.advance(Duration::from_secs(25));
-        }
-    }
-    let world = World::new();
-    world.stage("clip.mp4", VIDEO.repeat(1000));
-    let request = request("clip.mp4", &VIDEO.repeat(1000));
-    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
-    let effects = world.effects();
-    let renewals =
-        effects.windows(2).filter(|pair| pair[0].op == Op::StorageCreate && pair[1].op == Op::MetadataAdvance);
-    assert!(world.now() - chrono::TimeDelta::seconds(100) >= World::new().now(), "it took longer than a lease");
-    assert!(renewals.count() >= 1, "{effects:?}");
-}
-
-#[test]
 fn a_lease_from_a_clock_that_is_years_ahead_holds_nobody_up() {
     let world = staged();
     let ahead = World::new_at(world.now() + chrono::TimeDelta::days(3650));
@@ -156,27 +136,6 @@ fn a_part_that_panics_harms_nobody_else() {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
     }
     check(&world, &persist(&publisher).unwrap(), "after the panic");
-}
-
-#[test]
-fn a_lost_answer_to_a_renewal_costs_neither_the_lease_nor_the_upload() {
-    struct Slow(World);
-    impl Progress for Slow {
-        fn stage(&self, _: Stage) {}
-        fn advance(&self, _: u64) {
-            self.0.advance(Duration::from_secs(35));
-        }
-    }
-    let (world, bytes) = (World::new(), VIDEO.repeat(1000));
-    world.stage("clip.mp4", bytes.clone());
-    let lost = std::sync::atomic::AtomicBool::new(false);
-    world.fail(move |effect| {
-        let first = effect.op == Op::MetadataAdvance && !lost.swap(true, std::sync::atomic::Ordering::Relaxed);
-        first.then_some(Fault::LostAnswer)
-    });
-    let request = request("clip.mp4", &bytes);
-    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
-    assert_eq!(world.effects().iter().filter(|effect| effect.op == Op::StorageCreate).count(), 1);
 }
 
 #[test]
