@@ -112,6 +112,7 @@ mod effect;
 mod fakes;
 mod faults;
 mod fingerprint;
+mod promises;
 mod publisher;
 mod scenario;
 mod schedule;
