@@ -51,13 +51,13 @@ pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 #[cfg(feature = "s3")]
 pub use source::S3Files;
+#[cfg(feature = "http-source")]
+pub use source::{HttpSource, HttpSourceBuilder, Resolver};
+pub use source::{LocalFiles, Sources};
 #[cfg(feature = "azblob")]
 pub use storage::AzblobConfig;
 #[cfg(feature = "gcs")]
 pub use storage::GcsConfig;
-#[cfg(feature = "http-source")]
-pub use source::{HttpSource, HttpSourceBuilder, Resolver};
-pub use source::{LocalFiles, Sources};
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;

@@ -98,6 +98,7 @@
 //! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
 //! code that it checks.
 
+mod budget;
 mod callers;
 pub mod checker;
 #[allow(
@@ -111,6 +112,7 @@ mod effect;
 mod fakes;
 mod faults;
 mod fingerprint;
+mod promises;
 mod publisher;
 #[cfg(feature = "s3")]
 pub mod s3;
@@ -120,6 +122,7 @@ mod simulation;
 mod time;
 mod world;
 
+pub use budget::Budget;
 pub use fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
@@ -128,5 +131,5 @@ pub use publisher::request;
 pub use scenario::{Failure, Scenario, Survived};
 pub use schedule::{Schedule, every_schedule};
 pub use simulation::{Run, Simulation};
-pub use time::Ended;
+pub use time::{Ended, let_others_go_first};
 pub use world::{MemoryObject, Parts, World};

@@ -3,16 +3,16 @@
 #[cfg(feature = "http-source")]
 mod http;
 mod local;
+mod router;
 #[cfg(feature = "s3")]
 mod s3;
-mod router;
 
 #[cfg(feature = "http-source")]
 pub use http::{HttpSource, HttpSourceBuilder, Resolver};
 pub use local::LocalFiles;
+pub use router::Sources;
 #[cfg(feature = "s3")]
 pub use s3::S3Files;
-pub use router::Sources;
 
 /// What an error about a `video_url` names.
 const FIELD: &str = "final_edit.video_url";

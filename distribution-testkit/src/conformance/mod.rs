@@ -16,7 +16,6 @@ pub mod signer;
 pub mod source;
 pub mod storage;
 
-use std::env;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -34,6 +33,7 @@ pub use signer::SignerHarness;
 pub use source::SourceHarness;
 pub use storage::StorageHarness;
 
+use crate::budget::Budget;
 use crate::time::let_others_go_first;
 
 /// How a backend's futures are run. A backend that needs no runtime leaves it as it is.
@@ -53,15 +53,10 @@ pub trait Harness: Send + Sync + 'static {
         None
     }
 
-    /// How often each race is run, at least 2. By default 12 times; 100 or 1,000 times where the
-    /// environment variable `PROOF` is `ci` or `long`. A backend whose calls cost money or seconds
-    /// says less.
+    /// How often each race is run, at least 2. By default 12, 100 or 1,000 times, by the
+    /// [`Budget`]. A backend whose calls cost money or seconds says less.
     fn trials(&self) -> usize {
-        match env::var("PROOF").as_deref() {
-            Ok("long") => 1_000,
-            Ok("ci") => 100,
-            _ => 12,
-        }
+        Budget::chosen().pick(12, 100, 1_000)
     }
 }
 
