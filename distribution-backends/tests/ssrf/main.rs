@@ -1,7 +1,14 @@
 //! What an `HttpSource` never connects to, whatever URL it is given; and that it reads what is allowed.
 
 #![cfg(feature = "http-source")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod answers;
 mod canary;

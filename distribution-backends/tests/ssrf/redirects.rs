@@ -69,6 +69,11 @@ async fn none_is_followed_unless_allowed_and_then_at_most_so_many() {
     let error = read(&three, &server.url("to/3")).await.unwrap_err();
     assert_eq!(error.message(), "is redirected more than 3 times");
     assert_refused(read(&three, &server.url("to/4")).await, "another host");
+    let port = server.address.port();
+    let with_user = redirector(vec![format!("http://user:password@127.0.0.2:{port}/file")]);
+    let both = allowing(&server).private_host_without_tls(&with_user.address.to_string(), &["127.0.0.2/32"]);
+    let error = read(&both.redirects_max(3).build().unwrap(), &with_user.url("to/0")).await.unwrap_err();
+    assert!(error.message().starts_with("is redirected to a URL that holds a user name or password"), "{error}");
     // Nothing of one answer goes into the next request.
     for head in server.heads().iter().map(|head| head.to_lowercase()) {
         assert!(!head.contains("cookie") && !head.contains("referer") && !head.contains("authorization"), "{head}");
