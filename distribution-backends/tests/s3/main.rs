@@ -4,6 +4,12 @@
 #![cfg(feature = "s3")]
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
 
+mod commits;
 mod conformance;
+mod double;
+mod probing;
 mod proxy;
+mod roads;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 mod server;
