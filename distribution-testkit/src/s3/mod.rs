@@ -119,12 +119,19 @@ impl S3Double {
         let number = state.requests;
         state.requests += 1;
         let mut call = Call::parse(request, &state.domains, number);
-        call.faults = state.faults.strike(&call.entry());
+        let entry = call.entry();
+        let planned = state.faults.planned();
+        drop(state);
+        call.faults.extend(planned(&entry));
+
+        let mut state = self.lock();
+        call.faults.extend(state.faults.strike(&entry));
         state.log.push(call.entry());
+        state.run_late(number);
         if call.has(Fault::RacyConditions) {
             call.seen = Some(state.etag(&call));
         }
-        state.run_late(number);
+        drop(state);
         Begun { double: self.clone(), call }
     }
 

@@ -238,8 +238,15 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn of(call: &Call) -> Result<Self, Refusal> {
-        const SERVED: [&str; 6] =
-            ["content-type", "content-disposition", "cache-control", "content-encoding", "content-language", "expires"];
+        const SERVED: [&str; 7] = [
+            "content-type",
+            "content-disposition",
+            "cache-control",
+            "content-encoding",
+            "content-language",
+            "expires",
+            "x-amz-storage-class",
+        ];
         /// "The user-defined metadata is limited to 2 KB in size".
         const METADATA_BYTES_MAX: usize = 2048;
         let served = SERVED.into_iter().filter_map(|name| Some((name.to_owned(), call.header(name)?.to_owned())));
