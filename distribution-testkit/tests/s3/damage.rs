@@ -52,4 +52,9 @@ fn an_object_rots_or_is_replaced() {
     double.damage("media", "clip", |object| object.etag = "\"another\"".to_owned());
     assert_eq!(read().status, 412);
     assert!(!double.damage("media", "none", |_| ()));
+
+    assert!(double.plant("media", "clip", "other file") && !double.plant("none", "clip", ""));
+    let told = get(&double, "/media/clip");
+    assert_eq!((told.text(), told.header("content-type")), ("other file", "binary/octet-stream"));
+    assert_eq!(told.header("etag"), put(&double, "/media/same", "other file").header("etag"));
 }

@@ -244,3 +244,41 @@ fn no_character_of_a_link_may_change() {
     assert_eq!(get(&double, &link).status, 200);
     assert_eq!(get(&double, &format!("{link}&response-expires=x")).status, 403);
 }
+
+#[test]
+fn what_is_malformed_is_told_apart() {
+    let double = double();
+    let good = signer(&double);
+    let header = |change: fn(String) -> String| {
+        let mut request = good.signed("GET", "/media/clip", &[], "");
+        let authorization = request.headers()["authorization"].to_str().unwrap().to_owned();
+        request.headers_mut().insert("authorization", change(authorization).parse().unwrap());
+        told(double.answer(request))
+    };
+    let malformed = (400, "AuthorizationHeaderMalformed");
+    assert_eq!(header(|text| text.replace("AWS4-HMAC", "AWS5-HMAC")).refusal(), malformed);
+    assert_eq!(header(|text| text.replace("Signature=", "Sig=")).refusal(), malformed);
+    assert_eq!(header(|text| text.replace("aws4_request", "aws5_request")).refusal(), malformed);
+    assert_eq!(header(|text| text.replace("/20260101/", "/20260102/")).refusal(), malformed);
+    assert_eq!(header(|text| text.replace("host;", "")).refusal(), (403, "AccessDenied"));
+    assert_eq!(header(|text| text.replace("Signature=", "Signature=00")).refusal(), (403, "SignatureDoesNotMatch"));
+    assert_eq!(header(|text| text.replace(',', " , ")).refusal(), (404, "NoSuchKey"), "spaces do not matter");
+
+    let mut undated = good.signed("GET", "/media/clip", &[], "");
+    undated.headers_mut().insert("x-amz-date", "today".parse().unwrap());
+    assert_eq!(told(double.answer(undated)).refusal(), (403, "AccessDenied"));
+    let streamed =
+        good.signed("PUT", "/media/clip", &[("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")], "");
+    assert_eq!(told(double.answer(streamed)).refusal(), (501, "NotImplemented"));
+
+    let link = good.presigned("/media/clip", "60", "");
+    let malformed = (400, "AuthorizationQueryParametersError");
+    for name in ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders"] {
+        assert_eq!(get(&double, &link.replace(&format!("X-Amz-{name}="), "x-id=")).refusal(), malformed, "{name}");
+    }
+    let twice = [("authorization", "AWS4-HMAC-SHA256 Credential=x")];
+    assert_eq!(ask(&double, "GET", &link, &twice, "").refusal(), (400, "InvalidArgument"));
+    let far = format!("{}99991231T235959Z", "X-Amz-Date=");
+    let date = format!("X-Amz-Date={}", double.now().format("%Y%m%dT%H%M%SZ"));
+    assert_eq!(get(&double, &link.replace(&date, &far)).refusal(), malformed);
+}
