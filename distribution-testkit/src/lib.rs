@@ -93,6 +93,11 @@
 //! `examples/custom_backend.rs` of the repository is a storage and a metadata store that pass, with
 //! what each guarantee asks for.
 //!
+//! # Object storage
+//!
+//! `s3::S3Double` (feature `s3`) is a strict double of Amazon S3 for tests of whoever speaks its
+//! protocol, with the faults that no server has on demand.
+//!
 //! # The checker
 //!
 //! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the

@@ -10,14 +10,27 @@ use opendal_http_transport_reqwest::ReqwestTransport;
 use crate::s3_server::S3Server;
 use crate::{ACCESS_KEY, SECRET_KEY, double};
 
+/// Whose bucket has a host that nobody else resolves.
+const DOMAIN: &str = "s3.test";
+
 fn client() -> reqwest::Client {
+    client_at("127.0.0.1:1")
+}
+
+/// A client for which the bucket's host is at this address.
+fn client_at(address: &str) -> reqwest::Client {
     // The tests speak no TLS, but reqwest wants to be ready for it.
     let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .resolve(&format!("media.{DOMAIN}"), address.parse().unwrap())
+        .build()
+        .unwrap()
 }
 
 fn operator(endpoint: &str, change: impl Fn(S3) -> S3) -> Operator {
@@ -168,6 +181,21 @@ async fn a_presigned_link_is_fetched_and_expires() {
         let link = operator.presign_read("clip", expiry).await.unwrap().uri().to_string();
         assert_eq!(ask(&link).await.unwrap().status(), status);
     }
+}
+
+#[tokio::test]
+async fn a_bucket_has_a_host_of_its_own() {
+    let double = double().with_domain(DOMAIN);
+    let server = S3Server::start(double.clone()).await;
+    let address = server.endpoint().strip_prefix("http://").unwrap();
+    let endpoint = format!("http://{DOMAIN}:{}", address.split_once(':').unwrap().1);
+    let transport = HttpTransporter::new(ReqwestTransport::new(client_at(address)));
+    let operator = operator(&endpoint, S3::enable_virtual_host_style)
+        .with_context(OperationContext::new().with_http_transport(transport));
+    operator.write("a/clip", "bytes").await.unwrap();
+    assert_eq!(double.keys("media"), ["mvp/a/clip"]);
+    assert_eq!(operator.list("a/").await.unwrap()[0].path(), "a/clip");
+    assert!(double.log().iter().all(|request| request.header("host").unwrap().starts_with("media.s3.test:")));
 }
 
 #[tokio::test]

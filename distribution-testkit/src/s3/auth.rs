@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::call::Call;
 use super::fault::Fault;
-use super::reply::{Refusal, http_date, not_implemented, refuse, xml_date};
+use super::reply::{Refusal, not_implemented, refuse, xml_date};
 
 /// How far a request's date may be from the server's.
 const SKEW_MAX: TimeDelta = TimeDelta::minutes(15);
@@ -214,10 +214,10 @@ fn in_time(call: &Call, claim: &Claim<'_>, now: Timestamp) -> Result<(), Refusal
     if age < -SKEW_MAX {
         return Err(refuse("AccessDenied", "Request is not yet valid"));
     }
-    let end = claim.at + TimeDelta::seconds(seconds);
+    let end = claim.at.checked_add_signed(TimeDelta::seconds(seconds)).unwrap_or(Timestamp::MAX_UTC);
     if now >= end {
         let refusal = refuse("AccessDenied", "Request has expired").with("X-Amz-Expires", expires);
-        return Err(refusal.with("Expires", xml_date(end)).with("ServerTime", http_date(now)));
+        return Err(refusal.with("Expires", xml_date(end)).with("ServerTime", xml_date(now)));
     }
     Ok(())
 }

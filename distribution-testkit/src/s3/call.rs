@@ -214,7 +214,7 @@ fn knows_parameter(name: &str) -> bool {
 
 /// Headers that have no effect on S3 are known; `if-modified-since` and its like would have one.
 fn knows_header(name: &str) -> bool {
-    const KNOWN: [&str; 18] = [
+    const KNOWN: [&str; 19] = [
         "x-amz-content-sha256",
         "x-amz-date",
         "x-amz-security-token",
@@ -233,6 +233,7 @@ fn knows_header(name: &str) -> bool {
         "x-amz-metadata-directive",
         "x-amz-mp-object-size",
         "x-amz-api-version",
+        "x-amz-storage-class",
     ];
     const CONDITIONS: [&str; 3] = ["if-modified-since", "if-unmodified-since", "if-range"];
     match name.strip_prefix("x-amz-") {

@@ -142,11 +142,15 @@ impl Faults {
         self.plan = Some((plan, since));
     }
 
-    /// The faults of this request. Those for one request only are used up.
+    /// The plan, to be asked while nothing is locked: it may ask the double.
+    pub(super) fn planned(&self) -> impl FnOnce(&Request) -> Option<Struck> + use<> {
+        let plan = self.plan.clone();
+        move |request| plan.and_then(|(plan, since)| Some(Struck { fault: plan(request)?, since }))
+    }
+
+    /// The other faults of this request. Those for one request only are used up.
     pub(super) fn strike(&mut self, request: &Request) -> Vec<Struck> {
-        let planned =
-            self.plan.as_ref().and_then(|(plan, since)| Some(Struck { fault: plan(request)?, since: *since }));
-        let mut struck: Vec<Struck> = planned.into_iter().collect();
+        let mut struck = Vec::new();
         self.armed.retain_mut(|armed| {
             if armed.op.is_some_and(|op| op != request.op) {
                 return true;

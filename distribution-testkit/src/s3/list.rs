@@ -84,7 +84,10 @@ fn told(call: &Call, max: usize, items: &[Item<'_>], next: Option<String>) -> Re
                     + &element("LastModified", &xml_date(object.modified))
                     + &element("ETag", &object.etag)
                     + &element("Size", &object.bytes.len().to_string())
-                    + &element("StorageClass", "STANDARD");
+                    + &element(
+                        "StorageClass",
+                        object.headers.get("x-amz-storage-class").map_or("STANDARD", String::as_str),
+                    );
                 format!("<Contents>{inner}</Contents>")
             }
             Item::Prefix(prefix) => format!("<CommonPrefixes>{}</CommonPrefixes>", element("Prefix", &name(prefix))),
@@ -136,7 +139,7 @@ pub(super) fn parts(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     let all: Vec<_> = upload.parts.range(marker.saturating_add(1)..).collect();
     let page = all.iter().take(max);
     let is_truncated = all.len() > max;
-    let last = page.clone().last().map_or(marker, |(number, _)| **number);
+    let last = page.clone().next_back().map_or(marker, |(number, _)| **number);
     let mut told = element("Bucket", &call.bucket)
         + &element("Key", &call.key)
         + &element("UploadId", &upload.id)

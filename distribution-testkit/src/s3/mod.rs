@@ -67,6 +67,22 @@ pub struct S3Double {
 
 impl S3Double {
     /// A server without buckets, in `us-east-1`, at 2026-01-01T00:00:00Z on a clock that stands still.
+    /// Requests are signed with one of the credentials, or refused.
+    ///
+    /// ```
+    /// use distribution_testkit::s3::{Credentials, Limits, S3Double};
+    ///
+    /// let limits = Limits { part_bytes_min: 1, ..Limits::default() };
+    /// let double = S3Double::new([Credentials::new("id", "secret")])
+    ///     .with_region("eu-central-1")
+    ///     .with_domain("s3.test")
+    ///     .with_limits(limits);
+    /// double.create_bucket("media");
+    ///
+    /// let request = http::Request::get("http://media.s3.test/clip.mp4").body("".into()).unwrap();
+    /// let refused = double.answer(request).whole().unwrap();
+    /// assert_eq!(refused.status(), 403);
+    /// ```
     pub fn new(credentials: impl IntoIterator<Item = Credentials>) -> Self {
         let state = State { keys: credentials.into_iter().collect(), ..State::default() };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -119,12 +135,19 @@ impl S3Double {
         let number = state.requests;
         state.requests += 1;
         let mut call = Call::parse(request, &state.domains, number);
-        call.faults = state.faults.strike(&call.entry());
+        let entry = call.entry();
+        let planned = state.faults.planned();
+        drop(state);
+        call.faults.extend(planned(&entry));
+
+        let mut state = self.lock();
+        call.faults.extend(state.faults.strike(&entry));
         state.log.push(call.entry());
+        state.run_late(number);
         if call.has(Fault::RacyConditions) {
             call.seen = Some(state.etag(&call));
         }
-        state.run_late(number);
+        drop(state);
         Begun { double: self.clone(), call }
     }
 
@@ -134,6 +157,9 @@ impl S3Double {
     }
 
     /// What goes wrong, once: with the request of this operation before which so many others of it go by.
+    ///
+    /// A request can have several faults. Of those that decide about its answer, the plan's comes first,
+    /// and then what was armed first.
     pub fn inject(&self, op: Op, passes: usize, fault: Fault) {
         self.arm(Some(op), Some(passes), fault);
     }
@@ -148,8 +174,25 @@ impl S3Double {
         self.arm(None, None, fault);
     }
 
-    /// What goes wrong is looked up with this, for each request. It replaces an earlier one, and is
-    /// asked before the request is carried out.
+    /// What goes wrong is looked up with this, for each request. It replaces an earlier one, is asked
+    /// before the request is carried out, and may use the double itself:
+    ///
+    /// ```
+    /// use distribution_testkit::s3::{Op, S3Double};
+    ///
+    /// let double = S3Double::open();
+    /// double.create_bucket("media");
+    /// let rival = double.clone();
+    /// double.fail(move |request| {
+    ///     if request.op == Op::PutObject {
+    ///         rival.plant(&request.bucket, &request.key, "a rival's bytes");
+    ///     }
+    ///     None
+    /// });
+    /// let put = http::Request::put("/media/clip.mp4").header("if-none-match", "*");
+    /// let answer = double.answer(put.body("ours".into()).unwrap());
+    /// assert_eq!(answer.whole().unwrap().status(), 412);
+    /// ```
     pub fn fail(&self, plan: impl Fn(&Request) -> Option<Fault> + Send + Sync + 'static) {
         let mut state = self.lock();
         let since = state.requests;
@@ -195,6 +238,15 @@ impl S3Double {
     pub fn uploads(&self, bucket: &str) -> Vec<Upload> {
         let state = self.lock();
         state.buckets.get(bucket).map(|bucket| bucket.uploads.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Stores an object, as another client does with a PutObject without conditions. `false` if there
+    /// is no such bucket.
+    pub fn plant(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> bool {
+        let mut state = self.lock();
+        let object = Object::plain(bytes.into(), state.time(), state.requests);
+        let bucket = state.buckets.get_mut(bucket);
+        bucket.map(|bucket| bucket.objects.insert(key.to_owned(), object)).is_some()
     }
 
     /// Changes an object where it is stored, as a failing disk does (the bytes) or another client (the

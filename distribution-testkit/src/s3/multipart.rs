@@ -11,7 +11,7 @@ use super::checksum::{self, Algorithm, Checksum};
 use super::fault::Fault;
 use super::object::{asked_algorithm, malformed_xml, parse_xml};
 use super::reply::{Refusal, Reply, document, element, refuse};
-use super::state::{Attributes, Object, Part, State, Upload, is_etag};
+use super::state::{Attributes, Object, Part, State, Upload};
 
 const PARTS_MAX: u32 = 10_000;
 
@@ -153,7 +153,10 @@ fn chosen(upload: &Upload, claimed: &[Claimed], smallest: u64) -> Result<Vec<Par
         };
         let repeated =
             index > 0 && claimed.get(index - 1).is_some_and(|before| before.part_number == claim.part_number);
-        let part = upload.parts.get(&claim.part_number).filter(|part| !repeated && is_etag(&claim.etag, &part.etag));
+        let part = upload
+            .parts
+            .get(&claim.part_number)
+            .filter(|part| !repeated && claim.etag.trim_matches('"') == part.etag.trim_matches('"'));
         let part = part.ok_or_else(wrong)?;
         if (part.bytes.len() as u64) < smallest && index + 1 < claimed.len() {
             let message = "Your proposed upload is smaller than the minimum allowed size";

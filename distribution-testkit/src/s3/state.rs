@@ -9,11 +9,14 @@ use distribution_core::{Clock, Timestamp};
 
 use super::auth::{self, Credentials};
 use super::call::Call;
-use super::checksum::{Checksum, flipped};
+use super::checksum::{Checksum, etag, flipped};
 use super::fault::{Fault, Faults, Op};
 use super::log::Request;
 use super::reply::{Refusal, Reply, not_implemented, refuse};
 use super::{copy, list, multipart, object};
+
+/// What an object is said to be that nobody has said it of.
+const CONTENT_TYPE: &str = "binary/octet-stream";
 
 /// An object as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,15 @@ pub struct Object {
     pub checksum: Option<Checksum>,
     /// The number of the request that stored it.
     pub number: usize,
+}
+
+impl Object {
+    /// One without metadata.
+    pub(super) fn plain(bytes: Bytes, modified: Timestamp, number: usize) -> Self {
+        let headers = BTreeMap::from([("content-type".to_owned(), CONTENT_TYPE.to_owned())]);
+        let etag = etag(&bytes);
+        Self { bytes, etag, modified, headers, metadata: BTreeMap::new(), checksum: None, number }
+    }
 }
 
 /// A multipart upload that is neither completed nor aborted.
@@ -238,13 +250,20 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn of(call: &Call) -> Result<Self, Refusal> {
-        const SERVED: [&str; 6] =
-            ["content-type", "content-disposition", "cache-control", "content-encoding", "content-language", "expires"];
+        const SERVED: [&str; 7] = [
+            "content-type",
+            "content-disposition",
+            "cache-control",
+            "content-encoding",
+            "content-language",
+            "expires",
+            "x-amz-storage-class",
+        ];
         /// "The user-defined metadata is limited to 2 KB in size".
         const METADATA_BYTES_MAX: usize = 2048;
         let served = SERVED.into_iter().filter_map(|name| Some((name.to_owned(), call.header(name)?.to_owned())));
         let mut headers: BTreeMap<_, _> = served.collect();
-        headers.entry("content-type".to_owned()).or_insert_with(|| "binary/octet-stream".to_owned());
+        headers.entry("content-type".to_owned()).or_insert_with(|| CONTENT_TYPE.to_owned());
         let pairs = call.headers.iter().filter_map(|(name, value)| {
             Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), value.to_str().ok()?.to_owned()))
         });
