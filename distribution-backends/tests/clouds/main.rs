@@ -12,9 +12,16 @@
 
 #[cfg(feature = "azblob")]
 mod azurite;
+mod corruption;
+mod faulty;
+#[cfg(feature = "gcs")]
+mod gcs;
+#[cfg(feature = "gcs")]
+mod google;
 mod memory;
 #[cfg(feature = "azblob")]
 mod proxy;
+mod support;
 
 use tokio::runtime::Runtime;
 
