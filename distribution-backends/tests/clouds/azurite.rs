@@ -191,10 +191,12 @@ async fn faults_on_the_way_to_azurite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn corruption_in_azurite_is_noticed() {
-    let Some(server) = Server::find("corruption_in_azurite_is_noticed") else { return };
+async fn azurite_passes_the_probe_and_corruption_is_noticed() {
+    let Some(server) = Server::find("azurite_passes_the_probe_and_corruption_is_noticed") else { return };
     let container = server.container().await;
-    is_noticed(server.storage(&server.endpoint, &container), server.operator(&container)).await;
+    let storage = server.storage(&server.endpoint, &container);
+    support::finds_nothing_wrong(&storage).await;
+    is_noticed(storage, server.operator(&container)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,6 +222,13 @@ async fn a_wrong_key_is_told_in_words_and_is_no_absence() {
     let error = storage.stat(&key("mvp/clip.mp4")).await.unwrap_err();
     let text = format!("{error} {:?}", error.source());
     assert!(text.contains("refuses the credentials") && !text.contains("d3Jvbmc="), "{text}");
-    let absent = wrong.storage(&wrong.endpoint, "no-such-container");
-    assert!(absent.create(&key("a.mp4"), content(b"a", &pattern(1, 0))).await.is_err());
+    let right = Server::find("").unwrap();
+    let nowhere = right.storage(&right.endpoint, "no-such-container");
+    let bytes = pattern(1, 0);
+    let errors = [
+        nowhere.stat(&key("a.mp4")).await.unwrap_err(),
+        nowhere.create(&key("a.mp4"), content(&bytes, &bytes)).await.unwrap_err(),
+        nowhere.list("", None, 1).await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| error.to_string().contains("no such bucket or container")), "{errors:?}");
 }

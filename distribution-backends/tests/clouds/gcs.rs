@@ -180,6 +180,11 @@ async fn what_is_asked_of_google() {
     assert_eq!(kept["metadata"]["audit-log-id"], "dist_0");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_finds_nothing_wrong() {
+    support::finds_nothing_wrong(&storage(Google::default())).await;
+}
+
 mod proof_of_gcs {
     distribution_testkit::storage_conformance!(super::Harnessed::new());
 }

@@ -13,6 +13,8 @@
 #[cfg(feature = "azblob")]
 mod azurite;
 mod corruption;
+#[cfg(feature = "gcs")]
+mod emulator;
 mod faulty;
 #[cfg(feature = "gcs")]
 mod gcs;

@@ -1,10 +1,10 @@
 //! Content, and what holds of a storage whatever its network does.
 
 use bytes::Bytes;
-use distribution_backends::OpendalStorage;
 use distribution_backends::opendal::HttpTransport;
+use distribution_backends::{Ability, OpendalStorage, Probe, SystemClock};
 use distribution_core::{
-    Body, Checksum, Content, ContentHeaders, CreateOutcome, Digest, ErrorKind, Meter, ObjectKey, Storage,
+    Body, Checksum, Clock as _, Content, ContentHeaders, CreateOutcome, Digest, ErrorKind, Meter, ObjectKey, Storage,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -119,4 +119,11 @@ pub(crate) async fn reads_survive_every_fault<T: HttpTransport>(
         }
     }
     network.fail(None);
+}
+
+/// What asks any target whether it can be published to.
+pub(crate) async fn finds_nothing_wrong(storage: &OpendalStorage) {
+    let probe = Probe::of(storage, None, SystemClock.now()).await.unwrap();
+    assert!(probe.has(Ability::CreateByPut), "{probe}");
+    assert!(probe.findings.iter().all(|finding| finding.fault.is_none()), "{probe}");
 }
