@@ -2,6 +2,7 @@
 //! key, with blanks between them.
 
 use std::env;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +19,10 @@ use reqsign_azure_storage::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use tokio::runtime::Runtime;
 
+use crate::corruption::is_noticed;
+use crate::faulty::Faulty;
 use crate::proxy::Proxy;
+use crate::support::{self, content, key, pattern};
 
 const WAIVED: Waivers =
     &[("keeps_headers_where_it_can", "opendal sends Azure no disposition, and a `-` in metadata is `_` there")];
@@ -169,4 +173,62 @@ fn proof_of_azurite() {
         println!("{} {:?}", check.name, start.elapsed());
     }
     println!("proof: azurite: {} checks, {} waived", CHECKS.len(), WAIVED.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_on_the_way_to_azurite() {
+    let Some(server) = Server::find("faults_on_the_way_to_azurite") else { return };
+    let container = server.container().await;
+    let network = Faulty::new(ReqwestTransport::new(client()));
+    let context = OperationContext::new().with_http_transport(HttpTransporter::new(network.clone()));
+    let operator = server.operator(&container).with_context(context);
+    let storage = OpendalStorage::new(operator, format!("az://{container}/below/this")).unwrap();
+    for size in [100_000, 17 << 20] {
+        let faults = support::creates_survive_every_fault(&storage, &network, size).await;
+        println!("proof: azurite: {faults} faults in creating {size} bytes");
+    }
+    support::reads_survive_every_fault(&storage, &network, 17 << 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn azurite_passes_the_probe_and_corruption_is_noticed() {
+    let Some(server) = Server::find("azurite_passes_the_probe_and_corruption_is_noticed") else { return };
+    let container = server.container().await;
+    let storage = server.storage(&server.endpoint, &container);
+    support::finds_nothing_wrong(&storage).await;
+    is_noticed(storage, server.operator(&container)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_azurite_keeps_of_the_headers() {
+    let Some(server) = Server::find("what_azurite_keeps_of_the_headers") else { return };
+    let container = server.container().await;
+    let (storage, operator) = (server.storage(&server.endpoint, &container), server.operator(&container));
+    for size in [9, 9 << 20] {
+        let (key, bytes) = (key(&format!("{size}.mp4")), pattern(size, 0));
+        storage.create(&key, content(&bytes, &bytes)).await.unwrap();
+        let kept = operator.stat(key.as_str()).await.unwrap();
+        assert_eq!((kept.content_type(), kept.cache_control()), (Some("video/mp4"), Some("private")));
+        assert_eq!(kept.user_metadata().unwrap().get("audit_log_id"), Some("dist_0"));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_in_words_and_is_no_absence() {
+    let Some(server) = Server::find("a_wrong_key_is_told_in_words_and_is_no_absence") else { return };
+    let container = server.container().await;
+    let wrong = Server { key: "d3Jvbmc=".into(), ..server };
+    let storage = wrong.storage(&wrong.endpoint, &container);
+    let error = storage.stat(&key("mvp/clip.mp4")).await.unwrap_err();
+    let text = format!("{error} {:?}", error.source());
+    assert!(text.contains("refuses the credentials") && !text.contains("d3Jvbmc="), "{text}");
+    let right = Server::find("").unwrap();
+    let nowhere = right.storage(&right.endpoint, "no-such-container");
+    let bytes = pattern(1, 0);
+    let errors = [
+        nowhere.stat(&key("a.mp4")).await.unwrap_err(),
+        nowhere.create(&key("a.mp4"), content(&bytes, &bytes)).await.unwrap_err(),
+        nowhere.list("", None, 1).await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| error.to_string().contains("no such bucket or container")), "{errors:?}");
 }

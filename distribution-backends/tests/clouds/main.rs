@@ -12,9 +12,18 @@
 
 #[cfg(feature = "azblob")]
 mod azurite;
+mod corruption;
+#[cfg(feature = "gcs")]
+mod emulator;
+mod faulty;
+#[cfg(feature = "gcs")]
+mod gcs;
+#[cfg(feature = "gcs")]
+mod google;
 mod memory;
 #[cfg(feature = "azblob")]
 mod proxy;
+mod support;
 
 use tokio::runtime::Runtime;
 

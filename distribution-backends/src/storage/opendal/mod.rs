@@ -119,11 +119,10 @@ impl Storage for OpendalStorage {
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
-        let removed = self.reads.delete(key.as_str()).await;
-        removed.or_else(|error| match error.kind() {
-            opendal::ErrorKind::NotFound => Ok(()),
-            _ => Err(fault::failed("remove", key, &error)),
-        })
+        match self.reads.delete(key.as_str()).await {
+            Err(error) if !fault::is_absent(&error) => Err(fault::failed("remove", key, &error)),
+            _ => Ok(()),
+        }
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
@@ -172,4 +171,48 @@ fn location_base(base: &str) -> Result<Location, Error> {
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     Location::parse(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Capability {
+        let memory = Operator::new(opendal::services::Memory::default()).unwrap();
+        memory.info().capability()
+    }
+
+    #[test]
+    fn a_service_that_is_not_safe_is_refused_in_words() {
+        assert!(check("memory", &all()).is_ok());
+        let without = |change: fn(&mut Capability)| {
+            let mut can = all();
+            change(&mut can);
+            can
+        };
+        let cases = [
+            ("fs", all(), "use LocalDisk"),
+            ("sftp", all(), "before they are whole"),
+            ("obs", without(|can| can.write_with_if_not_exists = false), "create an object only if there is none"),
+            ("http", without(|can| can.write = false), "create an object only if there is none"),
+            ("x", without(|can| can.list_with_recursive = false), "list all below a prefix"),
+            ("x", without(|can| can.delete = false), "remove"),
+        ];
+        for (scheme, can, words) in cases {
+            let error = check(scheme, &can).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{scheme}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_base_is_a_uri_without_credentials() {
+        assert_eq!(location_base("gs://bucket/prefix/").unwrap().as_str(), "gs://bucket/prefix");
+        assert_eq!(location_base("memory://test").unwrap().as_str(), "memory://test");
+        let long = format!("gs://{}", "b".repeat(4_000));
+        for wrong in ["", "bucket", "gs://", "gs://key:secret@bucket", "gs://bucket?sig=secret", "gs://a b", &long] {
+            let error = location_base(wrong).unwrap_err();
+            assert!(error.kind() == ErrorKind::Invalid && !error.to_string().contains("secret"), "{wrong}");
+        }
+    }
 }
