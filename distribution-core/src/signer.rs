@@ -13,7 +13,8 @@ use crate::time::Timestamp;
 /// Mints download links for the objects of one target.
 #[async_trait]
 pub trait UrlSigner: Send + Sync + 'static {
-    /// A link that fetches exactly the requested object by GET and HEAD, and nothing else.
+    /// A link that fetches exactly the requested object by GET, and nothing else. Where whoever serves it
+    /// can, HEAD tells what GET would: a service that signs the method, such as S3, does not.
     ///
     /// It stops working at `expires_at` of the answer, which is no later than the request's; where it
     /// is earlier, `limited_by` says why. The same request gives a link with the same expiry.

@@ -7,6 +7,7 @@
 mod commits;
 mod conformance;
 mod double;
+mod links;
 mod probing;
 mod proxy;
 mod roads;

@@ -8,20 +8,17 @@ use bytes::{Bytes, BytesMut};
 use distribution_core::{Error, ErrorKind};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
-use reqsign_core::{Context, HttpSend, OsEnv, ProvideCredentialChain, Signer};
-use reqsign_file_read_tokio::TokioFileRead;
+use reqsign_aws_v4::{Credential, RequestSigner};
+use reqsign_core::Signer;
 use reqwest::{Client as Http, Url};
 
-use super::config::{Addressing, S3Config};
+use super::address::{Address, Addressing, escaped, query};
+use super::config::S3Config;
+use super::credentials::{context, missing, provider};
 use super::failure::Failure;
 use super::xml;
 use crate::http::{build, client_builder};
 
-/// What stands as it is in a path or query: the unreserved characters of RFC 3986 §2.3.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const ESCAPED_KEY: &AsciiSet = &ESCAPED.remove(b'/');
 /// The longest answer to anything that is no object: 1,000 listed uploads are not half of it.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// How often a request that can be repeated is repeated, with 0.1 to 3 seconds in between.
@@ -55,11 +52,7 @@ pub(crate) struct Answer {
 impl Client {
     pub(crate) fn new(config: &S3Config) -> Result<Self, Error> {
         let http = build(client_builder()?)?;
-        let context = Context::new()
-            .with_file_read(TokioFileRead)
-            .with_env(OsEnv)
-            .with_http_send(CredentialRequests(http.clone()));
-        let signer = Signer::new(context, credentials(config), RequestSigner::new("s3", &config.region));
+        let signer = Signer::new(context(http.clone()), provider(config), RequestSigner::new("s3", &config.region));
         Ok(Self { http, signer, endpoint: config.endpoint.clone(), addressing: config.addressing })
     }
 
@@ -106,22 +99,8 @@ impl Client {
     }
 
     fn url(&self, call: &Call<'_>) -> String {
-        let scheme = self.endpoint.scheme();
-        let host = self.endpoint.host_str().unwrap_or_default();
-        let port = self.endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let name = utf8_percent_encode(call.name, ESCAPED_KEY);
-        let mut url = match self.addressing {
-            Addressing::Path if call.name.is_empty() => format!("{scheme}://{host}{port}/{}", call.bucket),
-            Addressing::Path => format!("{scheme}://{host}{port}/{}/{name}", call.bucket),
-            Addressing::Virtual => format!("{scheme}://{}.{host}{port}/{name}", call.bucket),
-        };
-        for (n, (name, value)) in call.query.iter().enumerate() {
-            url.push(if n == 0 { '?' } else { '&' });
-            url.push_str(name);
-            url.push('=');
-            url.extend(utf8_percent_encode(value, ESCAPED));
-        }
-        url
+        let query = query(call.query.iter().map(|(name, value)| (*name, value.as_str())));
+        Address::of(&self.endpoint, self.addressing, call.bucket, call.name).url(&query)
     }
 }
 
@@ -133,16 +112,7 @@ impl fmt::Debug for Client {
 
 /// An object as a header names it (`x-amz-copy-source`).
 pub(crate) fn copy_source(bucket: &str, name: &str) -> String {
-    format!("{bucket}/{}", utf8_percent_encode(name, ESCAPED_KEY))
-}
-
-/// The given keys, or the usual places of AWS.
-pub(crate) fn credentials(config: &S3Config) -> ProvideCredentialChain<Credential> {
-    let chain = ProvideCredentialChain::new();
-    match &config.keys {
-        Some(keys) => chain.push(StaticCredentialProvider::new(&keys.id, &keys.secret)),
-        None => chain.push(DefaultCredentialProvider::new()),
-    }
+    format!("{bucket}/{}", escaped(name))
 }
 
 /// A refusal may come with 200: the service answers before it is done ("CompleteMultipartUpload",
@@ -157,24 +127,5 @@ fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> Result<Answer,
 }
 
 fn unsigned(error: reqsign_core::Error) -> Failure {
-    let message = "there are no credentials that work: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile";
-    Failure::Unsent(Error::unavailable(message).because(error))
-}
-
-/// Asks for credentials where they are to be had over HTTP.
-#[derive(Debug)]
-struct CredentialRequests(Http);
-
-impl HttpSend for CredentialRequests {
-    async fn http_send(&self, request: http::Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
-        let failed = |error: reqwest::Error| {
-            reqsign_core::Error::unexpected("no answer to the request for credentials").with_source(error.without_url())
-        };
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
-        let mut response = self.0.execute(request).await.map_err(failed)?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut answer = http::Response::new(response.bytes().await.map_err(failed)?);
-        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
-        Ok(answer)
-    }
+    Failure::Unsent(missing().because(error))
 }

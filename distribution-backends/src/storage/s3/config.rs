@@ -7,6 +7,7 @@ use distribution_core::{Error, ErrorKind};
 use reqwest::Url;
 use zeroize::Zeroizing;
 
+use super::address::Addressing;
 use crate::uri::StoreUri;
 
 const FIELD: &str = "target";
@@ -28,20 +29,12 @@ pub struct S3Config {
     pub(crate) region: String,
     pub(crate) endpoint: Url,
     pub(crate) addressing: Addressing,
-    /// Where links point to, if elsewhere.
-    pub(crate) public_endpoint: Option<Url>,
+    /// Where links point to.
+    pub(crate) public_endpoint: Url,
+    pub(crate) public_addressing: Addressing,
     pub(crate) keys: Option<Keys>,
     /// Whether a checksum that the store has computed may stand for reading back.
     pub(crate) attested: bool,
-}
-
-/// How a bucket stands in a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Addressing {
-    /// `https://endpoint/bucket/key`.
-    Path,
-    /// `https://bucket.endpoint/key`.
-    Virtual,
 }
 
 /// An access key, instead of what the environment has.
@@ -56,9 +49,10 @@ impl S3Config {
     ///
     /// * `region`: else `AWS_REGION`, `AWS_DEFAULT_REGION`, or `us-east-1` where there is an endpoint;
     /// * `endpoint`: the service's URL; else `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS;
-    /// * `addressing`: `path` (default where there is an endpoint) or `virtual` (default for AWS, unless
-    ///   the bucket's name has a dot);
-    /// * `public_endpoint`: what links begin with, if viewers reach the bucket under another URL.
+    /// * `addressing`: `path` (default where there is an endpoint), `virtual` (default for AWS, unless the
+    ///   bucket's name has a dot), as in [`Addressing`];
+    /// * `public_endpoint`, `public_addressing`: the same for links, if viewers reach the bucket under
+    ///   another URL; here the addressing may be `bucket` too.
     ///
     /// Values are percent-encoded. Credentials are never part of it: they come from
     /// [`keys`](Self::keys), or from the usual places of AWS, in order: the environment
@@ -74,9 +68,11 @@ impl S3Config {
         let mut uri = StoreUri::parse(uri, "s3")?;
         let region = uri.take("region").or_else(|| env("AWS_REGION")).or_else(|| env("AWS_DEFAULT_REGION"));
         let endpoint = uri.take("endpoint").or_else(|| env("AWS_ENDPOINT_URL_S3")).or_else(|| env("AWS_ENDPOINT_URL"));
-        let addressing = uri.take("addressing");
+        let addressing = uri.take("addressing").map(|text| addressing("addressing", &text)).transpose()?;
         let public_endpoint =
             uri.take("public_endpoint").map(|url| endpoint_url("public_endpoint", &url)).transpose()?;
+        let public = uri.take("public_addressing").map(|text| self::addressing("public_addressing", &text));
+        let public_addressing = public.transpose()?;
         let (bucket, prefix) = (uri.container.clone(), uri.prefix.clone());
         uri.finish()?;
 
@@ -85,19 +81,20 @@ impl S3Config {
             (None, Some(_)) => "us-east-1".to_owned(),
             (None, None) => return Err(invalid("the region is not known: add ?region=… or set AWS_REGION")),
         };
-        let addressing = match addressing.as_deref() {
-            Some("path") => Addressing::Path,
-            Some("virtual") => Addressing::Virtual,
-            Some(_) => return Err(invalid("addressing is either `path` or `virtual`")),
-            None if endpoint.is_some() || bucket.contains('.') => Addressing::Path,
-            None => Addressing::Virtual,
-        };
+        let is_own = endpoint.is_some() || bucket.contains('.');
+        let addressing = addressing.unwrap_or(if is_own { Addressing::Path } else { Addressing::Virtual });
         let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let endpoint = endpoint_url("endpoint", &endpoint)?;
-        if addressing == Addressing::Virtual && endpoint.domain().is_none() {
-            return Err(invalid("an endpoint that is an IP address has no bucket in its name: use addressing=path"));
+        let public_endpoint = public_endpoint.unwrap_or_else(|| endpoint.clone());
+        let public_addressing = public_addressing.unwrap_or(addressing);
+        for (endpoint, addressing) in [(&endpoint, addressing), (&public_endpoint, public_addressing)] {
+            if addressing == Addressing::Virtual && endpoint.domain().is_none() {
+                let message = "an endpoint that is an IP address has no bucket in its name: use addressing=path";
+                return Err(invalid(message));
+            }
         }
-        Ok(Self { bucket, prefix, region, endpoint, addressing, public_endpoint, keys: None, attested: false })
+        let (keys, attested) = (None, false);
+        Ok(Self { bucket, prefix, region, endpoint, addressing, public_endpoint, public_addressing, keys, attested })
     }
 
     /// The same with this access key instead of what the environment has.
@@ -128,6 +125,15 @@ impl fmt::Debug for S3Config {
 
 fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::Invalid, message)
+}
+
+fn addressing(setting: &str, text: &str) -> Result<Addressing, Error> {
+    match text {
+        "path" => Ok(Addressing::Path),
+        "virtual" => Ok(Addressing::Virtual),
+        "bucket" => Ok(Addressing::Bucket),
+        _ => Err(invalid(&format!("{setting} is one of `path`, `virtual` and `bucket`"))),
+    }
 }
 
 /// The text is never told: somebody may have put a password into it.
@@ -191,6 +197,7 @@ mod tests {
             "s3://media?endpoint=secret:9000",
             "s3://media?region=secret.example/",
             "s3://media?region=x&addressing=secret",
+            "s3://media?region=x&addressing=bucket",
             "s3://media?endpoint=http://127.0.0.1&addressing=virtual",
         ] {
             let error = parse(wrong).unwrap_err();

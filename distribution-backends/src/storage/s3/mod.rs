@@ -4,9 +4,11 @@
 //! SHA-256 that they must have, copies within the service, checksums that the service has computed. All
 //! else goes through opendal.
 
+pub(crate) mod address;
 pub(crate) mod client;
 mod config;
 mod create;
+pub(crate) mod credentials;
 mod failure;
 pub(crate) mod headers;
 mod multipart;
@@ -27,12 +29,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opendal::Operator;
 use opendal::services::S3;
 
-use self::client::{Call, Client, credentials};
+use self::client::{Call, Client};
 use self::probe::Roads;
 use super::opendal::{OpendalStorage, with_own_client};
 use crate::probe::Probe;
 
-pub use self::config::{Addressing, S3Config};
+pub use self::address::Addressing;
+pub use self::config::S3Config;
 pub use self::orphans::UnfinishedUpload;
 
 /// Objects in a bucket of S3, or of a service that speaks its protocol.
@@ -186,7 +189,7 @@ fn reads(config: &S3Config) -> Result<OpendalStorage, Error> {
         .endpoint(config.endpoint.as_str())
         .region(&config.region)
         .disable_config_load()
-        .credential_provider_chain(credentials(config));
+        .credential_provider_chain(credentials::provider(config));
     if config.addressing == Addressing::Virtual {
         builder = builder.enable_virtual_host_style();
     }
