@@ -132,7 +132,7 @@ impl State {
         if let Some((start, end)) = range.split_once('-') {
             let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
             assert_eq!(body.len(), end - start + 1);
-            assert!(total != "*" || body.len() % (256 << 10) == 0, "a piece of {} bytes", body.len());
+            assert!(total != "*" || body.len().is_multiple_of(256 << 10), "a piece of {} bytes", body.len());
             if start != upload.bytes.len() {
                 return refused(StatusCode::SERVICE_UNAVAILABLE, "backendError");
             }

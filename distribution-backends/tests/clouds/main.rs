@@ -12,9 +12,11 @@
 
 #[cfg(feature = "azblob")]
 mod azurite;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
 mod corruption;
 #[cfg(feature = "gcs")]
 mod emulator;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
 mod faulty;
 #[cfg(feature = "gcs")]
 mod gcs;
@@ -23,6 +25,7 @@ mod google;
 mod memory;
 #[cfg(feature = "azblob")]
 mod proxy;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
 mod support;
 
 use tokio::runtime::Runtime;
