@@ -5,5 +5,12 @@
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
 
 mod conformance;
+mod faulty_proxy;
 mod proxy;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 mod server;
+#[cfg(feature = "sqlite")]
+mod site;
+#[cfg(feature = "sqlite")]
+mod sweep;
