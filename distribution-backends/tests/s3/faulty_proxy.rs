@@ -81,11 +81,11 @@ struct State {
     armed: Vec<(usize, Fault)>,
     struck: usize,
     late: Vec<JoinHandle<()>>,
-    alter: Option<Alter>,
+    alter: Option<(String, Alter)>,
 }
 
 /// What becomes of an object's bytes on their way.
-pub(crate) type Alter = fn(&[u8]) -> Vec<u8>;
+pub(crate) type Alter = Box<dyn Fn(&[u8]) -> Vec<u8> + Send>;
 
 type Reply = Result<Response<UnsyncBoxBody<Bytes, io::Error>>, io::Error>;
 
@@ -122,8 +122,8 @@ impl FaultyProxy {
         self.shared.state.lock().unwrap().struck
     }
 
-    /// Alters all objects that are read.
-    pub(crate) fn alter(&self, alter: Option<Alter>) {
+    /// Alters all objects that are read below this prefix; nothing any more if `None`.
+    pub(crate) fn alter(&self, alter: Option<(String, Alter)>) {
         self.shared.state.lock().unwrap().alter = alter;
     }
 
@@ -197,11 +197,13 @@ impl Shared {
     }
 
     async fn altered(&self, request: &Request<Bytes>) -> Reply {
-        let alter = self.state.lock().unwrap().alter;
         let response = self.forward(request).await?;
-        let is_object = request.method() == Method::GET && response.status().is_success();
-        Ok(whole(match alter {
-            Some(alter) if is_object => response.map(|body| alter(&body).into()),
+        let is_read = request.method() == Method::GET && response.status().is_success();
+        let state = self.state.lock().unwrap();
+        Ok(whole(match &state.alter {
+            Some((prefix, alter)) if is_read && request.uri().path().contains(prefix.as_str()) => {
+                response.map(|body| alter(&body).into())
+            }
             _ => response,
         }))
     }

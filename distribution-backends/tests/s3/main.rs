@@ -2,11 +2,22 @@
 //! access key and secret, with spaces between), which `.ci/servers` starts.
 
 #![cfg(feature = "s3")]
-#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod conformance;
+#[cfg(feature = "sqlite")]
+mod corruption;
 mod faulty_proxy;
 mod proxy;
+#[cfg(feature = "sqlite")]
+mod race;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
 mod server;
@@ -14,3 +25,5 @@ mod server;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sweep;
+#[cfg(feature = "sqlite")]
+mod tampering;

@@ -10,8 +10,8 @@ use distribution_backends::{
     HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, Probe, S3Files, S3Storage, SqliteMetadata, SystemClock,
 };
 use distribution_core::{
-    Alert, AlertSink, AuditEntry, Clock, ConceptId, ContentHeaders, DistributionRecord, Policy, PublishRequest,
-    Publisher, Record, Source, Storage, StoragePrefix, TargetName, Timestamp,
+    Alert, AlertSink, AuditEntry, Clock, ConceptId, ContentHeaders, DistributionRecord, ObjectKey, Policy,
+    PublishRequest, Publisher, Record, Source, Storage, StoragePrefix, TargetName, Timestamp,
 };
 use distribution_testkit::checker::{Evidence, violations};
 use distribution_testkit::request;
@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::faulty_proxy::FaultyProxy;
 use crate::server::Server;
+use crate::tampering::Replace;
 
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
@@ -156,6 +157,15 @@ impl<'a> Site<'a> {
     /// Another object in the place of one, behind everybody's back.
     pub(crate) fn replace(&self, key: &str, bytes: &[u8]) {
         assert!(tokio::task::block_in_place(|| self.stage.server.put(&self.path(key), &headers(), bytes)));
+    }
+
+    /// The same, to be done later.
+    pub(crate) fn replacer(&self) -> Replace {
+        let (server, prefix) = (self.stage.server.clone(), self.prefix.clone());
+        Box::new(move |key: &ObjectKey, bytes: &[u8]| {
+            let path = format!("{}/{prefix}/{key}", server.bucket());
+            assert!(tokio::task::block_in_place(|| server.put(&path, &headers(), bytes)));
+        })
     }
 
     fn path(&self, key: &str) -> String {
@@ -297,7 +307,7 @@ pub(crate) fn comparable(record: &DistributionRecord) -> Value {
     answer
 }
 
-fn full_request(url: &str, bytes: &[u8]) -> PublishRequest {
+pub(crate) fn full_request(url: &str, bytes: &[u8]) -> PublishRequest {
     let mut request = request(url, bytes);
     let settings = &mut request.distribution_settings;
     settings.storage_prefix = Some(StoragePrefix::parse("mvp/").unwrap());
