@@ -1,16 +1,35 @@
-//! S3: against the real servers that the environment names (`DISTRIBUTION_TEST_S3`, `…_MOTO`: endpoint,
-//! access key and secret, with spaces between), which `.ci/servers` starts.
+//! S3: over the strict double, and against the real servers that the environment names
+//! (`DISTRIBUTION_TEST_S3`, `…_MOTO`: endpoint, access key and secret, with spaces between), which
+//! `.ci/servers` starts.
 
 #![cfg(feature = "s3")]
-#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod commits;
 mod conformance;
+#[cfg(feature = "sqlite")]
+mod corruption;
 mod double;
+mod faulty_proxy;
 mod links;
 mod probing;
 mod proxy;
+#[cfg(feature = "sqlite")]
+mod race;
 mod roads;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
 mod server;
+#[cfg(feature = "sqlite")]
+mod site;
+#[cfg(feature = "sqlite")]
+mod sweep;
+#[cfg(feature = "sqlite")]
+mod tampering;

@@ -1,13 +1,16 @@
 //! A server, seen by other means than the library's: curl, which signs too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use distribution_backends::S3Config;
+use distribution_backends::{S3Config, SystemClock};
 use distribution_core::ContentHeaders;
+use distribution_testkit::s3::{Credentials, S3Double};
+
+use crate::s3_server::S3Server;
 
 /// A server that the environment names.
 #[derive(Clone, Debug)]
@@ -33,6 +36,15 @@ impl Server {
         Some(Self { host: host.into(), id: id.into(), secret: secret.into() })
     }
 
+    /// A double that is served here, which is always to be had.
+    pub(crate) async fn double() -> (Self, S3Double, S3Server) {
+        let (id, secret) = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+        let double = S3Double::new([Credentials::new(id, secret)]).with_clock(Arc::new(SystemClock));
+        let served = S3Server::start(double.clone()).await;
+        let host = served.endpoint().strip_prefix("http://").unwrap().to_owned();
+        (Self { host, id: id.into(), secret: secret.into() }, double, served)
+    }
+
     /// The bucket of this run of the tests.
     pub(crate) fn bucket(&self) -> &'static str {
         static BUCKET: OnceLock<String> = OnceLock::new();
@@ -41,9 +53,13 @@ impl Server {
             getrandom::fill(&mut random).unwrap();
             format!("test-{}", data_encoding::HEXLOWER.encode(&random))
         });
-        // Creating it again does no harm.
-        let made = self.curl(&["-X", "PUT"], bucket, b"");
-        assert!(made.starts_with("HTTP/1.1 200"), "{made}");
+        static MADE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let mut made = MADE.lock().unwrap();
+        if !made.contains(&self.host) {
+            let answer = self.curl(&["-X", "PUT"], bucket, b"");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            made.insert(self.host.clone());
+        }
         bucket
     }
 
@@ -71,10 +87,20 @@ impl Server {
         fields.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect()
     }
 
+    /// The object's bytes.
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
+        self.run(&["--fail"], path, b"")
+    }
+
     /// What curl prints, status and headers first.
     pub(crate) fn curl(&self, args: &[&str], path: &str, body: &[u8]) -> String {
+        let args = [&["--include"], args].concat();
+        String::from_utf8_lossy(&self.run(&args, path, body)).into_owned()
+    }
+
+    fn run(&self, args: &[&str], path: &str, body: &[u8]) -> Vec<u8> {
         let mut curl = Command::new("curl")
-            .args(["--silent", "--show-error", "--include", "--aws-sigv4", "aws:amz:us-east-1:s3"])
+            .args(["--silent", "--show-error", "--aws-sigv4", "aws:amz:us-east-1:s3"])
             .args(["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
             .args(["--user", &format!("{}:{}", self.id, self.secret), "--noproxy", "*"])
             .args(args)
@@ -85,6 +111,6 @@ impl Server {
             .unwrap();
         // It may not want any.
         let _ = curl.stdin.take().unwrap().write_all(body);
-        String::from_utf8_lossy(&curl.wait_with_output().unwrap().stdout).into_owned()
+        curl.wait_with_output().unwrap().stdout
     }
 }
