@@ -4,8 +4,11 @@
 //! | port | here | feature |
 //! |---|---|---|
 //! | [`Storage`](distribution_core::Storage) | [`LocalDisk`] | |
-//! | | `OpendalStorage` | `opendal` |
-//! | [`Source`](distribution_core::Source) | [`LocalFiles`] | |
+//! | | `S3Storage` | `s3` |
+//! | | `OpendalStorage` | `opendal`, `gcs`, `azblob` |
+//! | [`Source`](distribution_core::Source) | [`LocalFiles`]; [`Sources`] joins several | |
+//! | | `S3Files` | `s3` |
+//! | | `HttpSource`, closed by default | `http-source` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
@@ -21,7 +24,7 @@ mod clock;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source"))]
+#[cfg(any(feature = "opendal", feature = "http-source"))]
 mod http;
 mod metadata;
 mod pin;
@@ -46,9 +49,15 @@ pub use metadata::SqliteMetadata;
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
-pub use source::LocalFiles;
 #[cfg(feature = "s3")]
 pub use source::S3Files;
+#[cfg(feature = "http-source")]
+pub use source::{HttpSource, HttpSourceBuilder, Resolver};
+pub use source::{LocalFiles, Sources};
+#[cfg(feature = "azblob")]
+pub use storage::AzblobConfig;
+#[cfg(feature = "gcs")]
+pub use storage::GcsConfig;
 pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;

@@ -163,10 +163,12 @@ pub(crate) async fn race(
         let key = place.key(&format!("{name}-{round}"))?;
         let outcomes = join_all((0..RACERS).map(|n| storage.create(&key, content(n)))).await;
         let fault = judge(storage, &key, outcomes, &content).await;
-        storage.remove(&key).await?;
+        let removed = storage.remove(&key).await;
+        // It says more than what became of it.
         if let Some(fault) = fault? {
             return Ok(Some(fault));
         }
+        removed?;
     }
     Ok(None)
 }

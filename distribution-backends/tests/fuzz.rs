@@ -19,6 +19,9 @@ mod targets;
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use distribution_testkit::Budget;
+use fastrand::Rng;
+
 type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: [Target; 6] = [
@@ -32,11 +35,7 @@ const TARGETS: [Target; 6] = [
 
 #[test]
 fn proof_that_fuzz_targets_hold_on_seeds_and_their_mutations() {
-    let mutations = match std::env::var("PROOF").as_deref() {
-        Ok("ci") => 20_000,
-        Ok("long") => 1_000_000,
-        _ => 500,
-    };
+    let mutations = Budget::chosen().pick(500, 20_000, 1_000_000);
     let mut runs = 0_u64;
     for (name, target) in TARGETS {
         let seeds = seeds(name);
@@ -80,13 +79,8 @@ fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
 
 /// The seed with one to four small changes that follow from `n`.
 fn mutated(seed: &[u8], other: &[u8], n: u64) -> Vec<u8> {
-    let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below.max(1) as u64) as usize
-    };
+    let mut chance = Rng::with_seed(n);
+    let mut random = move |below: usize| chance.usize(..below.max(1));
     let mut bytes = seed.to_vec();
     for _ in 0..=random(4) {
         let at = random(bytes.len());

@@ -88,23 +88,18 @@ impl Publisher {
     }
 
     /// # Errors
-    /// [`ErrorKind::Busy`] while another holds the lease.
+    /// [`ErrorKind::Busy`] while another holder has the lease.
     pub(crate) fn check_lease(&self, record: &Record) -> Result<(), Error> {
-        let now = self.now();
-        match record.work().map(|work| &work.lease) {
-            Some(lease) if lease.holder != self.parts().holder && lease.is_live(now) => {
-                Err(busy(record, lease.until, now))
-            }
-            Some(_) | None => Ok(()),
-        }
+        let is_ours = record.work().is_some_and(|work| work.lease.holder == self.parts().holder);
+        if is_ours { Ok(()) } else { self.check_nobody_at(record) }
     }
 
     /// # Errors
     /// [`ErrorKind::Busy`] while anybody holds the lease, another call of this process included.
     pub(crate) fn check_nobody_at(&self, record: &Record) -> Result<(), Error> {
         let now = self.now();
-        match record.work().map(|work| &work.lease) {
-            Some(lease) if lease.is_live(now) => Err(busy(record, lease.until, now)),
+        match record.work() {
+            Some(work) if work.lease.is_live(now) => Err(busy(record, work.lease.until, now)),
             Some(_) | None => Ok(()),
         }
     }

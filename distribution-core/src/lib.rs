@@ -32,10 +32,10 @@
 //! # Ok::<(), distribution_core::Error>(()) }).unwrap();
 //! ```
 //!
-//! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions, `lease.rs` who is at work),
-//! `machine.rs` (what follows from what) with `record.rs` (what it follows from), `invariants.rs` (what
-//! must hold), then the ports: [`Storage`], [`MetadataStore`], [`AuditSink`], [`UrlSigner`], [`Source`],
-//! [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
+//! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions,
+//! `lease.rs` who is at work), `machine.rs` (what follows from what) with `record.rs` (what it follows
+//! from), `invariants.rs` (what must hold), then the ports: [`Storage`], [`MetadataStore`],
+//! [`AuditSink`], [`UrlSigner`], [`Source`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
 mod audit;

@@ -134,7 +134,7 @@ pub struct Caller<'a> {
     pub details: Option<&'a Details>,
     /// Whether this call has taken the work up already.
     pub taken_up: bool,
-    /// Whether this call has put its details on record already. What another records after them stands:
+    /// Whether its details have been on record during this call. What another records after them stands:
     /// otherwise two callers could amend each other's without end.
     pub amended: bool,
 }

@@ -224,20 +224,19 @@ impl Publisher {
     ) -> Result<Record, Error> {
         let mut caller = Caller { holder: &self.parts.holder, details, taken_up: false, amended: false };
         for _ in 0..STEPS_MAX {
+            caller.amended |= details == Some(&record.details);
             let now = self.now();
             let event = match (entry(&record, caller, now), details) {
                 (Entry::Deliver, _) => self.deliver(&record, call).await?,
                 (Entry::Busy { until }, _) => return Err(busy(&record, until, now)),
                 (Entry::TakeUp, _) => {
                     (record, caller.taken_up) = self.take_up(&record, call).await?;
-                    caller.amended |= details == Some(&record.details);
                     continue;
                 }
                 (Entry::Amend, Some(details)) => Event::Amended(Box::new(details.clone())),
                 (Entry::Amend, None) | (Entry::Drive, _) => return Ok(record),
             };
             record = self.advance(&record, event).await?;
-            caller.amended |= details == Some(&record.details);
         }
         Err(overtaken(&record))
     }

@@ -198,7 +198,8 @@ impl VideoUrl {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for blank text, control characters, more than 4,096 bytes, a user name or
-    /// password, a query without a scheme, or no scheme before `://`. The text may hold a secret, so it is not repeated.
+    /// password, a query without a scheme, or no scheme before `://`. The text may hold a secret, so it is
+    /// not repeated.
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let wrong = if text.len() > Self::BYTES_MAX {

@@ -93,11 +93,17 @@
 //! `examples/custom_backend.rs` of the repository is a storage and a metadata store that pass, with
 //! what each guarantee asks for.
 //!
+//! # Object storage
+//!
+//! `s3::S3Double` (feature `s3`) is a strict double of Amazon S3 for tests of whoever speaks its
+//! protocol, with the faults that no server has on demand.
+//!
 //! # The checker
 //!
 //! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
 //! code that it checks.
 
+mod budget;
 mod callers;
 pub mod checker;
 #[allow(
@@ -111,13 +117,17 @@ mod effect;
 mod fakes;
 mod faults;
 mod fingerprint;
+mod promises;
 mod publisher;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod scenario;
 mod schedule;
 mod simulation;
 mod time;
 mod world;
 
+pub use budget::Budget;
 pub use fakes::{
     ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
@@ -126,5 +136,5 @@ pub use publisher::request;
 pub use scenario::{Failure, Scenario, Survived};
 pub use schedule::{Schedule, every_schedule};
 pub use simulation::{Run, Simulation};
-pub use time::Ended;
+pub use time::{Ended, let_others_go_first};
 pub use world::{MemoryObject, Parts, World};

@@ -261,13 +261,9 @@ impl Simulation {
     }
 
     fn fingerprint(&self, run: &Run) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        let faults_left = self.faults_left.load(Relaxed);
-        (self.world.fingerprint(), run.crashes, run.jumps, faults_left).hash(&mut hasher);
-        for process in &self.processes {
-            (process.history, process.memory.is_some(), process.alarm.is_set()).hash(&mut hasher);
-        }
-        hasher.finish()
+        let seen = |process: &Process| (process.history, process.memory.is_some(), process.alarm.is_set());
+        let processes: Vec<_> = self.processes.iter().map(seen).collect();
+        digest((self.world.fingerprint(), run.crashes, run.jumps, self.faults_left.load(Relaxed), processes))
     }
 
     fn conclude(&self, mut run: Run, mut trace: Digester) -> Run {

@@ -163,8 +163,25 @@ impl Wake for Alarm {
     }
 }
 
-/// A point at which a task can be interleaved with others, or dropped.
-pub(crate) async fn let_others_go_first() {
+/// Waits once, and wants to be polled again at once: a point at which a task can be interleaved with
+/// others, or dropped. Each effect of a fake has them; a process of a [`Simulation`](crate::Simulation),
+/// or a backend under test, may have more of its own.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use distribution_testkit::let_others_go_first;
+///
+/// let steps = Mutex::new(Vec::new());
+/// let task = async |name| {
+///     steps.lock().unwrap().push((name, "begins"));
+///     let_others_go_first().await;
+///     steps.lock().unwrap().push((name, "ends"));
+/// };
+/// futures::executor::block_on(futures::future::join(task("a"), task("b")));
+/// assert_eq!(*steps.lock().unwrap(), [("a", "begins"), ("b", "begins"), ("a", "ends"), ("b", "ends")]);
+/// ```
+pub async fn let_others_go_first() {
     let mut gone = false;
     poll_fn(|context| {
         if gone {

@@ -16,7 +16,7 @@ use crate::blocking::blocking;
 use crate::confined::{Refusal, Root, open_file, way_out};
 use crate::pin::pin_of;
 
-const FIELD: &str = "final_edit.video_url";
+use super::{FIELD, has_scheme};
 
 /// Staged files below configured directories; nothing else is reached.
 ///
@@ -145,13 +145,6 @@ fn path_of_file_url(rest: &str) -> Result<&str, &'static str> {
         return Err("holds `?` or `#`: write %3F or %23");
     }
     Ok(path)
-}
-
-/// Whether the text begins like a URL (RFC 3986 §3.1).
-fn has_scheme(text: &str) -> bool {
-    let scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    starts && text.split_once(':').is_some_and(|(before, _)| before.bytes().all(scheme))
 }
 
 fn segment(text: &str, is_url: bool) -> Result<Segment, Cow<'static, str>> {

@@ -84,6 +84,7 @@ impl S3Files {
                 (bucket.to_owned(), name.to_owned())
             }
             Some(_) => return Err(self.outside("has another scheme than `s3`")),
+            None if text.starts_with('/') => return Err(self.outside("is a path of a machine")),
             None => {
                 let root = self.roots.first().ok_or_else(|| self.outside("has no root"))?;
                 (root.bucket.clone(), format!("{}{text}", root.prefix))

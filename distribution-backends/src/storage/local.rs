@@ -34,8 +34,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'
 /// An object is copied into a file without a name, read back and hashed, synced, and only then
 /// linked to its own name, which fails if something has it. So it appears whole or not at all, and
 /// is durable when `create` returns. Where the system has no files without a name, it is a hidden one
-/// (`.stage-…`), of which a crash leaves what it was. Nothing is ever reached through a symbolic link below the root.
-/// Headers are not kept: whoever serves the files sets them.
+/// (`.stage-…`), of which a crash leaves what it was. Nothing is ever reached through a symbolic link
+/// below the root. Headers are not kept: whoever serves the files sets them.
 ///
 /// What is read back comes from the kernel's page cache: it proves what the kernel will write, not
 /// the medium. A copy does not stay in that cache, so its first download reads the disk. Where the

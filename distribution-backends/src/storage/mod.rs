@@ -1,13 +1,21 @@
 //! Where published objects live.
 
-#[cfg(feature = "s3")]
+#[cfg(feature = "azblob")]
+mod azblob;
+#[cfg(feature = "opendal")]
 mod content;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod local;
 #[cfg(feature = "opendal")]
 mod opendal;
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
 
+#[cfg(feature = "azblob")]
+pub use azblob::AzblobConfig;
+#[cfg(feature = "gcs")]
+pub use gcs::GcsConfig;
 pub use local::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use opendal::OpendalStorage;

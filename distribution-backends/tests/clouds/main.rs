@@ -1,6 +1,32 @@
 //! Storage in the services that opendal knows.
 
 #![cfg(feature = "opendal")]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests, whose helpers are tests too"
+)]
 
+#[cfg(feature = "azblob")]
+mod azurite;
+mod corruption;
+#[cfg(feature = "gcs")]
+mod emulator;
+mod faulty;
+#[cfg(feature = "gcs")]
+mod gcs;
+#[cfg(feature = "gcs")]
+mod google;
 mod memory;
+#[cfg(feature = "azblob")]
+mod proxy;
+mod support;
+
+use tokio::runtime::Runtime;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}

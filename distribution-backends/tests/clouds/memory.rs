@@ -17,8 +17,7 @@ struct InMemory {
 
 impl InMemory {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { operator: Operator::new(Memory::default()).unwrap(), runtime }
+        Self { operator: Operator::new(Memory::default()).unwrap(), runtime: crate::runtime() }
     }
 }
 

@@ -1,33 +1,8 @@
-//! How much is tried, and where chance comes from.
+//! What is tried by chance, and what cannot be tried here.
 
 use std::time::Duration;
 
-/// Chosen by `PROOF`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Budget {
-    Quick,
-    Ci,
-    Long,
-}
-
-impl Budget {
-    pub(crate) fn chosen() -> Self {
-        match std::env::var("PROOF").as_deref() {
-            Err(_) | Ok("") => Self::Quick,
-            Ok("ci") => Self::Ci,
-            Ok("long") => Self::Long,
-            Ok(other) => panic!("PROOF is `ci`, `long` or unset, not `{other}`"),
-        }
-    }
-
-    pub(crate) fn pick<T>(self, quick: T, ci: T, long: T) -> T {
-        match self {
-            Self::Quick => quick,
-            Self::Ci => ci,
-            Self::Long => long,
-        }
-    }
-}
+use fastrand::Rng;
 
 /// A proof that cannot run on this machine says so by name. In CI, what CI installs must be there.
 pub(crate) fn not_run(proof: &str, reason: &str, ci_has_it: bool) {
@@ -36,42 +11,16 @@ pub(crate) fn not_run(proof: &str, reason: &str, ci_has_it: bool) {
     assert!(!(in_ci && ci_has_it), "{proof} must run in CI: {reason}");
 }
 
+/// Where chance begins: `PROOF_SEED`, or 1.
 pub(crate) fn seed() -> u64 {
     std::env::var("PROOF_SEED").map_or(1, |seed| seed.parse().expect("PROOF_SEED is a number"))
 }
 
-/// SplitMix64.
-pub(crate) struct Chance(u64);
+/// One of the moments from `from` to `to`.
+pub(crate) fn moment(chance: &mut Rng, from: Duration, to: Duration) -> Duration {
+    from + Duration::from_micros(chance.u64(..u64::try_from((to - from).as_micros()).unwrap().max(1)))
+}
 
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0 to `end - 1`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub(crate) fn between(&mut self, from: Duration, to: Duration) -> Duration {
-        from + Duration::from_micros(self.below(u64::try_from((to - from).as_micros()).unwrap().max(1)))
-    }
-
-    pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for i in (1..items.len()).rev() {
-            items.swap(i, usize::try_from(self.below(i as u64 + 1)).unwrap());
-        }
-    }
+pub(crate) fn one_in(chance: &mut Rng, n: u32) -> bool {
+    chance.u32(..n) == 0
 }

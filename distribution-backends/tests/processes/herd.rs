@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::budget::{Budget, Chance, seed};
+use distribution_testkit::Budget;
+use fastrand::Rng;
+
+use crate::budget::seed;
 use crate::child::{Gate, Mode, Task, said};
 use crate::judge::{Answers, Seen, finish};
 use crate::process::Process;
@@ -16,7 +19,7 @@ fn proof_64_processes() {
     for round in 0..rounds {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::below(dir.path());
-        let jobs = vec![site.stage(round, 4 * MIB, &mut Chance::new(seed() + round as u64))];
+        let jobs = vec![site.stage(round, 4 * MIB, &mut Rng::with_seed(seed() + round as u64))];
         let start = |n| {
             let host = Host { lease_secs: 60, ..Host::new(format!("process-{n}")) };
             let gate = Some(Gate::BeforeOpening);

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use distribution_testkit::Budget;
+use fastrand::Rng;
 use rustix::fs::syncfs;
 use tokio::runtime::Runtime;
 
-use crate::budget::{Budget, Chance, not_run, seed};
+use crate::budget::{moment, not_run, seed};
 use crate::child::{Gate, Mode, Task, said};
 use crate::defect::Defect;
 use crate::judge::{Answers, Seen, finish};
@@ -93,7 +95,7 @@ fn proof_power_cut_between_link_and_sync() {
         };
         let dir = tempfile::tempdir().unwrap();
         let site = Site::new(&volume.path().join("objects"), &dir.path().join("ledger"), &dir.path().join("staging"));
-        let jobs = vec![site.stage(0, 100 * KIB, &mut Chance::new(seed()))];
+        let jobs = vec![site.stage(0, 100 * KIB, &mut Rng::with_seed(seed()))];
         syncfs(File::open(volume.path()).unwrap()).unwrap();
         let (host, gate) = (Host::new("the first"), Some(Gate::AfterOpening));
         let task = Task { site: site.clone(), host, jobs: jobs.clone(), mode: Mode::Once, gate };
@@ -124,7 +126,7 @@ fn proof_power_cut_between_link_and_sync() {
 
 /// Cuts the power so often, or until something is wrong.
 fn cut_often(mut volume: Volume, cuts: usize, defect: Option<Defect>) -> Tally {
-    let (runtime, mut chance) = (Runtime::new().unwrap(), Chance::new(seed()));
+    let (runtime, mut chance) = (Runtime::new().unwrap(), Rng::with_seed(seed()));
     let mut tally = Tally::default();
     while tally.cuts < cuts && tally.violations.is_empty() {
         tally.cuts += 1;
@@ -133,14 +135,14 @@ fn cut_often(mut volume: Volume, cuts: usize, defect: Option<Defect>) -> Tally {
     tally
 }
 
-fn cut_once(volume: &mut Volume, defect: Option<Defect>, runtime: &Runtime, chance: &mut Chance, tally: &mut Tally) {
+fn cut_once(volume: &mut Volume, defect: Option<Defect>, runtime: &Runtime, chance: &mut Rng, tally: &mut Tally) {
     let dir = tempfile::tempdir().unwrap();
     let store = volume.path().join(format!("cut-{}", tally.cuts));
     // Whoever syncs records on the same file system may save objects that nobody has synced.
     let alone = tally.cuts.is_multiple_of(2) || defect == Some(Defect::FolderUnsynced);
     let ledger = if alone { dir.path().join("ledger") } else { store.join("ledger") };
     let site = Site::new(&store.join("objects"), &ledger, &dir.path().join("staging"));
-    let size = |chance: &mut Chance| 16 * KIB + usize::try_from(chance.below(400 * KIB as u64)).unwrap();
+    let size = |chance: &mut Rng| 16 * KIB + chance.usize(..400 * KIB);
     let jobs: Vec<Job> = (0..JOBS).map(|n| site.stage(n, size(chance), chance)).collect();
     // The folder itself is not what is to be lost.
     syncfs(File::open(volume.path()).unwrap()).unwrap();
@@ -154,7 +156,7 @@ fn cut_once(volume: &mut Volume, defect: Option<Defect>, runtime: &Runtime, chan
     };
     let mut processes: Vec<Process> = (0..PROCESSES).map(start).collect();
     processes[0].wait_for(said::OPEN, Duration::from_secs(30));
-    thread::sleep(chance.between(Duration::from_millis(5), Duration::from_millis(400)));
+    thread::sleep(moment(chance, Duration::from_millis(5), Duration::from_millis(400)));
     volume.cut().unwrap();
     let mut answers = Answers::default();
     processes.into_iter().for_each(|process| answers.hear(&process.kill()));

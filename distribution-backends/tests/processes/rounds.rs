@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use distribution_core::Phase;
+use fastrand::Rng;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::budget::Chance;
+use crate::budget::{moment, one_in};
 use crate::child::{Mode, Task, said};
 use crate::defect::Defect;
 use crate::judge::{Answers, Seen, finish};
@@ -57,7 +58,7 @@ impl Tally {
 
 /// Publishers on one site after the other.
 pub(crate) struct Rounds {
-    pub(crate) chance: Chance,
+    pub(crate) chance: Rng,
     pub(crate) defect: Option<Defect>,
     pub(crate) tally: Tally,
     /// About how long a publisher takes for all its jobs. Learned.
@@ -66,7 +67,7 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     pub(crate) fn new(seed: u64, defect: Option<Defect>) -> Self {
-        Self { chance: Chance::new(seed), defect, tally: Tally::default(), life: Duration::from_millis(300) }
+        Self { chance: Rng::with_seed(seed), defect, tally: Tally::default(), life: Duration::from_millis(300) }
     }
 
     /// Goes on until so many kills, or until something is wrong.
@@ -105,8 +106,8 @@ impl Rounds {
     }
 
     fn size(&mut self) -> usize {
-        let size = 64 * KIB + usize::try_from(self.chance.below(2 * MIB as u64)).unwrap();
-        if self.chance.one_in(16) { 8 * size } else { size }
+        let size = 64 * KIB + self.chance.usize(..2 * MIB);
+        if one_in(&mut self.chance, 16) { 8 * size } else { size }
     }
 
     /// Starts publishers, kills all, and looks.
@@ -144,8 +145,8 @@ impl Rounds {
         let mut acts = Vec::new();
         for n in 0..processes.len() {
             let mut end = self.moment();
-            if self.chance.one_in(16) {
-                let asleep = self.chance.between(Duration::from_millis(100), Duration::from_millis(1_400));
+            if one_in(&mut self.chance, 16) {
+                let asleep = moment(&mut self.chance, Duration::from_millis(100), Duration::from_millis(1_400));
                 self.tally.zombies += 1;
                 self.tally.zombies_past_lease += usize::from(asleep > Duration::from_secs(1));
                 acts.push((end, n, Act::Stop));
@@ -165,7 +166,7 @@ impl Rounds {
                 Act::Continue => slot.as_ref().unwrap().signal(Signal::CONT),
                 Act::Kill => {
                     let mut process = slot.take().unwrap();
-                    if self.chance.one_in(2) {
+                    if one_in(&mut self.chance, 2) {
                         self.wait_for_work(&mut process);
                     }
                     ends.push(self.kill(process));
@@ -179,12 +180,12 @@ impl Rounds {
     fn wait_for_work(&mut self, process: &mut Process) {
         const WORK: [&str; 5] = ["BEGIN", "AT transfer", "AT bytes", "AT audit", "AT sign"];
         const LIMIT: Duration = Duration::from_millis(60);
-        let word = WORK[usize::try_from(self.chance.below(WORK.len() as u64)).unwrap()];
+        let word = WORK[self.chance.usize(..WORK.len())];
         let (started, before) = (Instant::now(), process.lines().len());
         while started.elapsed() < LIMIT && !process.lines().iter().skip(before).any(|line| line.starts_with(word)) {
             thread::sleep(Duration::from_micros(200));
         }
-        thread::sleep(self.chance.between(Duration::ZERO, Duration::from_millis(8)));
+        thread::sleep(moment(&mut self.chance, Duration::ZERO, Duration::from_millis(8)));
     }
 
     fn kill(&mut self, mut process: Process) -> Vec<String> {
@@ -204,8 +205,8 @@ impl Rounds {
 
     fn moment(&mut self) -> Duration {
         // The start is short and worth more than its share.
-        let life = if self.chance.one_in(5) { self.life / 6 } else { self.life };
-        self.chance.between(Duration::ZERO, life)
+        let life = if one_in(&mut self.chance, 5) { self.life / 6 } else { self.life };
+        moment(&mut self.chance, Duration::ZERO, life)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Instant;
 
-use crate::budget::{Budget, seed};
+use distribution_testkit::Budget;
+
+use crate::budget::seed;
 use crate::defect::Defect;
 use crate::rounds::{Rounds, Tally};
 

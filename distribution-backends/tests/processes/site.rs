@@ -9,9 +9,9 @@ use distribution_core::{
     Alert, AlertSink, Clock, Error, Policy, PublishRequest, Publisher, StoragePrefix, TargetName, Timestamp,
 };
 use distribution_testkit::request;
+use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::Chance;
 use crate::defect::Defect;
 
 pub(crate) const KIB: usize = 1 << 10;
@@ -83,12 +83,9 @@ impl Site {
     }
 
     /// Stages a file of `size` random bytes, some below folders that are not there yet.
-    pub(crate) fn stage(&self, number: usize, size: usize, chance: &mut Chance) -> Job {
-        let mut bytes: Vec<u8> = Vec::with_capacity(size + 8);
-        while bytes.len() < size {
-            bytes.extend(chance.next().to_le_bytes());
-        }
-        bytes.truncate(size);
+    pub(crate) fn stage(&self, number: usize, size: usize, chance: &mut Rng) -> Job {
+        let mut bytes = vec![0; size];
+        chance.fill(&mut bytes);
         let name = format!("clip-{number}.mp4");
         fs::write(self.staging.join(&name), &bytes).unwrap();
         let mut request = request(&name, &bytes);

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use distribution_backends::LocalDisk;
 use distribution_core::{Meter, Storage as _};
+use distribution_testkit::Budget;
+use fastrand::Rng;
 use tokio::runtime::Runtime;
 
-use crate::budget::{Budget, Chance, not_run, seed};
+use crate::budget::{not_run, seed};
 use crate::child::{Gate, Mode, Task, said};
 use crate::judge::{Answers, finish, is_whole, key_of};
 use crate::process::Process;
@@ -63,7 +65,7 @@ fn proof_syscalls() {
         Err(why) => return not_run("proof_syscalls", &why, !exists()),
     };
     let all = injections.len();
-    Chance::new(seed()).shuffle(&mut injections);
+    Rng::with_seed(seed()).shuffle(&mut injections);
     injections.truncate(budget.pick(16, usize::MAX, usize::MAX));
     let limit = budget.pick(Duration::from_secs(20), Duration::from_secs(150), Duration::from_secs(3_600));
     let (tally, next) = (Tally::default(), AtomicUsize::new(0));
@@ -162,7 +164,7 @@ fn ways(call: &str) -> impl Iterator<Item = &'static str> {
 }
 
 fn start(site: &Site, gate: Gate) -> (Job, Vec<Job>, Process) {
-    let job = site.stage(2, 600 * KIB, &mut Chance::new(seed()));
+    let job = site.stage(2, 600 * KIB, &mut Rng::with_seed(seed()));
     let jobs = vec![job.clone()];
     let host = Host::new("the first");
     let task = Task { site: site.clone(), host, jobs: jobs.clone(), mode: Mode::Once, gate: Some(gate) };

@@ -5,9 +5,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use distribution_testkit::Budget;
 use tempfile::TempDir;
-
-use crate::budget::Budget;
 
 /// Mounted until it is dropped.
 pub(crate) struct Volume {

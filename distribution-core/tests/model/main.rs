@@ -19,18 +19,14 @@ mod publisher_calls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use distribution_testkit::Budget;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
 /// Runs so many sequences of up to so many transitions: by default, in CI, and in the long run. Panics
 /// with the shortest sequence that fails.
 fn run<T: StateMachineTest>(name: &str, transitions_max: usize, [quick, ci, long]: [u32; 3]) {
-    #[expect(clippy::disallowed_methods, reason = "the budget of a run is given from outside")]
-    let cases = match std::env::var("PROOF").as_deref() {
-        Ok("ci") => ci,
-        Ok("long") => long,
-        _ => quick,
-    };
+    let cases = Budget::chosen().pick(quick, ci, long);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     let steps = AtomicU64::new(0);
     let outcome = TestRunner::new(config.clone()).run(

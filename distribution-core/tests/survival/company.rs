@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use distribution_core::{AuditEvent, ErrorKind, Policy, Progress, Publisher, Stage};
-use distribution_testkit::{Fault, Op, World, request};
+use distribution_testkit::{Fault, Op, Schedule, World, request};
 use futures::executor::block_on;
 use futures::future::join_all;
 
@@ -98,26 +98,6 @@ async fn waking<F: Future + Unpin>(mut future: F) -> F::Output {
 }
 
 #[test]
-fn bytes_that_move_keep_the_lease_alive() {
-    struct Slow(World);
-    impl Progress for Slow {
-        fn stage(&self, _: Stage) {}
-        fn advance(&self, _: u64) {
-            self.0.advance(Duration::from_secs(25));
-        }
-    }
-    let world = World::new();
-    world.stage("clip.mp4", VIDEO.repeat(1000));
-    let request = request("clip.mp4", &VIDEO.repeat(1000));
-    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
-    let effects = world.effects();
-    let renewals =
-        effects.windows(2).filter(|pair| pair[0].op == Op::StorageCreate && pair[1].op == Op::MetadataAdvance);
-    assert!(world.now() - chrono::TimeDelta::seconds(100) >= World::new().now(), "it took longer than a lease");
-    assert!(renewals.count() >= 1, "{effects:?}");
-}
-
-#[test]
 fn a_lease_from_a_clock_that_is_years_ahead_holds_nobody_up() {
     let world = staged();
     let ahead = World::new_at(world.now() + chrono::TimeDelta::days(3650));
@@ -159,27 +139,6 @@ fn a_part_that_panics_harms_nobody_else() {
 }
 
 #[test]
-fn a_lost_answer_to_a_renewal_costs_neither_the_lease_nor_the_upload() {
-    struct Slow(World);
-    impl Progress for Slow {
-        fn stage(&self, _: Stage) {}
-        fn advance(&self, _: u64) {
-            self.0.advance(Duration::from_secs(35));
-        }
-    }
-    let (world, bytes) = (World::new(), VIDEO.repeat(1000));
-    world.stage("clip.mp4", bytes.clone());
-    let lost = std::sync::atomic::AtomicBool::new(false);
-    world.fail(move |effect| {
-        let first = effect.op == Op::MetadataAdvance && !lost.swap(true, std::sync::atomic::Ordering::Relaxed);
-        first.then_some(Fault::LostAnswer)
-    });
-    let request = request("clip.mp4", &bytes);
-    block_on(world.publisher("a").publish_watched(request, Arc::new(Slow(world.clone())))).unwrap();
-    assert_eq!(world.effects().iter().filter(|effect| effect.op == Op::StorageCreate).count(), 1);
-}
-
-#[test]
 fn a_call_that_fails_lets_go_of_its_lease() {
     let world = staged();
     world.inject(2, Fault::LostRequest);
@@ -200,10 +159,9 @@ fn two_callers_with_other_metadata_amend_once_each() {
         let (a, b) = (world.publisher("a"), world.publisher("b"));
         block_on(a.publish(video())).unwrap();
         let mut calls = [(a.publish(titled("x"))), (b.publish(titled("y")))].map(|call| Some(Box::pin(call)));
-        let (mut context, mut order) = (Context::from_waker(Waker::noop()), seed);
+        let (mut context, schedule) = (Context::from_waker(Waker::noop()), Schedule::seeded(seed));
         while calls.iter().any(Option::is_some) {
-            order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let turn = &mut calls[(order >> 63) as usize];
+            let turn = &mut calls[schedule.pick(2)];
             let Some(call) = turn else { continue };
             if let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) {
                 outcome.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -227,10 +185,9 @@ fn a_bad_copy_of_the_file_is_not_held_against_the_call_with_a_good_one() {
         let publisher = world.publisher("a");
         let calls = [publisher.publish(from("bad/clip.mp4")), publisher.publish(from("good/clip.mp4"))];
         let mut calls = calls.map(|call| Some(Box::pin(call)));
-        let (mut context, mut order) = (Context::from_waker(Waker::noop()), seed);
+        let (mut context, schedule) = (Context::from_waker(Waker::noop()), Schedule::seeded(seed));
         while calls.iter().any(Option::is_some) {
-            order = order.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let number = (order >> 63) as usize;
+            let number = schedule.pick(2);
             let Some(call) = &mut calls[number] else { continue };
             if let std::task::Poll::Ready(outcome) = call.as_mut().poll(&mut context) {
                 let refused = outcome.is_err_and(|error| error.kind() == ErrorKind::Rejected);

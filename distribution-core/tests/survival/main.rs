@@ -13,5 +13,6 @@ mod company;
 mod faults;
 mod leases;
 mod recovery;
+mod renewals;
 mod support;
 mod verdicts;

@@ -16,7 +16,6 @@ pub mod signer;
 pub mod source;
 pub mod storage;
 
-use std::env;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -34,6 +33,7 @@ pub use signer::SignerHarness;
 pub use source::SourceHarness;
 pub use storage::StorageHarness;
 
+use crate::budget::Budget;
 use crate::time::let_others_go_first;
 
 /// How a backend's futures are run. A backend that needs no runtime leaves it as it is.
@@ -47,15 +47,16 @@ pub trait Harness: Send + Sync + 'static {
         futures::executor::block_on(future);
     }
 
-    /// How often each race is run, at least 2. By default 12 times; 100 or 1,000 times where the
-    /// environment variable `PROOF` is `ci` or `long`. A backend whose calls cost money or seconds
-    /// says less.
+    /// What is missing, where this backend is not under test: then its checks say so and are not run. For
+    /// a backend that needs a server which only some machines have; in CI it is better to panic.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
+    /// How often each race is run, at least 2. By default 12, 100 or 1,000 times, by the
+    /// [`Budget`]. A backend whose calls cost money or seconds says less.
     fn trials(&self) -> usize {
-        match env::var("PROOF").as_deref() {
-            Ok("long") => 1_000,
-            Ok("ci") => 100,
-            _ => 12,
-        }
+        Budget::chosen().pick(12, 100, 1_000)
     }
 }
 
@@ -74,7 +75,11 @@ pub struct Check<H: ?Sized> {
 ///
 /// # Panics
 /// If the check fails, if it was waived and passes, or if there is none of this name.
-pub fn verify<H: ?Sized>(checks: &[Check<H>], name: &str, waivers: Waivers, harness: &H) {
+#[allow(clippy::print_stdout, reason = "nothing is skipped in silence")]
+pub fn verify<H: Harness + ?Sized>(checks: &[Check<H>], name: &str, waivers: Waivers, harness: &H) {
+    if let Some(missing) = harness.missing() {
+        return println!("NOT RUN: {name}: {missing}");
+    }
     let check = checks.iter().find(|check| check.name == name);
     let check = check.unwrap_or_else(|| panic!("the suite has no check {name}"));
     let Some((_, reason)) = waivers.iter().find(|(waived, _)| *waived == name) else {
@@ -101,6 +106,9 @@ pub fn verify_complete<H: ?Sized>(checks: &[Check<H>], tests: &[&str], waivers: 
 #[doc(hidden)]
 #[allow(clippy::print_stdout, reason = "a test's summary")]
 pub fn summarise(module: &str, harness: &(impl Harness + ?Sized), checks: usize, waivers: Waivers) {
+    if let Some(missing) = harness.missing() {
+        return println!("NOT RUN: {module}: {missing}");
+    }
     println!("proof: {module}: {checks} checks, {} waived, {} trials of each race", waivers.len(), harness.trials());
 }
 

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use distribution_core::{AuditEntry, AuditEvent, AuditSink, Error, Trail};
 use distribution_testkit::conformance::{AuditHarness, Harness, audit::CHECKS};
+use distribution_testkit::let_others_go_first;
 
-use crate::{Caught, pass, prove, turn};
+use crate::{Caught, pass, prove};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
@@ -130,7 +131,7 @@ impl BrokenAudit {
 #[async_trait::async_trait]
 impl AuditSink for BrokenAudit {
     async fn append(&self, entries: &[AuditEntry]) -> Result<(), Error> {
-        turn().await;
+        let_others_go_first().await;
         match self.flaw {
             KeepsTheLast => self.kept.lock().unwrap().retain(|kept| !entries.iter().any(|entry| entry.id == kept.id)),
             KnowsBeforeItKeeps => {
@@ -140,14 +141,14 @@ impl AuditSink for BrokenAudit {
                     known.extend_from_slice(&new);
                     new
                 };
-                turn().await;
+                let_others_go_first().await;
                 self.kept.lock().unwrap().extend(new);
                 return Ok(());
             }
             LosesWhatIsWrittenMeanwhile | LooksThenKeeps => {
                 let mut all = self.kept.lock().unwrap().clone();
                 let new = self.unknown(entries, &all);
-                turn().await;
+                let_others_go_first().await;
                 if self.flaw == LooksThenKeeps {
                     self.kept.lock().unwrap().extend(new);
                 } else {

@@ -10,10 +10,8 @@ mod storage;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-use std::task::Poll;
 
 use distribution_testkit::conformance::Check;
 
@@ -72,18 +70,4 @@ fn hush() {
             }
         }));
     });
-}
-
-/// Lets others go first.
-async fn turn() {
-    let mut gone = false;
-    poll_fn(|context| {
-        if gone {
-            return Poll::Ready(());
-        }
-        gone = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -8,9 +8,9 @@ use distribution_core::{
     Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, Index, MetadataStore, Query, Row, Timestamp,
 };
 use distribution_testkit::conformance::{Harness, MetadataHarness, metadata::CHECKS};
-use distribution_testkit::{MemoryMetadata, World};
+use distribution_testkit::{MemoryMetadata, World, let_others_go_first};
 
-use crate::{Caught, pass, prove, turn};
+use crate::{Caught, pass, prove};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
@@ -146,7 +146,7 @@ impl BrokenMetadata {
     /// The row is there at once, its body only a moment later.
     async fn claim_without_body(&self, first: &Row) -> Result<Claim, Error> {
         let claim = self.inner.claim(&Row { body: Bytes::new(), ..first.clone() }).await?;
-        turn().await;
+        let_others_go_first().await;
         let mut bodies = self.shared.bodies.lock().unwrap();
         match claim {
             Claim::Claimed => {
@@ -188,7 +188,7 @@ impl MetadataStore for BrokenMetadata {
             (CachesLoads, Some(row)) => Ok(Some(self.loaded.lock().unwrap().entry(id.clone()).or_insert(row).clone())),
             // The index by one query, the rest by another.
             (TearsRows, Some(row)) => {
-                turn().await;
+                let_others_go_first().await;
                 let later = self.inner.load(id).await?;
                 Ok(later.map(|later| Row { index: row.index, ..later }))
             }

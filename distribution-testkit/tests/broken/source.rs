@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use distribution_core::{Body, Checksum, Error, Source, SourcePin, Staged, VideoUrl};
 use distribution_testkit::conformance::{Harness, SourceHarness, source::CHECKS};
-use distribution_testkit::{Fault, MemorySource, World};
+use distribution_testkit::{Fault, MemorySource, World, let_others_go_first};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::{Caught, pass, prove, turn};
+use crate::{Caught, pass, prove};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
@@ -134,7 +134,7 @@ fn shared(bytes: Bytes, reader: Arc<AtomicUsize>) -> distribution_core::ByteStre
     let pieces = stream::try_unfold((), move |()| {
         let (bytes, reader) = (bytes.clone(), Arc::clone(&reader));
         async move {
-            turn().await;
+            let_others_go_first().await;
             let at = reader.fetch_add(10_000, Ordering::SeqCst).min(bytes.len());
             let piece = bytes.slice(at..(at + 10_000).min(bytes.len()));
             Ok((!piece.is_empty()).then_some((piece, ())))

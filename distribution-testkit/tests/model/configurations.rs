@@ -1,32 +1,8 @@
 //! The configurations that the unchanged protocol must survive, in three sizes.
 
+use distribution_testkit::Budget as Size;
+
 use crate::scenario::{Budget, Content, Scenario};
-
-/// How much is to be checked: `PROOF` is unset, `ci`, or `long`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Size {
-    Quick,
-    Ci,
-    Long,
-}
-
-impl Size {
-    pub(crate) fn chosen() -> Self {
-        match std::env::var("PROOF").as_deref() {
-            Ok("ci") => Self::Ci,
-            Ok("long") => Self::Long,
-            _ => Self::Quick,
-        }
-    }
-
-    fn of<T>(self, quick: T, ci: T, long: T) -> T {
-        match self {
-            Self::Quick => quick,
-            Self::Ci => ci,
-            Self::Long => long,
-        }
-    }
-}
 
 /// So many crashes, faults and late writes.
 pub(crate) fn budget(crashes_max: u8, faults_max: u8, late_writes_max: u8) -> Budget {
@@ -69,50 +45,50 @@ fn publishers(size: Size) -> Vec<Scenario> {
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .clock(&LEASES)
-            .budget(size.of(budget(0, 1, 0), budget(1, 1, 1), budget(1, 2, 1))),
+            .budget(size.pick(budget(0, 1, 0), budget(1, 1, 1), budget(1, 2, 1))),
         video("two publishers, a store that proves what it creates")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .store_proves()
             .clock(&LEASES)
-            .budget(size.of(budget(0, 1, 0), budget(1, 1, 1), budget(2, 2, 1))),
+            .budget(size.pick(budget(0, 1, 0), budget(1, 1, 1), budget(2, 2, 1))),
         video("two publishers of other details")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "other title", 0)
             .clock(&LEASES)
-            .budget(size.of(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
+            .budget(size.pick(budget(0, 0, 0), budget(1, 1, 1), budget(1, 1, 1))),
         video("two calls of one process")
             .publisher("a", 0, "title", 0)
             .publisher("a", 0, "other title", 0)
             .clock(&LEASES)
-            .budget(size.of(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
+            .budget(size.pick(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
         video("a publisher and a recoverer")
             .publisher("a", 0, "title", 0)
             .recoverer("r", 0)
-            .clock(size.of(&[0, 61], &[0, 61, 122], &[0, 61, 122]))
-            .budget(size.of(budget(0, 1, 0), budget(1, 1, 0), budget(1, 1, 1))),
+            .clock(size.pick(&[0, 61], &[0, 61, 122], &[0, 61, 122]))
+            .budget(size.pick(budget(0, 1, 0), budget(1, 1, 0), budget(1, 1, 1))),
         video("a publisher and a recoverer without the file's signature")
             .signed_urls()
             .publisher("a", 0, "title", 0)
             .recoverer("r", 0)
             .clock(&LEASES)
-            .budget(size.of(budget(0, 1, 0), budget(1, 1, 1), budget(2, 1, 1))),
+            .budget(size.pick(budget(0, 1, 0), budget(1, 1, 1), budget(2, 1, 1))),
         video("three publishers")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .publisher("c", 0, "title", 0)
             .clock(&LEASES)
-            .budget(size.of(budget(0, 0, 0), budget(1, 0, 0), budget(1, 1, 0))),
+            .budget(size.pick(budget(0, 0, 0), budget(1, 0, 0), budget(1, 1, 0))),
         two_videos_one_key("two videos, one key")
             .publisher("a", 0, "title", 0)
             .publisher("b", 1, "title", 1)
             .clock(&LEASES)
-            .budget(size.of(budget(1, 0, 0), budget(1, 1, 0), budget(1, 2, 1))),
+            .budget(size.pick(budget(1, 0, 0), budget(1, 1, 0), budget(1, 2, 1))),
         two_works("two works, one object")
             .publisher("a", 0, "title", 0)
             .publisher("b", 1, "title", 0)
             .clock(&LEASES)
-            .budget(size.of(budget(1, 0, 0), budget(1, 1, 0), budget(1, 2, 1))),
+            .budget(size.pick(budget(1, 0, 0), budget(1, 1, 0), budget(1, 2, 1))),
     ]
 }
 
@@ -142,46 +118,52 @@ fn accidents(size: Size) -> Vec<Scenario> {
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .clock(&LEASES)
-            .budget(size.of(rots(1, budget(0, 0, 0)), rots(1, budget(0, 1, 0)), rots(2, budget(0, 1, 0)))),
+            .budget(size.pick(rots(1, budget(0, 0, 0)), rots(1, budget(0, 1, 0)), rots(2, budget(0, 1, 0)))),
         two_works("a shared object rots")
             .publisher("a", 0, "title", 0)
             .publisher("b", 1, "title", 0)
             .clock(&LEASES)
-            .budget(size.of(rots(1, budget(0, 0, 0)), rots(1, budget(0, 1, 0)), rots(2, budget(1, 1, 0)))),
+            .budget(size.pick(rots(1, budget(0, 0, 0)), rots(1, budget(0, 1, 0)), rots(2, budget(1, 1, 0)))),
         video("the staged file is replaced, and put back")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .restaged(0, Content::Second)
             .restaged(0, Content::First)
             .clock(&LEASES)
-            .budget(calls(size.of(1, 2, 2), size.of(budget(0, 0, 0), budget(0, 1, 0), repeats(1, budget(1, 1, 0))))),
+            .budget(calls(
+                size.pick(1, 2, 2),
+                size.pick(budget(0, 0, 0), budget(0, 1, 0), repeats(1, budget(1, 1, 0))),
+            )),
         video("the staged file disappears, and comes back")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .unstaged(0)
             .restaged(0, Content::First)
             .clock(&LEASES)
-            .budget(calls(size.of(1, 2, 2), size.of(budget(0, 0, 0), budget(0, 1, 0), repeats(1, budget(1, 1, 0))))),
+            .budget(calls(
+                size.pick(1, 2, 2),
+                size.pick(budget(0, 0, 0), budget(0, 1, 0), repeats(1, budget(1, 1, 0))),
+            )),
         video("the same file is staged twice, one copy is bad")
             .staged(Content::Second)
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 1)
             .clock(&LEASES)
-            .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
+            .budget(calls(2, size.pick(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
         two_files_one_process()
             .clock(&LEASES)
-            .budget(calls(2, size.of(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
+            .budget(calls(2, size.pick(budget(0, 0, 0), repeats(1, budget(0, 1, 0)), repeats(1, budget(1, 1, 1))))),
         video("the approval lapses")
             .judged_publisher("a", 0, "title", 0, Some(100))
             .judged_publisher("b", 0, "title", 0, Some(61))
             .clock(&[0, 61, 122])
-            .budget(size.of(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
-        two_reports("one process, two calls, the report of one lapses", "a").budget(size.of(
+            .budget(size.pick(budget(0, 0, 0), budget(1, 1, 0), budget(1, 1, 1))),
+        two_reports("one process, two calls, the report of one lapses", "a").budget(size.pick(
             budget(0, 0, 0),
             budget(1, 0, 0),
             budget(1, 1, 0),
         )),
-        two_reports("two processes, the report of one lapses", "b").budget(size.of(
+        two_reports("two processes, the report of one lapses", "b").budget(size.pick(
             budget(0, 0, 0),
             budget(1, 0, 0),
             budget(1, 1, 0),
@@ -190,7 +172,7 @@ fn accidents(size: Size) -> Vec<Scenario> {
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .clock(&[0, 4 * DAY])
-            .budget(size.of(repeats(1, budget(0, 0, 0)), repeats(1, budget(0, 1, 0)), repeats(2, budget(0, 1, 1)))),
+            .budget(size.pick(repeats(1, budget(0, 0, 0)), repeats(1, budget(0, 1, 0)), repeats(2, budget(0, 1, 1)))),
     ]
 }
 
@@ -203,27 +185,27 @@ fn sweeps(size: Size) -> Vec<Scenario> {
             .publisher("b", 1, "title", 0)
             .sweeper(0)
             .clock(&[0, 8 * DAY])
-            .budget(size.of(budget(0, 0, 0), budget(0, 1, 0), budget(1, 1, 1))),
+            .budget(size.pick(budget(0, 0, 0), budget(0, 1, 0), budget(1, 1, 1))),
         two_works("two sweeps")
             .publisher("a", 0, "title", 0)
             .publisher("b", 1, "title", 0)
             .from(1)
             .sweeper(0)
             .sweeper(1)
-            .clock(size.of(&[0, 8 * DAY], &[0, 8 * DAY, 16 * DAY], &[0, 8 * DAY, 16 * DAY]))
-            .budget(size.of(budget(0, 0, 0), budget(0, 0, 0), budget(0, 0, 1))),
+            .clock(size.pick(&[0, 8 * DAY], &[0, 8 * DAY, 16 * DAY], &[0, 8 * DAY, 16 * DAY]))
+            .budget(size.pick(budget(0, 0, 0), budget(0, 0, 0), budget(0, 0, 1))),
         video("a sweep of a file that is staged again")
             .publisher("a", 0, "title", 0)
             .publisher("b", 0, "title", 0)
             .sweeper(0)
             .restaged(0, Content::First)
             .clock(&[0, 8 * DAY])
-            .budget(size.of(budget(0, 0, 0), budget(0, 1, 0), budget(0, 1, 1))),
+            .budget(size.pick(budget(0, 0, 0), budget(0, 1, 0), budget(0, 1, 1))),
         video("a sweep while objects rot")
             .publisher("a", 0, "title", 0)
             .recoverer("r", 0)
             .sweeper(0)
             .clock(&[0, 8 * DAY])
-            .budget(size.of(rots(1, budget(0, 0, 0)), rots(1, budget(0, 1, 0)), rots(2, budget(1, 1, 1)))),
+            .budget(size.pick(rots(1, budget(0, 0, 0)), rots(1, budget(0, 1, 0)), rots(2, budget(1, 1, 1)))),
     ]
 }

@@ -41,10 +41,10 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use distribution_testkit::Budget as Size;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
 use crate::bugs::Bug;
-use crate::configurations::Size;
 use crate::model::{Choice, Protocol};
 use crate::scenario::Scenario;
 use crate::world::State;

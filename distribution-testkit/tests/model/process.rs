@@ -229,7 +229,9 @@ impl Turn<'_> {
         }
     }
 
-    fn enter(&mut self, record: Rec, entered: Entered) -> Pc {
+    /// A turn of `enter`'s loop.
+    fn enter(&mut self, record: Rec, mut entered: Entered) -> Pc {
+        entered.amended |= self.see().is_as_wanted(record) && !self.has(Bug::AmendedAgainAndAgain);
         match self.see().entry(record, entered) {
             Entry::Deliver => Pc::Deliver { record, then: Then::Enter(entered) },
             Entry::Busy { .. } => self.fail(Outcome::Busy),
@@ -334,9 +336,9 @@ impl Turn<'_> {
             return self.advance(newer, fact, then);
         }
         match then {
-            Then::Enter(Entered { taken_up, amended }) => {
-                let amended = !self.has(Bug::AmendedAgainAndAgain) && (amended || self.see().is_as_wanted(newer));
-                self.enter(newer, Entered { taken_up: if takes_up { won } else { taken_up }, amended })
+            Then::Enter(entered) => {
+                let taken_up = if takes_up { won } else { entered.taken_up };
+                self.enter(newer, Entered { taken_up, ..entered })
             }
             Then::Drive => self.drive(newer),
             Then::End(outcome) => self.end(outcome),

@@ -17,20 +17,3 @@ mod schedules;
 mod seeds;
 
 const VIDEO: &[u8] = b"approved bytes of a video";
-
-/// How much is tried.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Budget {
-    Quick,
-    Ci,
-    Long,
-}
-
-fn budget() -> Budget {
-    match std::env::var("PROOF").as_deref() {
-        Ok("ci") => Budget::Ci,
-        Ok("long") => Budget::Long,
-        Ok(other) => panic!("PROOF={other}: it is `ci`, `long` or not set"),
-        Err(_) => Budget::Quick,
-    }
-}

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 use distribution_core::Policy;
-use distribution_testkit::{Run, Schedule, Simulation, World, every_schedule, request};
+use distribution_testkit::{Budget, Run, Schedule, Simulation, World, every_schedule, request};
 
-use crate::{Budget, VIDEO, budget};
+use crate::VIDEO;
 
 /// Two hosts with the same request, neither of which respects the other's lease, because their clocks
 /// are hours apart: so both are at work at every step.
@@ -75,7 +75,7 @@ fn proof_two_publishers_in_every_order_with_a_crash_anywhere() {
 
 #[test]
 fn proof_two_publishers_in_every_order_with_two_crashes_anywhere() {
-    if budget() == Budget::Quick {
+    if Budget::chosen() == Budget::Quick {
         sampled_orders("two crashes anywhere", 500, |simulation| simulation.crashes(2));
     } else {
         every_order("two crashes anywhere", |simulation| simulation.crashes(2));
@@ -84,7 +84,7 @@ fn proof_two_publishers_in_every_order_with_two_crashes_anywhere() {
 
 #[test]
 fn proof_two_publishers_with_a_fault_anywhere() {
-    match budget() {
+    match Budget::chosen() {
         Budget::Quick => sampled_orders("a fault of any kind", 500, |simulation| simulation.faults(1)),
         Budget::Ci => sampled_orders("a fault of any kind", 100_000, |simulation| simulation.faults(1)),
         Budget::Long => every_order("a fault of any kind", |simulation| simulation.faults(1)),
@@ -101,7 +101,7 @@ fn end(world: &World) -> String {
 /// justified if sampled orders, all run to their end, end as some of them.
 #[test]
 fn proof_every_order_covers_the_sampled_ones() {
-    let (crashes, samples) = if budget() == Budget::Quick { (0, 300) } else { (1, 100_000) };
+    let (crashes, samples) = if Budget::chosen() == Budget::Quick { (0, 300) } else { (1, 100_000) };
     let (mut ends, mut sampled) = (BTreeSet::new(), BTreeSet::new());
     every_schedule(usize::MAX, |schedule| {
         let world = World::new();
@@ -146,11 +146,7 @@ fn proof_every_order_of_plain_processes() {
 
 #[test]
 fn proof_three_publishers_in_sampled_orders() {
-    let samples = match budget() {
-        Budget::Quick => 300,
-        Budget::Ci => 100_000,
-        Budget::Long => 3_000_000,
-    };
+    let samples = Budget::chosen().pick(300, 100_000, 3_000_000);
     let start = Instant::now();
     let mut crashes = 0;
     for seed in 0..samples {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use distribution_core::{Policy, PublishRequest};
-use distribution_testkit::{Ended, Run, Schedule, Simulation, World, request};
+use distribution_testkit::{Budget, Ended, Run, Schedule, Simulation, World, request};
 
-use crate::{Budget, VIDEO, budget};
+use crate::VIDEO;
 
 /// One simulated pipeline: two to four callers of one to three publications, a recoverer, and an
 /// editor who stages other bytes for a while.
@@ -71,12 +71,8 @@ fn judge(world: &World, run: &Run, requests: &[PublishRequest]) -> Result<usize,
 
 #[test]
 fn proof_publishers_in_seeded_orders() {
-    let wanted: u64 = match budget() {
-        Budget::Quick if cfg!(debug_assertions) => 1_000,
-        Budget::Quick => 20_000,
-        Budget::Ci => 1_000_000,
-        Budget::Long => 10_000_000,
-    };
+    let quick = if cfg!(debug_assertions) { 1_000 } else { 20_000 };
+    let wanted: u64 = Budget::chosen().pick(quick, 1_000_000, 10_000_000);
     let start = Instant::now();
     let (next, publishes, faults, crashes) =
         (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));

@@ -2,14 +2,13 @@
 
 use distribution_core::{Content, ContentHeaders, CreateOutcome, Digest, Error, Meter, ObjectKey, Unfit};
 use opendal::options::WriteOptions;
-use opendal::{ErrorKind as Fault, Writer};
+use opendal::{Buffer, ErrorKind as Fault, Writer};
 use tokio::runtime::Handle;
 
 use super::OpendalStorage;
-use super::body::Pieces;
 use super::fault::failed;
-use super::hashing::Hashing;
 use super::plan::Plan;
+use crate::storage::content::Parts;
 
 impl OpendalStorage {
     pub(super) async fn create_object(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
@@ -19,22 +18,12 @@ impl OpendalStorage {
         if !plan.is_single && self.look(key).await?.is_some() {
             return Ok(CreateOutcome::AlreadyExists);
         }
-        let Some(mut pieces) = Pieces::of(body).await? else {
-            return Ok(CreateOutcome::Unfit(Unfit::Changed));
-        };
+        let parts = Parts::new(body, Digest { checksum, size }, plan.part).await?;
         let writer = self.writes.writer_options(key.as_str(), self.options(headers, &plan)).await;
         let writer = writer.map_err(|error| failed("store", key, &error))?;
         let mut upload = Upload { writer: Some(writer), key: key.clone() };
-        let sent = upload.send(&mut pieces, &plan, size, &meter).await;
-        let wanted = Digest { checksum, size };
-        let stop = match sent {
-            Ok(found) if found == wanted => match upload.commit().await {
-                Ok(()) => return Ok(CreateOutcome::Created { proof: None }),
-                Err(error) => Stop::Refused(error),
-            },
-            Ok(found) if pieces.is_steady().await? => Stop::Unfit(Unfit::OtherBytes { found }),
-            Ok(_) => Stop::Unfit(Unfit::Changed),
-            Err(stop) => stop,
+        let Err(stop) = upload.run(parts, &meter).await else {
+            return Ok(CreateOutcome::Created { proof: None });
         };
         upload.abort().await;
         match stop {
@@ -58,15 +47,13 @@ impl OpendalStorage {
 
     fn options(&self, headers: ContentHeaders, plan: &Plan) -> WriteOptions {
         let can = &self.can;
-        // opendal's gcs sends it without saying so.
-        let keeps_disposition = can.write_with_content_disposition || self.scheme == "gcs";
         // What Azure calls metadata are C# identifiers.
         let separator = if self.scheme.starts_with("az") { "_" } else { "-" };
         let metadata = headers.user_metadata.into_iter().map(|(name, value)| (name.replace('-', separator), value));
         WriteOptions {
             if_not_exists: true,
             content_type: can.write_with_content_type.then_some(headers.content_type),
-            content_disposition: keeps_disposition.then_some(headers.content_disposition),
+            content_disposition: can.write_with_content_disposition.then_some(headers.content_disposition),
             cache_control: can.write_with_cache_control.then_some(headers.cache_control),
             user_metadata: can.write_with_user_metadata.then(|| metadata.collect()),
             concurrent: plan.concurrent,
@@ -92,28 +79,20 @@ struct Upload {
 }
 
 impl Upload {
-    /// Sends all pieces, and says what they are. Nothing is to be seen of them.
-    async fn send(&mut self, pieces: &mut Pieces, plan: &Plan, size: u64, meter: &Meter) -> Result<Digest, Stop> {
-        let Some(writer) = &mut self.writer else { return Err(Stop::Failed(over())) };
-        let (mut hashing, mut sent) = (Hashing::default(), 0);
-        while let Some(piece) = pieces.next(plan.part).await.map_err(Stop::Failed)? {
-            let len = piece.len() as u64;
-            sent += len;
-            if sent > size {
-                // Nobody knows how much more there would be.
-                return Err(Stop::Unfit(Unfit::Changed));
-            }
-            hashing.update(piece.clone()).await.map_err(Stop::Failed)?;
-            writer.write(piece).await.map_err(Stop::Refused)?;
+    /// Sends all parts, and commits them if they are what is wanted. Nothing is to be seen before that.
+    async fn run(&mut self, mut parts: Parts, meter: &Meter) -> Result<(), Stop> {
+        let Some(writer) = &mut self.writer else {
+            return Err(Stop::Failed(Error::unavailable("the upload is over: repeat")));
+        };
+        while let Some(part) = parts.next().await.map_err(Stop::Failed)? {
+            let len = part.len() as u64;
+            writer.write(Buffer::from(part)).await.map_err(Stop::Refused)?;
             meter.add(len);
         }
-        hashing.finish().await.map_err(Stop::Failed)
-    }
-
-    async fn commit(&mut self) -> Result<(), opendal::Error> {
-        if let Some(writer) = &mut self.writer {
-            writer.close().await?;
+        if let Some(unfit) = parts.verdict().await.map_err(Stop::Failed)? {
+            return Err(Stop::Unfit(unfit));
         }
+        writer.close().await.map_err(Stop::Refused)?;
         self.writer = None;
         Ok(())
     }
@@ -139,8 +118,4 @@ async fn abort(mut writer: Writer, key: &ObjectKey) {
         let error = failed("abort an upload to", key, &error);
         tracing::warn!(%error, "parts of an upload are left: the service's own rules must remove them");
     }
-}
-
-fn over() -> Error {
-    Error::unavailable("the upload is over: repeat")
 }

@@ -29,6 +29,14 @@ pub(super) fn failed(task: &str, what: impl fmt::Display, error: &opendal::Error
     Error::new(kind, format!("cannot {task} {what}: {way_out}")).because(cause)
 }
 
+/// Whether the error says that there is no such object, and not that there is no place for one. Some
+/// services tell the one from the other.
+pub(super) fn is_absent(error: &opendal::Error) -> bool {
+    let code = Cause::of(error).code;
+    let no_place = code.is_some_and(|code| matches!(code.as_str(), "ContainerNotFound" | "NoSuchBucket"));
+    error.kind() == Fault::NotFound && !no_place
+}
+
 /// What may be told of an error: its kind, the service's own code for it, and where a connection broke.
 #[derive(Debug)]
 struct Cause {
@@ -101,8 +109,16 @@ mod tests {
         let error = failed("read", "mvp/clip.mp4", &error);
         assert!(error.to_string().starts_with("cannot read mvp/clip.mp4: the service refuses the credentials"));
         let cause = StdError::source(&error).unwrap();
-        assert_eq!(cause.to_string(), "PermissionDenied (permanent), AuthenticationFailed".replace(" (permanent)", ""));
+        assert_eq!(cause.to_string(), "PermissionDenied, AuthenticationFailed");
         assert!(!format!("{error:?} {cause:?}").contains("secret"));
         assert_eq!(code_after("code: \"a b\"", "code: \""), None);
+    }
+
+    #[test]
+    fn no_place_for_objects_is_not_an_object_that_is_absent() {
+        let not_found = |message: &str| opendal::Error::new(Fault::NotFound, message);
+        assert!(is_absent(&not_found("AzblobError { code: \"BlobNotFound\" }")) && is_absent(&not_found("")));
+        assert!(!is_absent(&not_found("AzblobError { code: \"ContainerNotFound\" }")));
+        assert!(!is_absent(&opendal::Error::new(Fault::PermissionDenied, "")));
     }
 }

@@ -1,7 +1,8 @@
 //! Objects in any service that opendal knows and that can create if absent.
 
-mod body;
 mod create;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
+mod endpoint;
 mod fault;
 mod hashing;
 mod list;
@@ -21,6 +22,8 @@ use distribution_core::{
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Capability, Operator};
 
+#[cfg(any(feature = "gcs", feature = "azblob"))]
+pub(crate) use self::endpoint::checked_endpoint;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub(crate) use self::transport::with_own_client;
 
@@ -32,6 +35,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How often what changes nothing is tried again.
 const RETRIES_MAX: usize = 3;
+/// After how long at first; twice as long each time.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Services that show an object under its key while it is still being written.
 const WRITES_IN_PLACE: [&str; 4] = ["compfs", "hdfs", "monoiofs", "sftp"];
@@ -89,7 +94,7 @@ impl OpendalStorage {
         let reads = operator
             .clone()
             .layer(TimeoutLayer::new().with_timeout(LOOK_TIMEOUT).with_io_timeout(READ_TIMEOUT))
-            .layer(RetryLayer::new().with_jitter().with_max_times(RETRIES_MAX));
+            .layer(RetryLayer::new().with_jitter().with_min_delay(RETRY_DELAY).with_max_times(RETRIES_MAX));
         let writes = operator.layer(TimeoutLayer::new().with_timeout(LOOK_TIMEOUT).with_io_timeout(WRITE_TIMEOUT));
         Ok(Self { writes, reads, can, scheme, base: location_base(base.as_ref())? })
     }
@@ -114,11 +119,10 @@ impl Storage for OpendalStorage {
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
-        let removed = self.reads.delete(key.as_str()).await;
-        removed.or_else(|error| match error.kind() {
-            opendal::ErrorKind::NotFound => Ok(()),
-            _ => Err(fault::failed("remove", key, &error)),
-        })
+        match self.reads.delete(key.as_str()).await {
+            Err(error) if !fault::is_absent(&error) => Err(fault::failed("remove", key, &error)),
+            _ => Ok(()),
+        }
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
@@ -167,4 +171,48 @@ fn location_base(base: &str) -> Result<Location, Error> {
         return Err(Error::new(ErrorKind::Invalid, message));
     }
     Location::parse(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Capability {
+        let memory = Operator::new(opendal::services::Memory::default()).unwrap();
+        memory.info().capability()
+    }
+
+    #[test]
+    fn a_service_that_is_not_safe_is_refused_in_words() {
+        assert!(check("memory", &all()).is_ok());
+        let without = |change: fn(&mut Capability)| {
+            let mut can = all();
+            change(&mut can);
+            can
+        };
+        let cases = [
+            ("fs", all(), "use LocalDisk"),
+            ("sftp", all(), "before they are whole"),
+            ("obs", without(|can| can.write_with_if_not_exists = false), "create an object only if there is none"),
+            ("http", without(|can| can.write = false), "create an object only if there is none"),
+            ("x", without(|can| can.list_with_recursive = false), "list all below a prefix"),
+            ("x", without(|can| can.delete = false), "remove"),
+        ];
+        for (scheme, can, words) in cases {
+            let error = check(scheme, &can).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{scheme}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_base_is_a_uri_without_credentials() {
+        assert_eq!(location_base("gs://bucket/prefix/").unwrap().as_str(), "gs://bucket/prefix");
+        assert_eq!(location_base("memory://test").unwrap().as_str(), "memory://test");
+        let long = format!("gs://{}", "b".repeat(4_000));
+        for wrong in ["", "bucket", "gs://", "gs://key:secret@bucket", "gs://bucket?sig=secret", "gs://a b", &long] {
+            let error = location_base(wrong).unwrap_err();
+            assert!(error.kind() == ErrorKind::Invalid && !error.to_string().contains("secret"), "{wrong}");
+        }
+    }
 }

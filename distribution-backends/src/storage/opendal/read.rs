@@ -8,10 +8,10 @@ use chrono::SubsecRound as _;
 use distribution_core::{ByteStream, Digest, Error, Meter, ObjectKey, ObjectStat, Timestamp};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use opendal::options::ReaderOptions;
-use opendal::{BufferStream, ErrorKind as Fault, Metadata};
+use opendal::{BufferStream, Metadata};
 
 use super::OpendalStorage;
-use super::fault::failed;
+use super::fault::{failed, is_absent};
 use super::hashing::Hashing;
 
 /// How much of an object is asked for at a time, and how often at once, to read all of it.
@@ -24,7 +24,7 @@ impl OpendalStorage {
         match self.reads.stat(key.as_str()).await {
             // A folder is no object.
             Ok(found) => Ok(found.is_file().then_some(found)),
-            Err(error) if error.kind() == Fault::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed("look at", key, &error)),
         }
     }
@@ -77,7 +77,7 @@ impl OpendalStorage {
         let missing = range.end - range.start;
         match self.pieces(key, self.pin(&found), range).await {
             Ok(pieces) => Ok(Some(bytes_of(pieces, missing, key.clone()))),
-            Err(error) if error.kind() == Fault::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failed("read", key, &error)),
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::{Bytes, BytesMut};
 use distribution_core::{Error, ErrorKind};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, HttpSend, OsEnv, ProvideCredentialChain, Signer};
@@ -86,6 +87,10 @@ impl Client {
         *request.headers_mut() = call.headers.clone();
         let (mut parts, ()) = request.into_parts();
         self.signer.sign(&mut parts, None).await.map_err(unsigned)?;
+        if call.body.is_empty() && matches!(call.method, Method::PUT | Method::POST) {
+            // Otherwise it is left out, and services insist on it.
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let request =
             self.http.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(call.body.clone());
         let mut response = request.send().await.map_err(|error| Failure::lost(error.without_url()))?;

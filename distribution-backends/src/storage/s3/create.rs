@@ -25,11 +25,10 @@ use crate::storage::content::Parts;
 /// Up to here an object is one request. Its bytes are in memory meanwhile.
 pub(super) const PUT_BYTES_MAX: u64 = 16 << 20;
 /// The size of a part, unless there would be too many.
-const PART_BYTES: u64 = 8 << 20;
+const PART_BYTES: u64 = 16 << 20;
 const PART_BYTES_MAX: u64 = 64 << 20;
-/// How many bytes of parts are on their way at a time, so that memory is bounded.
+/// How many bytes of parts are on their way at a time, unless two parts are more.
 const IN_FLIGHT_BYTES: u64 = 64 << 20;
-const IN_FLIGHT_MAX: u64 = 6;
 /// The size of a part that the service copies, unless there would be too many; 5 GiB is the most.
 const COPY_PART_BYTES: u64 = 256 << 20;
 const COPIES_IN_FLIGHT: usize = 4;
@@ -116,7 +115,7 @@ impl Creation<'_> {
         }
         let parts = Parts::new(body, self.wanted, part_bytes as usize).await?;
         let upload = self.begin().await?;
-        match self.fill(&upload, parts, (IN_FLIGHT_BYTES / part_bytes).clamp(2, IN_FLIGHT_MAX) as usize).await {
+        match self.fill(&upload, parts, (IN_FLIGHT_BYTES / part_bytes).max(2) as usize).await {
             Ok(Ok(parts)) => self.conclude(upload.complete(parts).await, None).await,
             Ok(Err(unfit)) => {
                 upload.abort().await;

@@ -43,8 +43,8 @@ pub use self::orphans::UnfinishedUpload;
 /// that the service itself refuses others; above, an upload in parts; and where the staged file is an
 /// object of the same service, a copy that the service makes.
 ///
-/// A file or stream is held in memory in parts of 8 MiB, at most eight at a time (64 MiB each for the
-/// largest objects, of 625 GiB). Requests that can be repeated are, a few times; one that creates an
+/// A file or stream is held in memory in parts of 16 MiB, at most five at a time (of more than 156 GiB, in
+/// parts of up to 64 MiB, at most three). Requests that can be repeated are, a few times; one that creates an
 /// object never is, because an answer that was lost would come back as somebody else's deed. Works
 /// within a Tokio runtime.
 ///

@@ -64,7 +64,9 @@ impl S3Storage {
             // Of an upload, so that no service has a SHA-256 of it yet.
             let sources = Sources::create(&upload, &place).await?;
             let copies = |n| sources.content(n);
-            probe.note(Ability::CreateByPartCopy, race(&by(Roads::PART_COPY), &place, "parts", copies).await?);
+            // A service that cannot copy is not out of order.
+            let raced = race(&by(Roads::PART_COPY), &place, "parts", copies).await;
+            probe.note(Ability::CreateByPartCopy, raced.unwrap_or_else(|error| Some(error.to_string())));
             let copy = by(Roads::COPY);
             probe.note(Ability::CreateByCopy, self.checksum_on_copy(&copy, &place, &sources).await?);
             if probe.has(Ability::CreateByCopy) {

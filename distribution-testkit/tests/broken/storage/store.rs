@@ -10,12 +10,11 @@ use distribution_core::{
     Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Error, Location, Meter, ObjectKey,
     ObjectStat, Proof, Storage, Verification,
 };
-use distribution_testkit::{MemoryStorage, World};
+use distribution_testkit::{MemoryStorage, World, let_others_go_first};
 use futures::{StreamExt as _, stream};
 
 use super::Flaw::{self, *};
 use super::{Shared, Stats};
-use crate::turn;
 
 const LARGE_BYTES: u64 = 1 << 20;
 
@@ -203,7 +202,7 @@ impl Storage for BrokenStorage {
             }
             RemovesInSteps => {
                 self.world.corrupt("main", key.as_str(), Vec::clear);
-                turn().await;
+                let_others_go_first().await;
             }
             _ => {}
         }

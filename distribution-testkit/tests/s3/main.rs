@@ -1,0 +1,13 @@
+//! The S3 double: what it does by the API reference, and each thing that it does wrong on demand.
+#![cfg(feature = "s3")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
+
+mod client;
+mod copies;
+mod damage;
+mod faults;
+mod lies;
+mod lists;
+mod multipart;
+mod objects;
+mod signatures;
