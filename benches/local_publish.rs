@@ -6,23 +6,19 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints")]
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::Parser;
-use distribution_backends::{
-    HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, LogAlerts, SqliteMetadata, SystemClock, holder_name,
-};
-use distribution_core::{
-    Checksum, DistributionSettings, DurationSeconds, Error, FinalEdit, PublishRequest, Publisher, QcReport, TargetName,
-    VideoUrl,
-};
+use distribution_backends::LocalDisk;
+use distribution_core::Checksum;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+use self::common::{Result, Scratch, make_file, median, openssl, peak_kib, publisher, ratio, request, run, timed};
+
+mod common;
 
 /// Times publishing on a local disk against `openssl` and against `openssl; cp; sync; openssl`.
 #[derive(Parser)]
@@ -73,10 +69,9 @@ fn compare(options: &Options) -> Result<()> {
         let last = |times: &[f64]| times.last().copied().unwrap_or_default();
         println!("{:9.3} {:9.3} {:9.3}", last(&publish), last(&one_hash), last(&shell));
     }
-    let ratios = |to: &[f64]| publish.iter().zip(to).map(|(a, b)| a / b).collect::<Vec<_>>();
     println!("{:9.3} {:9.3} {:9.3}  medians", median(&publish), median(&one_hash), median(&shell));
-    println!("{:9.2}x one openssl pass (median of the rounds' ratios)", median(&ratios(&one_hash)));
-    println!("{:9.2}x openssl; cp; sync; openssl (the same)", median(&ratios(&shell)));
+    println!("{:9.2}x one openssl pass (median of the rounds' ratios)", ratio(&publish, &one_hash));
+    println!("{:9.2}x openssl; cp; sync; openssl (the same)", ratio(&publish, &shell));
     println!("{:9.1} MiB peak memory of the process that publishes", peak_kib as f64 / 1024.0);
     Ok(())
 }
@@ -96,33 +91,8 @@ fn publish(dir: &Path, checksum: Checksum) -> Result<()> {
     let (store, objects) = (dir.join("store"), dir.join("store/objects"));
     fs::create_dir(&objects)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (publisher, request) = runtime.block_on(async {
-        let key = HmacKey::load_or_create(store.join("link.key"))?;
-        let publisher = Publisher::builder()
-            .target(
-                TargetName::default(),
-                Arc::new(LocalDisk::open(&objects)?),
-                Arc::new(HmacSigner::new("https://media.example", key)?),
-            )
-            .source(Arc::new(LocalFiles::open(dir)?))
-            .metadata(Arc::new(SqliteMetadata::open(store.join("records.sqlite")).await?))
-            .audit(Arc::new(JsonlAudit::open(store.join("audit.jsonl")).await?))
-            .alerts(Arc::new(LogAlerts))
-            .clock(Arc::new(SystemClock))
-            .holder(holder_name())
-            .build()?;
-        let request = PublishRequest {
-            final_edit: FinalEdit {
-                video_url: VideoUrl::parse("clip.mp4")?,
-                duration_seconds: DurationSeconds::new(60.0)?,
-                checksum,
-            },
-            qc_report: QcReport::pass(),
-            distribution_settings: DistributionSettings::default(),
-            idempotency_key: None,
-        };
-        Ok::<_, Error>((publisher, request))
-    })?;
+    let publisher = runtime.block_on(publisher(dir, &store, Arc::new(LocalDisk::open(&objects)?)))?;
+    let request = request(checksum)?;
     let seconds = timed(|| Ok(runtime.block_on(publisher.publish(request)).map(drop)?))?;
     println!("{seconds} {}", peak_kib()?);
     Ok(())
@@ -137,55 +107,4 @@ fn shell_way(from: &Path, to: &Path) -> Result<()> {
         return Err("the copy differs".into());
     }
     Ok(())
-}
-
-/// The file's checksum, by openssl.
-fn openssl(file: &Path) -> Result<String> {
-    let text = run(Command::new("openssl").args(["dgst", "-sha256", "-r"]).arg(file))?;
-    let hex = text.split_whitespace().next().ok_or("openssl printed nothing")?;
-    Ok(format!("sha256:{hex}"))
-}
-
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed().as_secs_f64())
-}
-
-fn median(times: &[f64]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn make_file(path: &Path, size: u64) -> Result<()> {
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    io::copy(&mut File::open("/dev/urandom")?.take(size), &mut file)?;
-    file.flush()?;
-    file.get_ref().sync_all()?;
-    Ok(())
-}
-
-/// The most memory that this process ever had resident (Linux, `proc(5)`).
-fn peak_kib() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-/// A directory that is removed with what is in it.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
