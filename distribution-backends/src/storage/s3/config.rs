@@ -69,6 +69,9 @@ impl S3Config {
         let region = uri.take("region").or_else(|| env("AWS_REGION")).or_else(|| env("AWS_DEFAULT_REGION"));
         let endpoint = uri.take("endpoint").or_else(|| env("AWS_ENDPOINT_URL_S3")).or_else(|| env("AWS_ENDPOINT_URL"));
         let addressing = uri.take("addressing").map(|text| addressing("addressing", &text)).transpose()?;
+        if addressing == Some(Addressing::Bucket) {
+            return Err(invalid("only links can have addressing `bucket`: set public_addressing"));
+        }
         let public_endpoint =
             uri.take("public_endpoint").map(|url| endpoint_url("public_endpoint", &url)).transpose()?;
         let public = uri.take("public_addressing").map(|text| self::addressing("public_addressing", &text));
