@@ -61,6 +61,20 @@ fn by_tag(tag: &str) -> Query {
     Query { tag: Some(tag.into()), ..Query::default() }
 }
 
+#[test]
+fn opening_takes_one_blocking_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.max_blocking_threads(1).enable_all().build().unwrap();
+    let opened = runtime.block_on(async {
+        let open = SqliteMetadata::open(directory.path().join("records.db"));
+        tokio::time::timeout(Duration::from_secs(60), open).await.map(|opened| opened.map(drop))
+    });
+    // Not by a drop, which would wait for the thread.
+    runtime.shutdown_background();
+    opened.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn what_was_written_is_there_after_a_reopen() {
     let directory = tempfile::tempdir().unwrap();

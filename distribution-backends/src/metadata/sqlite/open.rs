@@ -12,7 +12,6 @@ use tokio::runtime::Handle;
 use super::SqliteMetadata;
 use super::fault::{BUSY, fault, migration_fault, primary_code};
 use super::writer::Writer;
-use crate::blocking::blocking;
 use crate::durable::sync_dir_at;
 
 /// How long a statement waits for another process to let go of the file.
@@ -65,14 +64,11 @@ async fn open(path: &Path) -> Result<SqliteMetadata, Error> {
     let writer = Writer::open(&place, options.clone()).await.map_err(failed)?;
     let readers = readers(options.pragma("query_only", "ON")).await.map_err(failed)?;
     setup.close().await.map_err(failed)?;
-    blocking(move |_| {
-        sync_dir_at(&directory).map_err(|error| {
-            let message =
-                format!("the directory {} could not be synced: check its disk, then repeat", directory.display());
-            Error::unavailable(message).because(error)
-        })
-    })
-    .await?;
+    // Here, on the thread that may block: there may be no second one.
+    sync_dir_at(&directory).map_err(|error| {
+        let message = format!("the directory {} could not be synced: check its disk, then repeat", directory.display());
+        Error::unavailable(message).because(error)
+    })?;
     Ok(SqliteMetadata { place, writer, readers })
 }
 
