@@ -39,7 +39,8 @@ async fn a_service_that_does_everything_is_found_to() {
 async fn proof_each_fault_of_a_service_is_found() {
     use Ability::*;
     use Op::*;
-    let table: &[(&[(Op, Fault)], &[Ability])] = &[
+    type Case = (&'static [(Op, Fault)], &'static [Ability]);
+    let table: &[Case] = &[
         (&[(CopyObject, Fault::IgnoredIfNoneMatch)], &[CreateByCopy]),
         (&[(CopyObject, Fault::RacyConditions)], &[CreateByCopy]),
         (&[(CopyObject, Fault::ChecksumUnchecked)], &[CreateByCopy]),
