@@ -3,11 +3,10 @@
 use distribution_core::{Content, ContentHeaders, CreateOutcome, Digest, Error, Meter, ObjectKey, Unfit};
 use opendal::options::WriteOptions;
 use opendal::{Buffer, ErrorKind as Fault, Writer};
-use tokio::runtime::Handle;
 
-use super::OpendalStorage;
 use super::fault::failed;
 use super::plan::Plan;
+use super::{OpendalStorage, runtime};
 use crate::storage::content::Parts;
 
 impl OpendalStorage {
@@ -106,7 +105,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let (Some(writer), Ok(runtime)) = (self.writer.take(), Handle::try_current()) {
+        if let (Some(writer), Ok(runtime)) = (self.writer.take(), runtime()) {
             let key = self.key.clone();
             runtime.spawn(async move { abort(writer, &key).await });
         }

@@ -2,10 +2,11 @@
 
 use std::mem;
 
-use distribution_core::{Digest, Digester, Error, ErrorKind};
+use distribution_core::{Digest, Digester, Error};
 use opendal::Buffer;
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+
+use super::runtime;
 
 /// Less than this is hashed at once: a change of threads would take longer.
 const SMALL_BYTES: usize = 64 << 10;
@@ -31,11 +32,7 @@ impl Hashing {
             *self = Self::Idle(digester);
             return Ok(());
         }
-        let runtime = Handle::try_current().map_err(|error| {
-            let message = "object storage needs a Tokio runtime: call this from within one";
-            Error::new(ErrorKind::Unsupported, message).because(error)
-        })?;
-        *self = Self::Busy(runtime.spawn_blocking(move || {
+        *self = Self::Busy(runtime()?.spawn_blocking(move || {
             piece.for_each(|bytes| digester.update(&bytes));
             digester
         }));

@@ -21,6 +21,7 @@ use distribution_core::{
 };
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::{Capability, Operator};
+use tokio::runtime::Handle;
 
 #[cfg(any(feature = "gcs", feature = "azblob"))]
 pub(crate) use self::endpoint::checked_endpoint;
@@ -54,10 +55,10 @@ const WRITES_IN_PLACE: [&str; 4] = ["compfs", "hdfs", "monoiofs", "sftp"];
 /// object had at first, where the service has such. The operator must come **without a retry layer**,
 /// since a create that was applied and whose answer was lost would come back as "somebody else was
 /// first"; what changes nothing is tried again here. Headers and user metadata are kept where the service
-/// can. Works within a Tokio runtime.
+/// can. Works within a Tokio runtime that has its timers and I/O.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use distribution_backends::OpendalStorage;
 /// use distribution_backends::opendal::{Operator, services::Memory};
 /// use distribution_core::{ObjectKey, Storage};
@@ -103,22 +104,27 @@ impl OpendalStorage {
 #[async_trait]
 impl Storage for OpendalStorage {
     async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+        runtime()?;
         self.create_object(key, content).await
     }
 
     async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
+        runtime()?;
         self.digest_object(key, meter).await
     }
 
     async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
+        runtime()?;
         Ok(self.look(key).await?.map(|found| read::stat(&found)))
     }
 
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
+        runtime()?;
         self.open_object(key, range).await
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        runtime()?;
         match self.reads.delete(key.as_str()).await {
             Err(error) if !fault::is_absent(&error) => Err(fault::failed("remove", key, &error)),
             _ => Ok(()),
@@ -126,6 +132,7 @@ impl Storage for OpendalStorage {
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
+        runtime()?;
         self.list_objects(prefix, after, limit).await
     }
 
@@ -139,6 +146,14 @@ impl fmt::Debug for OpendalStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("OpendalStorage").field(&self.base).finish()
     }
+}
+
+/// The runtime that this is called in: without one, Tokio would panic.
+fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|error| {
+        let message = "object storage needs a Tokio runtime: call this from within one";
+        Error::new(ErrorKind::Unsupported, message).because(error)
+    })
 }
 
 fn check(scheme: &str, can: &Capability) -> Result<(), Error> {
@@ -203,6 +218,14 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{scheme}");
             assert!(error.to_string().contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn without_a_runtime_there_is_an_error_and_no_panic() {
+        let operator = Operator::new(opendal::services::Memory::default()).unwrap();
+        let (storage, key) = (OpendalStorage::new(operator, "memory://x").unwrap(), ObjectKey::parse("a").unwrap());
+        let error = futures::executor::block_on(storage.stat(&key)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]
