@@ -5,6 +5,9 @@ use distribution_testkit::s3::{Fault, Op, S3Double};
 use crate::client::{Told, ask, get, open, put};
 use crate::multipart::{create, part};
 
+/// No list here has more.
+const PAGES_MAX: usize = 10;
+
 fn list(double: &S3Double, query: &str) -> Told {
     get(double, &format!("/media?list-type=2&{query}"))
 }
@@ -12,7 +15,7 @@ fn list(double: &S3Double, query: &str) -> Told {
 /// All pages of a list: keys, and common prefixes.
 fn pages(double: &S3Double, query: &str) -> (Vec<String>, usize) {
     let (mut all, mut count, mut more) = (Vec::new(), 0, String::new());
-    loop {
+    while count < PAGES_MAX {
         let told = list(double, &format!("{query}{more}"));
         assert_eq!(told.status, 200, "{told:?}");
         count += 1;
@@ -23,6 +26,7 @@ fn pages(double: &S3Double, query: &str) -> (Vec<String>, usize) {
         }
         more = format!("&continuation-token={}", told.element("NextContinuationToken"));
     }
+    panic!("the list of {query:?} does not end: {all:?}");
 }
 
 fn filled() -> S3Double {
@@ -84,7 +88,8 @@ fn uploads_are_listed_page_by_page() {
     ids.sort();
     let mut listed = Vec::new();
     let mut more = String::new();
-    loop {
+    for page in 1.. {
+        assert!(page <= PAGES_MAX, "the list does not end: {listed:?}");
         let told = get(&double, &format!("/media?uploads&max-uploads=2{more}"));
         let (keys, found) = (told.all("Key"), told.all("UploadId"));
         listed.extend(keys.iter().zip(found).map(|(key, id)| ((*key).to_owned(), id.to_owned())));

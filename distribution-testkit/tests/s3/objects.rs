@@ -177,10 +177,12 @@ fn objects_are_deleted_one_by_one_or_together() {
     let md5 = BASE64.encode(&Md5::digest(body));
     let path = "/media/?delete";
     assert_eq!(ask(&double, "POST", path, &[], body).refusal(), (400, "InvalidRequest"));
+    let other = ask(&double, "POST", path, &[("content-md5", &md5)], &body.replace(">b<", ">c<"));
+    assert_eq!(other.refusal(), (400, "BadDigest"));
     let told = ask(&double, "POST", path, &[("content-md5", &md5)], body);
     assert_eq!((told.element("Deleted"), told.element("Code")), ("<Key>b</Key>", "PreconditionFailed"));
     assert_eq!(double.keys("media"), ["c"]);
     let nonsense = BASE64.encode(&Md5::digest("<Delete>"));
     assert_eq!(ask(&double, "POST", path, &[("content-md5", &nonsense)], "<Delete>").refusal(), (400, "MalformedXML"));
-    assert_eq!(double.requests(Op::DeleteObjects), 3);
+    assert_eq!(double.requests(Op::DeleteObjects), 4);
 }

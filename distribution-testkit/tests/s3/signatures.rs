@@ -152,6 +152,11 @@ fn the_payload_is_what_was_signed_or_nothing_is_stored() {
     assert_eq!(put(&double, &good, &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]).status, 200);
     assert_eq!(put(&double, &good, &[("x-amz-content-sha256", "5feceb66")]).refusal(), (400, "InvalidArgument"));
 
+    // Not only that of an object.
+    let mut created = good.signed("PUT", "/other", &[], "");
+    *created.body_mut() = "x".into();
+    assert_eq!(told(double.answer(created)).refusal(), (400, "XAmzContentSHA256Mismatch"));
+
     double.inject(Op::PutObject, 0, Fault::IgnoredPayloadHash);
     assert_eq!(told(double.answer(request.clone())).status, 200);
     assert_eq!(double.object("media", "clip").unwrap().bytes, "bytez");
@@ -261,6 +266,8 @@ fn what_is_malformed_is_told_apart() {
     assert_eq!(header(|text| text.replace("aws4_request", "aws5_request")).refusal(), malformed);
     assert_eq!(header(|text| text.replace("/20260101/", "/20260102/")).refusal(), malformed);
     assert_eq!(header(|text| text.replace("host;", "")).refusal(), (403, "AccessDenied"));
+    let disordered = header(|text| text.replace("x-amz-content-sha256;x-amz-date", "x-amz-date;x-amz-content-sha256"));
+    assert_eq!(disordered.element("Message"), "The signed headers are not in order.");
     assert_eq!(header(|text| text.replace("Signature=", "Signature=00")).refusal(), (403, "SignatureDoesNotMatch"));
     assert_eq!(header(|text| text.replace(',', " , ")).refusal(), (404, "NoSuchKey"), "spaces do not matter");
 
