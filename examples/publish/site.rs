@@ -28,7 +28,8 @@ impl Site {
             None => Target::local(data, base_url)?,
             Some(uri) => Target::service(uri).await?,
         };
-        let mut sources = Sources::new().paths(Arc::new(LocalFiles::open(staging)?));
+        let files = Arc::new(LocalFiles::open(staging)?);
+        let mut sources = Sources::new().paths(files.clone()).scheme("file", files)?;
         if let Some(uri) = &options.s3_staging {
             let files = S3Config::from_uri(uri).and_then(S3Files::open).map_err(|error| error.at("--s3-staging"))?;
             sources = sources.scheme("s3", Arc::new(files))?;

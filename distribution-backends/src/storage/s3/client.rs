@@ -86,10 +86,10 @@ impl Client {
         }
         let request =
             self.http.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(call.body.clone());
-        let mut response = request.send().await.map_err(|error| Failure::lost(error.without_url()))?;
+        let mut response = request.send().await.map_err(Failure::unanswered)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| Failure::lost(error.without_url()))? {
+        while let Some(piece) = response.chunk().await.map_err(Failure::unanswered)? {
             if body.len() + piece.len() > ANSWER_BYTES_MAX {
                 return Err(Failure::lost("the answer is longer than any that was expected"));
             }

@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Refused { status: StatusCode, code: String },
     /// No answer, or none that is understood: it may have been done.
     Lost(Box<dyn StdError + Send + Sync>),
+    /// There was no connection to send it over.
+    Unreached(reqwest::Error),
     /// It was never sent.
     Unsent(Error),
 }
@@ -19,6 +21,12 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn lost(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Lost(cause.into())
+    }
+
+    /// Nothing is said of its URL, which may be signed.
+    pub(crate) fn unanswered(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_connect() { Self::Unreached(error) } else { Self::lost(error) }
     }
 
     /// Whether the same request may do better in a moment.
@@ -29,7 +37,7 @@ impl Failure {
                     || *status == StatusCode::TOO_MANY_REQUESTS
                     || matches!(code.as_str(), "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable")
             }
-            Self::Lost(_) => true,
+            Self::Lost(_) | Self::Unreached(_) => true,
             Self::Unsent(_) => false,
         }
     }
@@ -37,7 +45,7 @@ impl Failure {
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } => Some(*status),
-            Self::Lost(_) | Self::Unsent(_) => None,
+            Self::Lost(_) | Self::Unreached(_) | Self::Unsent(_) => None,
         }
     }
 
@@ -45,7 +53,7 @@ impl Failure {
     pub(crate) fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
-            Self::Lost(_) | Self::Unsent(_) => "",
+            Self::Lost(_) | Self::Unreached(_) | Self::Unsent(_) => "",
         }
     }
 
@@ -63,6 +71,10 @@ impl Failure {
             Self::Lost(cause) => {
                 let message = format!("cannot {task}: the service gave no answer, so look and repeat");
                 Error::unavailable(message).because(Cause(cause))
+            }
+            Self::Unreached(cause) => {
+                let message = format!("cannot {task}: the service cannot be reached: check its endpoint, then repeat");
+                Error::unavailable(message).because(cause)
             }
             Self::Refused { status, code } => {
                 let (kind, way_out) = way_out(status, &code);
