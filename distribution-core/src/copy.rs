@@ -113,7 +113,7 @@ fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
         .into(),
     };
     // A copy that was made unread has been wrong once: who reads it finds out which side is.
-    let body = if record.attempt > 1 { staged.body.to_be_read() } else { staged.body };
+    let body = if record.attempt > 0 { staged.body.to_be_read() } else { staged.body };
     Content { size: staged.pin.size, expected: record.publication.checksum, headers, body, meter }
 }
 

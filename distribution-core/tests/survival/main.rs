@@ -10,6 +10,7 @@
 )]
 
 mod company;
+mod copies;
 mod faults;
 mod leases;
 mod recovery;

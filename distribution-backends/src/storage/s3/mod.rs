@@ -193,8 +193,8 @@ fn reads(config: &S3Config) -> Result<OpendalStorage, Error> {
     if config.addressing == Addressing::Virtual {
         builder = builder.enable_virtual_host_style();
     }
-    let operator = Operator::new(builder).map_err(|error| {
-        Error::new(ErrorKind::Invalid, "opendal does not take the target: look at the cause").because(error)
+    let operator = Operator::new(builder).map_err(|_| {
+        Error::new(ErrorKind::Invalid, "the bucket or endpoint cannot be right: look at the target's URI")
     })?;
     OpendalStorage::new(with_own_client(operator)?, format!("s3://{}/{}", config.bucket, config.prefix))
 }
