@@ -61,13 +61,29 @@ pub(crate) struct Rounds {
     pub(crate) chance: Rng,
     pub(crate) defect: Option<Defect>,
     pub(crate) tally: Tally,
+    /// Where the objects are, if not on this disk.
+    #[cfg(feature = "s3")]
+    server: Option<crate::remote::Remote>,
     /// About how long a publisher takes for all its jobs. Learned.
     life: Duration,
 }
 
 impl Rounds {
     pub(crate) fn new(seed: u64, defect: Option<Defect>) -> Self {
-        Self { chance: Rng::with_seed(seed), defect, tally: Tally::default(), life: Duration::from_millis(300) }
+        Self {
+            chance: Rng::with_seed(seed),
+            defect,
+            tally: Tally::default(),
+            #[cfg(feature = "s3")]
+            server: None,
+            life: Duration::from_millis(300),
+        }
+    }
+
+    /// With the objects on this server.
+    #[cfg(feature = "s3")]
+    pub(crate) fn on(self, server: crate::remote::Remote) -> Self {
+        Self { server: Some(server), ..self }
     }
 
     /// Goes on until so many kills, or until something is wrong.
@@ -82,7 +98,7 @@ impl Rounds {
 
     async fn site(&mut self, dir: &TempDir, kills: usize) {
         self.tally.sites += 1;
-        let site = Site::below(dir.path());
+        let site = self.place(dir);
         let (mut all, mut answers, mut last) = (Vec::new(), Answers::default(), None);
         for _ in 0..ROUNDS_PER_SITE {
             let mut jobs: Vec<Job> = all.iter().filter(|job: &&Job| !answers.has(job.number)).cloned().collect();
@@ -102,11 +118,29 @@ impl Rounds {
         }
         self.tally.published += all.len();
         self.tally.answers += answers.count();
-        self.tally.stages_left += Seen::at(&site).await.map_or(0, |seen| seen.stages);
+        self.tally.stages_left += site.left_overs().await.unwrap_or(0);
+        #[cfg(feature = "s3")]
+        if let Some(remote) = &site.remote {
+            remote.clear().await;
+        }
+    }
+
+    fn place(&self, dir: &TempDir) -> Site {
+        let site = Site::below(dir.path());
+        #[cfg(feature = "s3")]
+        if let Some(server) = &self.server {
+            return site.on(server.elsewhere());
+        }
+        site
     }
 
     fn size(&mut self) -> usize {
         let size = 64 * KIB + self.chance.usize(..2 * MIB);
+        #[cfg(feature = "s3")]
+        if self.server.is_some() && one_in(&mut self.chance, 4) {
+            // Two or three parts.
+            return 16 * MIB + 12 * size;
+        }
         if one_in(&mut self.chance, 16) { 8 * size } else { size }
     }
 
