@@ -66,6 +66,30 @@ pub(crate) struct Rounds {
     server: Option<crate::remote::Remote>,
     /// About how long a publisher takes for all its jobs. Learned.
     life: Duration,
+    pace: Pace,
+}
+
+/// How long things take.
+struct Pace {
+    life_max: Duration,
+    /// How long to wait until a publisher is at some work.
+    work_begins: Duration,
+    /// How long such work takes.
+    work_lasts: Duration,
+}
+
+impl Pace {
+    const DISK: Self = Self {
+        life_max: Duration::from_secs(3),
+        work_begins: Duration::from_millis(60),
+        work_lasts: Duration::from_millis(8),
+    };
+    #[cfg(feature = "s3")]
+    const S3: Self = Self {
+        life_max: Duration::from_secs(8),
+        work_begins: Duration::from_secs(2),
+        work_lasts: Duration::from_millis(250),
+    };
 }
 
 impl Rounds {
@@ -77,13 +101,14 @@ impl Rounds {
             #[cfg(feature = "s3")]
             server: None,
             life: Duration::from_millis(300),
+            pace: Pace::DISK,
         }
     }
 
     /// With the objects on this server.
     #[cfg(feature = "s3")]
     pub(crate) fn on(self, server: crate::remote::Remote) -> Self {
-        Self { server: Some(server), ..self }
+        Self { server: Some(server), life: Duration::from_secs(2), pace: Pace::S3, ..self }
     }
 
     /// Goes on until so many kills, or until something is wrong.
@@ -213,13 +238,14 @@ impl Rounds {
     /// Waits until it is at some work, and then a little: most of its life is waiting.
     fn wait_for_work(&mut self, process: &mut Process) {
         const WORK: [&str; 5] = ["BEGIN", "AT transfer", "AT bytes", "AT audit", "AT sign"];
-        const LIMIT: Duration = Duration::from_millis(60);
         let word = WORK[self.chance.usize(..WORK.len())];
         let (started, before) = (Instant::now(), process.lines().len());
-        while started.elapsed() < LIMIT && !process.lines().iter().skip(before).any(|line| line.starts_with(word)) {
+        while started.elapsed() < self.pace.work_begins
+            && !process.lines().iter().skip(before).any(|line| line.starts_with(word))
+        {
             thread::sleep(Duration::from_micros(200));
         }
-        thread::sleep(moment(&mut self.chance, Duration::ZERO, Duration::from_millis(8)));
+        thread::sleep(moment(&mut self.chance, Duration::ZERO, self.pace.work_lasts));
     }
 
     fn kill(&mut self, mut process: Process) -> Vec<String> {
@@ -233,7 +259,7 @@ impl Rounds {
         // So that most kills hit work, and some hit repeats.
         let done = lines.iter().any(|line| line == said::DONE);
         let life = if done { self.life.mul_f64(0.85) } else { self.life.mul_f64(1.03) };
-        self.life = life.clamp(Duration::from_millis(30), Duration::from_secs(3));
+        self.life = life.clamp(Duration::from_millis(30), self.pace.life_max);
         lines
     }
 
