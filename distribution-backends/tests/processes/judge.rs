@@ -2,10 +2,8 @@
 //! processes have said.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-use distribution_backends::{JsonlAudit, LocalDisk, SqliteMetadata, SystemClock};
+use distribution_backends::{JsonlAudit, SqliteMetadata, SystemClock};
 use distribution_core::{Checksum, Clock as _, Error, ObjectKey, Record};
 use distribution_testkit::checker::{Answer, Evidence, violations, violations_since};
 
@@ -48,15 +46,15 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) async fn at(site: &Site) -> Result<Self, Error> {
         let metadata = SqliteMetadata::open(site.records()).await?;
-        let disk = LocalDisk::open(&site.objects)?;
+        let storage = site.storage()?;
         let audit = match site.audit().exists() {
             true => JsonlAudit::read(site.audit())?.collect::<Result<_, _>>()?,
             false => Vec::new(),
         };
-        let evidence = Evidence::of(&disk, &metadata, audit).await?;
+        let evidence = Evidence::of(&*storage, &metadata, audit).await?;
         metadata.close().await?;
         let records = evidence.rows.iter().map(Record::decode).collect::<Result<_, _>>()?;
-        Ok(Self { evidence, records, stages: stages(&site.objects) })
+        Ok(Self { evidence, records, stages: site.left_overs().await? })
     }
 
     pub(crate) fn record(&self, job: &Job) -> Option<&Record> {
@@ -149,13 +147,4 @@ pub(crate) fn key_of(job: &Job) -> ObjectKey {
     let prefix = job.request.distribution_settings.storage_prefix.as_ref().map_or("", |prefix| prefix.as_str());
     let hex = job.request.final_edit.checksum.hex();
     ObjectKey::parse(format!("{prefix}clip-{}-{}.mp4", job.number, &hex[..12])).unwrap()
-}
-
-fn stages(dir: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(dir) else { return 0 };
-    let count = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
-        true => stages(&entry.path()),
-        false => usize::from(entry.file_name().to_string_lossy().starts_with(".stage-")),
-    };
-    entries.map(|entry| count(entry.unwrap())).sum()
 }

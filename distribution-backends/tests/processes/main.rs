@@ -1,7 +1,7 @@
 //! Proof with real processes on the embedded parts: local disk, SQLite, JSONL.
 //!
 //! Publishers run as child processes (this very test binary again, see [`child`]) on one shared
-//! folder, and die in every way that a machine knows: killed at random moments, stopped until their
+//! folder, or on one bucket, and die in every way that a machine knows: killed at random moments, stopped until their
 //! lease is over, killed or failed at the n-th system call, cut off from power. Then the stores are
 //! opened afresh and [`judge`]d, and every answer that a child had printed must still hold.
 //!
@@ -24,7 +24,16 @@ mod herd;
 mod judge;
 mod power;
 mod process;
+#[cfg(feature = "s3")]
+mod remote;
 mod rounds;
+#[cfg(feature = "s3")]
+#[path = "../support/s3_server.rs"]
+mod s3_server;
+#[cfg(feature = "s3")]
+#[allow(dead_code, reason = "shared with the tests of S3")]
+#[path = "../s3/server.rs"]
+mod server;
 mod sigkill;
 mod site;
 mod strace;

@@ -61,13 +61,54 @@ pub(crate) struct Rounds {
     pub(crate) chance: Rng,
     pub(crate) defect: Option<Defect>,
     pub(crate) tally: Tally,
+    /// Where the objects are, if not on this disk.
+    #[cfg(feature = "s3")]
+    server: Option<crate::remote::Remote>,
     /// About how long a publisher takes for all its jobs. Learned.
     life: Duration,
+    pace: Pace,
+}
+
+/// How long things take.
+struct Pace {
+    life_max: Duration,
+    /// How long to wait until a publisher is at some work.
+    work_begins: Duration,
+    /// How long such work takes.
+    work_lasts: Duration,
+}
+
+impl Pace {
+    const DISK: Self = Self {
+        life_max: Duration::from_secs(3),
+        work_begins: Duration::from_millis(60),
+        work_lasts: Duration::from_millis(8),
+    };
+    #[cfg(feature = "s3")]
+    const S3: Self = Self {
+        life_max: Duration::from_secs(8),
+        work_begins: Duration::from_secs(2),
+        work_lasts: Duration::from_millis(250),
+    };
 }
 
 impl Rounds {
     pub(crate) fn new(seed: u64, defect: Option<Defect>) -> Self {
-        Self { chance: Rng::with_seed(seed), defect, tally: Tally::default(), life: Duration::from_millis(300) }
+        Self {
+            chance: Rng::with_seed(seed),
+            defect,
+            tally: Tally::default(),
+            #[cfg(feature = "s3")]
+            server: None,
+            life: Duration::from_millis(300),
+            pace: Pace::DISK,
+        }
+    }
+
+    /// With the objects on this server.
+    #[cfg(feature = "s3")]
+    pub(crate) fn on(self, server: crate::remote::Remote) -> Self {
+        Self { server: Some(server), life: Duration::from_secs(2), pace: Pace::S3, ..self }
     }
 
     /// Goes on until so many kills, or until something is wrong.
@@ -82,7 +123,7 @@ impl Rounds {
 
     async fn site(&mut self, dir: &TempDir, kills: usize) {
         self.tally.sites += 1;
-        let site = Site::below(dir.path());
+        let site = self.place(dir);
         let (mut all, mut answers, mut last) = (Vec::new(), Answers::default(), None);
         for _ in 0..ROUNDS_PER_SITE {
             let mut jobs: Vec<Job> = all.iter().filter(|job: &&Job| !answers.has(job.number)).cloned().collect();
@@ -102,11 +143,29 @@ impl Rounds {
         }
         self.tally.published += all.len();
         self.tally.answers += answers.count();
-        self.tally.stages_left += Seen::at(&site).await.map_or(0, |seen| seen.stages);
+        self.tally.stages_left += site.left_overs().await.unwrap_or(0);
+        #[cfg(feature = "s3")]
+        if let Some(remote) = &site.remote {
+            remote.clear().await;
+        }
+    }
+
+    fn place(&self, dir: &TempDir) -> Site {
+        let site = Site::below(dir.path());
+        #[cfg(feature = "s3")]
+        if let Some(server) = &self.server {
+            return site.on(server.elsewhere());
+        }
+        site
     }
 
     fn size(&mut self) -> usize {
         let size = 64 * KIB + self.chance.usize(..2 * MIB);
+        #[cfg(feature = "s3")]
+        if self.server.is_some() && one_in(&mut self.chance, 4) {
+            // Two or three parts.
+            return 16 * MIB + 12 * size;
+        }
         if one_in(&mut self.chance, 16) { 8 * size } else { size }
     }
 
@@ -179,13 +238,14 @@ impl Rounds {
     /// Waits until it is at some work, and then a little: most of its life is waiting.
     fn wait_for_work(&mut self, process: &mut Process) {
         const WORK: [&str; 5] = ["BEGIN", "AT transfer", "AT bytes", "AT audit", "AT sign"];
-        const LIMIT: Duration = Duration::from_millis(60);
         let word = WORK[self.chance.usize(..WORK.len())];
         let (started, before) = (Instant::now(), process.lines().len());
-        while started.elapsed() < LIMIT && !process.lines().iter().skip(before).any(|line| line.starts_with(word)) {
+        while started.elapsed() < self.pace.work_begins
+            && !process.lines().iter().skip(before).any(|line| line.starts_with(word))
+        {
             thread::sleep(Duration::from_micros(200));
         }
-        thread::sleep(moment(&mut self.chance, Duration::ZERO, Duration::from_millis(8)));
+        thread::sleep(moment(&mut self.chance, Duration::ZERO, self.pace.work_lasts));
     }
 
     fn kill(&mut self, mut process: Process) -> Vec<String> {
@@ -199,7 +259,7 @@ impl Rounds {
         // So that most kills hit work, and some hit repeats.
         let done = lines.iter().any(|line| line == said::DONE);
         let life = if done { self.life.mul_f64(0.85) } else { self.life.mul_f64(1.03) };
-        self.life = life.clamp(Duration::from_millis(30), Duration::from_secs(3));
+        self.life = life.clamp(Duration::from_millis(30), self.pace.life_max);
         lines
     }
 

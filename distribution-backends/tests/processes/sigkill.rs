@@ -21,8 +21,14 @@ fn proof_sigkill() {
         .collect();
     let mut tally = Tally::default();
     lanes.into_iter().for_each(|lane| tally.add(lane.join().unwrap()));
+    print("proof_sigkill", &tally, started);
+    assert!(tally.violations.is_empty(), "{:#?}", tally.violations);
+    assert!(tally.kills >= kills);
+}
+
+fn print(proof: &str, tally: &Tally, started: Instant) {
     println!(
-        "proof_sigkill: {} kills in {} rounds on {} sites (seed {}) hit {:?}; {} processes, {} stopped and continued \
+        "{proof}: {} kills in {} rounds on {} sites (seed {}) hit {:?}; {} processes, {} stopped and continued \
          ({} past their lease); {} publications, {} equal or single answers; {} stages left; {} violations; {:.1} s",
         tally.kills,
         tally.rounds,
@@ -38,6 +44,25 @@ fn proof_sigkill() {
         tally.violations.len(),
         started.elapsed().as_secs_f64()
     );
+}
+
+/// The same rounds with the objects on the server that `DISTRIBUTION_TEST_S3` names.
+#[cfg(feature = "s3")]
+#[test]
+fn proof_sigkill_on_s3() {
+    let Some(server) = crate::remote::Remote::named("DISTRIBUTION_TEST_S3") else { return };
+    let kills = Budget::chosen().pick(20, 300, 5_000);
+    let started = Instant::now();
+    let lanes: Vec<_> = (0..LANES as u64)
+        .map(|lane| {
+            let server = server.clone();
+            let rounds = Rounds::new(seed() << 8 | lane, None).on(server);
+            thread::spawn(move || rounds.run(kills / LANES))
+        })
+        .collect();
+    let mut tally = Tally::default();
+    lanes.into_iter().for_each(|lane| tally.add(lane.join().unwrap()));
+    print("proof_sigkill_on_s3", &tally, started);
     assert!(tally.violations.is_empty(), "{:#?}", tally.violations);
     assert!(tally.kills >= kills);
 }

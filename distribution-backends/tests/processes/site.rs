@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use distribution_backends::{HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata, SystemClock};
 use distribution_core::{
-    Alert, AlertSink, Clock, Error, Policy, PublishRequest, Publisher, StoragePrefix, TargetName, Timestamp,
+    Alert, AlertSink, Clock, Error, Policy, PublishRequest, Publisher, Storage, StoragePrefix, TargetName, Timestamp,
 };
 use distribution_testkit::request;
 use fastrand::Rng;
@@ -24,6 +24,9 @@ pub(crate) struct Site {
     /// Records and audit trail.
     ledger: PathBuf,
     staging: PathBuf,
+    /// The bucket that objects are in, if they are not on this disk.
+    #[cfg(feature = "s3")]
+    pub(crate) remote: Option<crate::remote::Remote>,
 }
 
 /// A request, and its number among the site's.
@@ -66,7 +69,19 @@ impl Site {
             dir.to_owned()
         });
         let [objects, ledger, staging] = made;
-        Self { objects, ledger, staging }
+        Self {
+            objects,
+            ledger,
+            staging,
+            #[cfg(feature = "s3")]
+            remote: None,
+        }
+    }
+
+    /// With its objects in this bucket.
+    #[cfg(feature = "s3")]
+    pub(crate) fn on(self, remote: crate::remote::Remote) -> Self {
+        Self { remote: Some(remote), ..self }
     }
 
     /// One below a folder.
@@ -98,9 +113,27 @@ impl Site {
         Job { number, request }
     }
 
+    /// Where the objects are.
+    pub(crate) fn storage(&self) -> Result<Arc<dyn Storage>, Error> {
+        #[cfg(feature = "s3")]
+        if let Some(remote) = &self.remote {
+            return remote.storage().map(|storage| Arc::new(storage) as Arc<dyn Storage>);
+        }
+        Ok(Arc::new(LocalDisk::open(&self.objects)?))
+    }
+
+    /// What copies that were never finished have left.
+    pub(crate) async fn left_overs(&self) -> Result<usize, Error> {
+        #[cfg(feature = "s3")]
+        if let Some(remote) = &self.remote {
+            return remote.unfinished().await;
+        }
+        Ok(stages(&self.objects))
+    }
+
     /// A publisher on this site, as a process opens it.
     pub(crate) async fn publisher(&self, host: &Host) -> Result<Publisher, Error> {
-        let storage = Arc::new(LocalDisk::open(&self.objects)?);
+        let storage = self.storage()?;
         let signer = Arc::new(HmacSigner::new("http://media.example", HmacKey::new("k1", [7; 32])?)?);
         let metadata = Arc::new(SqliteMetadata::open(self.records()).await?);
         let audit = Arc::new(JsonlAudit::open(self.audit()).await?);
@@ -114,6 +147,15 @@ impl Site {
             .holder(&host.holder);
         builder.policy(Policy { lease_secs: host.lease_secs, ..Policy::default() }).build()
     }
+}
+
+fn stages(dir: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let count = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => stages(&entry.path()),
+        false => usize::from(entry.file_name().to_string_lossy().starts_with(".stage-")),
+    };
+    entries.map(|entry| count(entry.unwrap())).sum()
 }
 
 struct Ahead(u32);

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use distribution_backends::{S3Config, SystemClock};
 use distribution_core::ContentHeaders;
 use distribution_testkit::s3::{Credentials, S3Double};
+use serde::{Deserialize, Serialize};
 
 use crate::s3_server::S3Server;
 
 /// A server that the environment names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Server {
     /// Without `http://`.
     pub(crate) host: String,
