@@ -29,7 +29,7 @@ fn proof_sigkill() {
 fn print(proof: &str, tally: &Tally, started: Instant) {
     println!(
         "{proof}: {} kills in {} rounds on {} sites (seed {}) hit {:?}; {} processes, {} stopped and continued \
-         ({} past their lease); {} publications, {} equal or single answers; {} stages left; {} violations; {:.1} s",
+         ({} past their lease); {} publications, {} equal or single answers; {} stages or uploads left; {} violations; {:.1} s",
         tally.kills,
         tally.rounds,
         tally.sites,

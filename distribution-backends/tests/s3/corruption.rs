@@ -13,7 +13,7 @@ use distribution_testkit::s3::{Fault, Op};
 
 use crate::server::Server;
 use crate::site::{Ledger, Road, Seen, Site, Stage, full_request};
-use crate::tampering::{Damage, Moment, Replace, Tampering};
+use crate::tampering::{Damage, Defect, Moment, Replace, Tampering};
 
 /// More than there are attempts.
 const ALWAYS: usize = usize::MAX;
@@ -51,6 +51,19 @@ async fn proof_s3_corruption_on_the_double() {
     }
     let seconds = started.elapsed().as_secs_f64();
     println!("proof_s3_corruption_by_the_double: {cases} of {cases} caught in what it stored itself; {seconds:.1} s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proof_s3_corruption_catches_a_broken_storage() {
+    let (server, double, _served) = Server::double().await;
+    let mut stage = Stage::new(server, Road::Put).await;
+    stage.defect = Some(Defect::Believing);
+    let site = Site::new(&stage).await;
+    double.always(Op::PutObject, Fault::StoredFlipped);
+    let record = site.publisher("host", 0).await.publish(stage.request.clone()).await.unwrap();
+    let broken = site.seen().await.violations(&[record]);
+    assert!(broken.iter().any(|violation| violation.starts_with("P1")), "{broken:?}");
+    println!("proof_s3_corruption_catches_a_broken_storage: Believing: {}", broken[0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::faulty_proxy::FaultyProxy;
 use crate::server::Server;
-use crate::tampering::Replace;
+use crate::tampering::{Broken, Defect, Replace};
 
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
@@ -63,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) road: Road,
     pub(crate) bytes: Vec<u8>,
     pub(crate) request: PublishRequest,
+    /// What is wrong with its publishers' storage.
+    pub(crate) defect: Option<Defect>,
     dir: TempDir,
     staged: String,
 }
@@ -82,7 +84,7 @@ impl Stage {
             format!("s3://{}/{staged}/clip.mp4", server.bucket())
         };
         let request = full_request(&url, &bytes);
-        Self { server, probe, road, bytes, request, dir, staged }
+        Self { server, probe, road, bytes, request, defect: None, dir, staged }
     }
 
     /// Takes the staged object away.
@@ -133,7 +135,12 @@ impl<'a> Site<'a> {
 
     /// A process on this site; `age` is how many leases are over for it.
     pub(crate) async fn publisher(&self, holder: &str, age: u32) -> Publisher {
-        self.publisher_on(Arc::new(self.storage()), holder, age).await
+        let sound = Arc::new(self.storage());
+        let storage: Arc<dyn Storage> = match self.stage.defect {
+            Some(defect) => Arc::new(Broken { sound, bytes: self.stage.bytes.clone(), defect }),
+            None => sound,
+        };
+        self.publisher_on(storage, holder, age).await
     }
 
     pub(crate) async fn publisher_on(&self, storage: Arc<dyn Storage>, holder: &str, age: u32) -> Publisher {

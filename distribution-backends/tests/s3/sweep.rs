@@ -11,6 +11,7 @@ use futures::stream;
 use crate::faulty_proxy::Fault;
 use crate::server::Server;
 use crate::site::{LocalAnswer, Road, Site, Stage};
+use crate::tampering::Defect;
 
 /// How often a call is repeated before it counts as lost.
 const REPEATS_MAX: usize = 10;
@@ -44,7 +45,25 @@ async fn proof_s3_pairs_of_faults_on_the_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proof_s3_pairs_of_faults_on_the_double() {
     let (server, ..) = &Server::double().await;
-    pairs("proof_s3_pairs_of_faults_on_the_double", server.clone(), Budget::chosen().pick(16, 240, usize::MAX)).await;
+    pairs("proof_s3_pairs_of_faults_on_the_double", server.clone(), Budget::chosen().pick(16, 120, usize::MAX)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proof_s3_sweep_catches_a_broken_storage() {
+    let (server, ..) = &Server::double().await;
+    let mut stage = Stage::new(server.clone(), Road::Put).await;
+    let local = LocalAnswer::to(&stage.bytes).await;
+    let requests = run(&stage, &local, &[]).await.unwrap().requests;
+    stage.defect = Some(Defect::Hasty);
+    let (mut caught, mut first) = (0, String::new());
+    for n in 0..requests {
+        if let Err(wrong) = run(&stage, &local, &[(n, Fault::LostRequest)]).await {
+            caught += 1;
+            first = wrong;
+        }
+    }
+    assert!(caught > 0, "a storage that takes lost requests for done was not caught");
+    println!("proof_s3_sweep_catches_a_broken_storage: Hasty at {caught} of {requests} requests: {first}");
 }
 
 async fn sweep(proof: &str, server: Server, roads: &[Road]) {

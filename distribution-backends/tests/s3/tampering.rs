@@ -1,4 +1,5 @@
-//! A storage whose objects are changed behind its back.
+//! Storages whose objects are changed behind their back, and storages that are broken on purpose: the proofs
+//! must catch those, or they prove nothing.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use distribution_core::{
-    ByteStream, Content, CreateOutcome, Digest, Error, Location, Meter, ObjectKey, ObjectStat, Storage,
+    ByteStream, Checksum, Content, CreateOutcome, Digest, Error, Location, Meter, ObjectKey, ObjectStat, Proof,
+    Storage, Verification,
 };
 
 /// What happens to stored bytes.
@@ -91,6 +93,66 @@ impl Storage for Tampering {
             (self.replace)(key, &self.bytes);
         }
         digest
+    }
+
+    async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
+        self.sound.stat(key).await
+    }
+
+    async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
+        self.sound.open(key, range).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.sound.remove(key).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
+        self.sound.list(prefix, after, limit).await
+    }
+
+    fn location(&self, key: &ObjectKey) -> Location {
+        self.sound.location(key)
+    }
+}
+
+/// What is wrong with a storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// When no answer comes, it takes its object for stored.
+    Hasty,
+    /// It does not read back but tells what it was given.
+    Believing,
+}
+
+pub(crate) struct Broken {
+    pub(crate) sound: Arc<dyn Storage>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) defect: Defect,
+}
+
+impl Broken {
+    fn given(&self) -> Digest {
+        Digest { checksum: Checksum::of(&self.bytes), size: self.bytes.len() as u64 }
+    }
+}
+
+#[async_trait]
+impl Storage for Broken {
+    async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+        let outcome = self.sound.create(key, content).await;
+        let proof = Proof { digest: self.given(), how: Verification::ReadBack };
+        match outcome {
+            Err(_) if self.defect == Defect::Hasty => Ok(CreateOutcome::Created { proof: Some(proof) }),
+            outcome => outcome,
+        }
+    }
+
+    async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
+        match self.defect {
+            Defect::Believing => Ok(Some(self.given())),
+            Defect::Hasty => self.sound.digest(key, meter).await,
+        }
     }
 
     async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
