@@ -1,10 +1,12 @@
 //! What is made of answers that are lost, late or false: never a guess.
 
 use chrono::{TimeDelta, Utc};
+use distribution_backends::S3Storage;
 use distribution_core::{CreateOutcome, Error, ErrorKind, Meter, Storage as _};
 use distribution_testkit::s3::{Fault, Op};
 
 use crate::double::{BUCKET, LARGE, Target, content, digest_of, key, pattern};
+use crate::server::Server;
 
 /// What one create comes to, and whether its object is there then.
 async fn create(len: usize, op: Op, fault: Fault) -> (Result<CreateOutcome, Error>, bool, Target) {
@@ -140,6 +142,26 @@ async fn uploads_that_a_crash_has_left_are_found_and_aborted() {
         storage.abort_upload(upload).await.unwrap();
     }
     assert_eq!(target.double.uploads(BUCKET).len(), 1);
+}
+
+#[tokio::test]
+async fn proof_unfinished_uploads_of_a_real_server_are_found_and_aborted() {
+    let Some(server) = Server::named("DISTRIBUTION_TEST_S3") else { return };
+    let bucket = server.bucket();
+    let storage = S3Storage::open(server.config(bucket, "orphans", &server.host)).await.unwrap();
+    for name in ["orphans/a.mp4", "orphans/b.mp4", "orphans/not a key", "elsewhere/c.mp4"] {
+        let begun = server.curl(&["-X", "POST"], &format!("{bucket}/{}?uploads=", name.replace(' ', "%20")), b"");
+        assert!(begun.contains("UploadId"), "{begun}");
+    }
+    let soon = Utc::now() + TimeDelta::hours(1);
+    let found = storage.unfinished_uploads(soon, 10).await.unwrap();
+    assert_eq!(found.iter().map(|upload| upload.key.as_str()).collect::<Vec<_>>(), ["a.mp4", "b.mp4"]);
+    for upload in &found {
+        storage.abort_upload(upload).await.unwrap();
+        storage.abort_upload(upload).await.unwrap();
+    }
+    assert_eq!(storage.unfinished_uploads(soon, 10).await.unwrap(), []);
+    println!("proof: unfinished uploads on a real server: {} of 4 are ours, found and aborted", found.len());
 }
 
 #[tokio::test]

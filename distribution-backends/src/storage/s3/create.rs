@@ -80,7 +80,9 @@ impl Creation<'_> {
             return Ok(CreateOutcome::Unfit(unfit));
         }
         let put = self.put_request(bytes).await;
-        self.meter.add(self.wanted.size);
+        if put.is_ok() {
+            self.meter.add(self.wanted.size);
+        }
         let attested = match &put {
             Ok(_) if self.storage.roads.attests_put => self.storage.attested(self.key).await?,
             _ => None,
