@@ -11,11 +11,15 @@
 )]
 
 #[cfg(feature = "azblob")]
+mod azure_links;
+#[cfg(feature = "azblob")]
 mod azurite;
 mod corruption;
 #[cfg(feature = "gcs")]
 mod emulator;
 mod faulty;
+#[cfg(any(feature = "azblob", feature = "gcs"))]
+mod fetch;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "gcs")]
