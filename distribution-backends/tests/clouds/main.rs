@@ -23,6 +23,8 @@ mod fetch;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "gcs")]
+mod gcs_links;
+#[cfg(feature = "gcs")]
 mod google;
 mod memory;
 #[cfg(feature = "azblob")]

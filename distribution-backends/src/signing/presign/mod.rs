@@ -2,6 +2,8 @@
 
 #[cfg(feature = "azblob")]
 mod azblob;
+#[cfg(feature = "gcs")]
+mod gcs;
 #[cfg(any(feature = "s3", feature = "azblob"))]
 mod mac;
 #[cfg(feature = "s3")]
@@ -15,6 +17,8 @@ use distribution_core::{Error, ErrorKind, Link, LinkLimits, LinkRequest, ObjectK
 
 #[cfg(feature = "azblob")]
 use crate::storage::AzblobConfig;
+#[cfg(feature = "gcs")]
+use crate::storage::GcsConfig;
 #[cfg(feature = "s3")]
 use crate::storage::S3Config;
 
@@ -114,6 +118,31 @@ impl PresignSigner {
     #[cfg(feature = "s3")]
     pub fn s3(config: S3Config) -> Result<Self, Error> {
         Ok(Self::of(s3::S3Links::new(config)?))
+    }
+
+    /// Links to the objects of this bucket: V4 signed URLs, signed with a service account's key.
+    ///
+    /// The key is in the file that [`with_key_file`](GcsConfig::with_key_file) or
+    /// `GOOGLE_APPLICATION_CREDENTIALS` names, which is read for each link. The service account must be allowed
+    /// to read the objects. Other credentials, such as a machine's from its metadata service, cannot sign by
+    /// themselves, and having Google sign for them (`signBlob`) is not built.
+    ///
+    /// ```
+    /// use distribution_backends::{GcsConfig, PresignSigner};
+    ///
+    /// let config = GcsConfig::from_uri("gs://media/mvp")?;
+    /// let signer = PresignSigner::gcs(&config.with_key_file("/etc/distribution/signer.json"))?;
+    /// # Ok::<(), distribution_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where no key file is named, [`ErrorKind::Invalid`] for an anonymous
+    /// configuration, or an endpoint that cannot be one. Signing fails with [`ErrorKind::Unavailable`] where the
+    /// file cannot be read, [`ErrorKind::Unsupported`] where it holds other credentials, or outside of a Tokio
+    /// runtime, and [`ErrorKind::Invalid`] where it is broken.
+    #[cfg(feature = "gcs")]
+    pub fn gcs(config: &GcsConfig) -> Result<Self, Error> {
+        Ok(Self::of(gcs::GcsLinks::new(config)?))
     }
 
     /// Links to the blobs of this container: each is a service SAS, signed with the account's key.
