@@ -7,10 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta};
 use data_encoding::BASE64;
-use distribution_backends::{Ability, AzblobConfig, Disposition, PresignSigner, Probe};
-use distribution_core::{ErrorKind, Link, LinkRequest, ObjectKey, SignedUrl, Storage as _, Timestamp, UrlSigner};
+use distribution_backends::{Ability, AzblobConfig, Disposition, PresignSigner, Probe, SystemClock};
+use distribution_core::{
+    Clock as _, ErrorKind, Link, LinkRequest, ObjectKey, SignedUrl, Storage as _, Timestamp, UrlSigner,
+};
 use distribution_testkit::conformance::{Harness, SignerHarness};
 use futures::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -143,7 +145,7 @@ async fn proof_plain_curl_fetches_a_sas_until_it_expires() {
     storage.create(&key("clip.mp4"), content(&bytes, &bytes)).await.unwrap();
     let signer = PresignSigner::azblob(&config).unwrap().disposition(Disposition::Attachment);
     let link = async |valid_secs| {
-        let now = Utc::now();
+        let now = SystemClock.now();
         signed(&signer, now.trunc_subsecs(0) + TimeDelta::seconds(valid_secs), now).await
     };
 
@@ -174,12 +176,12 @@ async fn proof_plain_curl_fetches_a_sas_until_it_expires() {
 
     let brief = link(2).await;
     let before = curl(&[], brief.link.expose()).0;
-    while Utc::now() <= brief.expires_at + TimeDelta::seconds(1) {
+    while SystemClock.now() <= brief.expires_at + TimeDelta::seconds(1) {
         thread::sleep(Duration::from_millis(100));
     }
     assert_eq!((before, curl(&[], brief.link.expose()).0), (200, 403));
 
-    let probe = Probe::of(&storage, Some(&signer), Utc::now()).await.unwrap();
+    let probe = Probe::of(&storage, Some(&signer), SystemClock.now()).await.unwrap();
     assert!(probe.has(Ability::Link), "{probe}");
     println!("proof: service SAS by curl: {changed} changed links refused, expired after 2 s");
 }
