@@ -11,7 +11,7 @@
 //! | | `HttpSource`, closed by default | `http-source` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
-//! | | `PresignSigner` | `s3` |
+//! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
@@ -50,7 +50,7 @@ pub use metadata::SqliteMetadata;
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use signing::{Disposition, PresignSigner};
 #[cfg(feature = "s3")]
 pub use source::S3Files;

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use distribution_core::{Error, ErrorKind, ObjectKey};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What is escaped in a query: all but the unreserved characters of RFC 3986 §2.3.
+pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A place in a store: every setting is asked for once by its name, and what is left is a mistake.
 pub(crate) struct StoreUri {
@@ -71,6 +74,12 @@ impl StoreUri {
         let message = format!("{}: has no setting {name:?}, only {}", self.scheme, self.known.join(", "));
         Err(Error::new(ErrorKind::Invalid, message))
     }
+}
+
+/// A query of these names, which need no escape, and values.
+pub(crate) fn query<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let fields = fields.into_iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, ESCAPED)));
+    fields.collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 mod hmac;
 mod key;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
 
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use presign::{Disposition, PresignSigner};

@@ -46,7 +46,7 @@ pub struct AzblobConfig {
     pub account: Option<String>,
     /// Where the service is reached, such as `https://account.blob.core.windows.net`.
     pub endpoint: String,
-    key: Option<Zeroizing<String>>,
+    pub(crate) key: Option<Zeroizing<String>>,
 }
 
 impl AzblobConfig {

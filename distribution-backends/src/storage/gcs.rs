@@ -1,5 +1,7 @@
 //! Google Cloud Storage.
 
+use std::path::PathBuf;
+
 use distribution_core::{Error, ErrorKind};
 use opendal::Operator;
 use opendal::services::Gcs;
@@ -38,6 +40,8 @@ pub struct GcsConfig {
     pub endpoint: Option<String>,
     /// Whether requests go without credentials, as to an emulator.
     pub is_anonymous: bool,
+    /// The JSON key file of a service account, instead of what the environment has.
+    pub key_file: Option<PathBuf>,
 }
 
 impl GcsConfig {
@@ -56,7 +60,13 @@ impl GcsConfig {
         };
         let (bucket, prefix) = (uri.container.clone(), uri.prefix.clone());
         uri.finish()?;
-        Ok(Self { bucket, prefix, endpoint, is_anonymous })
+        Ok(Self { bucket, prefix, endpoint, is_anonymous, key_file: None })
+    }
+
+    /// With the JSON key file of a service account instead of what the environment has.
+    #[must_use]
+    pub fn with_key_file(self, path: impl Into<PathBuf>) -> Self {
+        Self { key_file: Some(path.into()), ..self }
     }
 
     /// The storage. Nothing is asked of the service yet.
@@ -68,6 +78,9 @@ impl GcsConfig {
         let mut service = Gcs::default().bucket(&self.bucket).root(&format!("/{}", self.prefix));
         if let Some(endpoint) = &self.endpoint {
             service = service.endpoint(endpoint);
+        }
+        if let Some(path) = &self.key_file {
+            service = service.credential_path(&path.to_string_lossy());
         }
         if self.is_anonymous {
             service = service.skip_signature().disable_vm_metadata().disable_config_load();
@@ -91,6 +104,7 @@ mod tests {
             prefix: "mvp/".into(),
             endpoint: Some("http://127.0.0.1:9023".into()),
             is_anonymous: true,
+            key_file: None,
         };
         assert_eq!(config.unwrap(), expected);
         for wrong in

@@ -64,11 +64,18 @@ impl Server {
         name
     }
 
-    /// The storage in a container below a prefix, reached at `endpoint`.
-    pub(crate) fn storage(&self, endpoint: &str, container: &str) -> OpendalStorage {
-        let endpoint = endpoint.replace(':', "%3A").replace('/', "%2F");
+    /// A container, below a prefix.
+    pub(crate) fn config(&self, container: &str) -> AzblobConfig {
+        let endpoint = self.endpoint.replace(':', "%3A").replace('/', "%2F");
         let uri = format!("az://{container}/below/this?account={}&endpoint={endpoint}", self.account);
-        AzblobConfig::from_uri(uri).unwrap().with_key(self.key.as_str()).open().unwrap()
+        AzblobConfig::from_uri(uri).unwrap().with_key(self.key.as_str())
+    }
+
+    /// The storage there, reached at `endpoint`.
+    pub(crate) fn storage(&self, endpoint: &str, container: &str) -> OpendalStorage {
+        let mut config = self.config(container);
+        config.endpoint = endpoint.to_owned();
+        config.open().unwrap()
     }
 
     /// The same place, for whoever does not ask the storage.

@@ -11,6 +11,8 @@
 )]
 
 #[cfg(feature = "azblob")]
+mod azure_links;
+#[cfg(feature = "azblob")]
 mod azurite;
 #[cfg(any(feature = "gcs", feature = "azblob"))]
 mod corruption;
@@ -18,8 +20,12 @@ mod corruption;
 mod emulator;
 #[cfg(any(feature = "gcs", feature = "azblob"))]
 mod faulty;
+#[cfg(any(feature = "azblob", feature = "gcs"))]
+mod fetch;
 #[cfg(feature = "gcs")]
 mod gcs;
+#[cfg(feature = "gcs")]
+mod gcs_links;
 #[cfg(feature = "gcs")]
 mod google;
 mod memory;

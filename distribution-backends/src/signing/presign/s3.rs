@@ -3,20 +3,21 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
 use chrono::DateTime;
 use data_encoding::HEXLOWER;
 use distribution_core::{Checksum, Error, ErrorKind, Timestamp};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqsign_aws_v4::Credential;
 use reqsign_core::{Context, ProvideCredential as _, ProvideCredentialChain};
-use sha2::Sha256;
 use tokio::sync::Mutex;
 
-use super::Order;
+use super::mac::mac;
+use super::{Credentials, Order, Service};
 use crate::http::{build, client_builder};
 use crate::storage::s3::S3Config;
-use crate::storage::s3::address::{Address, query};
+use crate::storage::s3::address::Address;
 use crate::storage::s3::credentials::{context, missing, provider};
+use crate::uri::query;
 
 /// The links of one bucket.
 pub(super) struct S3Links {
@@ -28,7 +29,7 @@ pub(super) struct S3Links {
 }
 
 /// Credentials, and what they sign for.
-pub(super) struct S3Credentials<'a> {
+struct S3Credentials<'a> {
     links: &'a S3Links,
     credential: Credential,
 }
@@ -39,11 +40,10 @@ impl S3Links {
         Ok(Self { config, context, provider, known: Mutex::new(None) })
     }
 
-    /// Credentials that work now, and until then if there are such.
-    pub(super) async fn credentials(&self, now: Timestamp, until: Timestamp) -> Result<S3Credentials<'_>, Error> {
+    async fn credential(&self, now: Timestamp, until: Timestamp) -> Result<Credential, Error> {
         let mut known = self.known.lock().await;
         if let Some(credential) = known.as_ref().filter(|known| end(known).is_none_or(|end| end > until)) {
-            return Ok(S3Credentials { links: self, credential: credential.clone() });
+            return Ok(credential.clone());
         }
         let found = self.provider.provide_credential(&self.context).await.map_err(|error| {
             Error::unavailable("no link can be signed: the credentials cannot be loaded, look at the cause")
@@ -54,13 +54,20 @@ impl S3Links {
             .filter(|found| end(found).is_none_or(|end| end > now));
         let credential = credential.ok_or_else(missing)?;
         *known = Some(credential.clone());
-        Ok(S3Credentials { links: self, credential })
+        Ok(credential)
     }
 }
 
-impl S3Credentials<'_> {
-    /// When they end, if they do.
-    pub(super) fn end(&self) -> Result<Option<Timestamp>, Error> {
+#[async_trait]
+impl Service for S3Links {
+    async fn credentials(&self, now: Timestamp, until: Timestamp) -> Result<Box<dyn Credentials + '_>, Error> {
+        let credential = self.credential(now, until).await?;
+        Ok(Box::new(S3Credentials { links: self, credential }))
+    }
+}
+
+impl Credentials for S3Credentials<'_> {
+    fn end(&self) -> Result<Option<Timestamp>, Error> {
         if self.credential.session_token.is_some() && self.credential.expires_in.is_none() {
             let message = "the credentials have a session token and do not tell when they end, so nor can a link: \
                            sign with a long-lived access key, or with a profile or role that tells";
@@ -69,8 +76,7 @@ impl S3Credentials<'_> {
         Ok(end(&self.credential))
     }
 
-    /// The link's text.
-    pub(super) fn sign(&self, order: &Order<'_>) -> Result<String, Error> {
+    fn sign(&self, order: &Order<'_>) -> Result<String, Error> {
         let S3Config { bucket, prefix, region, public_endpoint, public_addressing, .. } = &self.links.config;
         let name = format!("{prefix}{}", order.key);
         let address = Address::of(public_endpoint, *public_addressing, bucket, &name);
@@ -108,13 +114,6 @@ impl fmt::Debug for S3Links {
 
 fn end(credential: &Credential) -> Option<Timestamp> {
     credential.expires_in.and_then(|end| DateTime::from_timestamp(end.as_second(), 0))
-}
-
-fn mac(key: &[u8], text: &str) -> Result<Vec<u8>, Error> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key)
-        .map_err(|error| Error::new(ErrorKind::Unsupported, "the signing key cannot be used").because(error))?;
-    mac.update(text.as_bytes());
-    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 #[cfg(test)]

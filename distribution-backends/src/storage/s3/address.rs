@@ -1,10 +1,10 @@
 //! Where an object is: the parts of its URL.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use reqwest::Url;
 
-/// What stands as it is in a query: the unreserved characters of RFC 3986 §2.3.
-pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::uri::ESCAPED;
+
 /// What stands as it is in an object's name.
 const ESCAPED_NAME: &AsciiSet = &ESCAPED.remove(b'/');
 
@@ -47,12 +47,6 @@ impl Address {
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}://{}{}{mark}{query}", self.scheme, self.host, self.path)
     }
-}
-
-/// A query of these names, which need no escape, and values.
-pub(crate) fn query<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let fields = fields.into_iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, ESCAPED)));
-    fields.collect::<Vec<_>>().join("&")
 }
 
 /// A name as it stands in a path.

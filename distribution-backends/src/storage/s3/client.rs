@@ -12,12 +12,13 @@ use reqsign_aws_v4::{Credential, RequestSigner};
 use reqsign_core::Signer;
 use reqwest::{Client as Http, Url};
 
-use super::address::{Address, Addressing, escaped, query};
+use super::address::{Address, Addressing, escaped};
 use super::config::S3Config;
 use super::credentials::{context, missing, provider};
 use super::failure::Failure;
 use super::xml;
 use crate::http::{build, client_builder};
+use crate::uri::query;
 
 /// The longest answer to anything that is no object: 1,000 listed uploads are not half of it.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
