@@ -239,13 +239,13 @@ struct Case {
 }
 
 impl Case {
-    fn is_refused(self, seen: &Seen, alerts: &[Alert]) {
+    fn is_refused(&self, seen: &Seen, alerts: &[Alert]) {
         let Self { what, error } = self;
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}");
         assert!(alerts.iter().any(|alert| alert.kind == AlertKind::Corrupt), "{what}: {alerts:?}");
         assert_eq!(seen.records[0].state(), State::Rejected, "{what}: the attempts are used up");
         assert_eq!(seen.keys().len(), 3, "{what}: {:?}", seen.keys());
-        nothing_given(&what, seen);
+        nothing_given(what, seen);
     }
 }
 
