@@ -74,21 +74,21 @@ struct Pace {
     life_max: Duration,
     /// How long to wait until a publisher is at some work.
     work_begins: Duration,
-    /// How long such work takes.
-    work_lasts: Duration,
+    /// How long such work takes, of different kinds.
+    work_lasts: &'static [Duration],
 }
 
 impl Pace {
     const DISK: Self = Self {
         life_max: Duration::from_secs(3),
         work_begins: Duration::from_millis(60),
-        work_lasts: Duration::from_millis(8),
+        work_lasts: &[Duration::from_millis(8)],
     };
     #[cfg(feature = "s3")]
     const S3: Self = Self {
         life_max: Duration::from_secs(8),
         work_begins: Duration::from_secs(2),
-        work_lasts: Duration::from_millis(250),
+        work_lasts: &[Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)],
     };
 }
 
@@ -245,7 +245,8 @@ impl Rounds {
         {
             thread::sleep(Duration::from_micros(200));
         }
-        thread::sleep(moment(&mut self.chance, Duration::ZERO, self.pace.work_lasts));
+        let lasts = self.pace.work_lasts[self.chance.usize(..self.pace.work_lasts.len())];
+        thread::sleep(moment(&mut self.chance, Duration::ZERO, lasts));
     }
 
     fn kill(&mut self, mut process: Process) -> Vec<String> {

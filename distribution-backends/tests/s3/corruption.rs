@@ -43,7 +43,7 @@ async fn proof_s3_corruption_on_the_double() {
             double.always(Op::CompleteMultipartUpload, fault);
             let error = publisher.publish(stage.request.clone()).await.unwrap_err();
             double.heal();
-            Case { what: format!("{road:?} {fault:?}"), error }.was_refused(&site.seen().await, &site.alerts());
+            Case { what: format!("{road:?} {fault:?}"), error }.is_refused(&site.seen().await, &site.alerts());
             mended(&publisher, &stage.request, 3).await;
             site.clear().await;
             cases += 1;
@@ -189,7 +189,7 @@ impl Told {
         self.cases += 1;
         let what = what.to_owned();
         if times == ALWAYS {
-            return Case { what, error: outcome.unwrap_err() }.was_refused(seen, alerts);
+            return Case { what, error: outcome.unwrap_err() }.is_refused(seen, alerts);
         }
         // The damaged object is not the published one.
         let record = outcome.unwrap();
@@ -239,13 +239,13 @@ struct Case {
 }
 
 impl Case {
-    fn was_refused(self, seen: &Seen, alerts: &[Alert]) {
+    fn is_refused(&self, seen: &Seen, alerts: &[Alert]) {
         let Self { what, error } = self;
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}");
         assert!(alerts.iter().any(|alert| alert.kind == AlertKind::Corrupt), "{what}: {alerts:?}");
         assert_eq!(seen.records[0].state(), State::Rejected, "{what}: the attempts are used up");
         assert_eq!(seen.keys().len(), 3, "{what}: {:?}", seen.keys());
-        nothing_given(&what, seen);
+        nothing_given(what, seen);
     }
 }
 
