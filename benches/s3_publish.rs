@@ -58,6 +58,9 @@ struct Options {
     bench: bool,
 }
 
+/// However large the file.
+const PEAK_KIB_MAX: u64 = 128 << 10;
+
 /// What this bench measures of ours.
 #[derive(Clone, Copy, ValueEnum)]
 enum Own {
@@ -107,11 +110,10 @@ fn compare(options: &Options, server: &Server) -> Result<()> {
         }
         println!("{}", columns(&used, |used| used.last().map_or(f64::NAN, |used| used.seconds), 3));
     }
-    report(&used);
-    Ok(())
+    report(&used)
 }
 
-fn report(used: &[Vec<Used>; 5]) {
+fn report(used: &[Vec<Used>; 5]) -> Result<()> {
     let all = |used: &[Used], of: fn(&Used) -> f64| used.iter().map(of).collect::<Vec<_>>();
     println!("{}  medians", columns(used, |used| median(&all(used, |used| used.seconds)), 3));
     println!("{}  CPU seconds of the client", columns(used, |used| median(&all(used, |used| used.cpu)), 2));
@@ -120,6 +122,8 @@ fn report(used: &[Vec<Used>; 5]) {
     println!("publish, read back, takes {:.2} of openssl; s5cmd cp; s5cmd cat | openssl", ratio(&publish, &shell));
     let peak = used.iter().take(2).flatten().map(|used| used.peak_kib).max().unwrap_or_default();
     println!("{:.1} MiB peak memory of the processes that create and publish", peak as f64 / 1024.0);
+    // Unlike times, this is no matter of luck.
+    if peak > PEAK_KIB_MAX { Err("that is more memory than is allowed".into()) } else { Ok(()) }
 }
 
 fn columns(used: &[Vec<Used>; 5], value: impl Fn(&[Used]) -> f64, digits: usize) -> String {

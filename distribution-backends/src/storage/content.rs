@@ -3,19 +3,21 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use distribution_core::{Body, ByteStream, Digest, Digester, Error, SourcePin, Unfit};
 use futures::TryStreamExt;
 
 use crate::blocking::blocking;
 use crate::confined::way_out;
 use crate::pin::{may_be, pin_of};
+use crate::storage::buffers::{Buffer, Buffers};
 
 /// Reads content to its end, part by part; then [`verdict`](Self::verdict) says whether it was the
 /// content that is wanted.
 pub(crate) struct Parts {
     wanted: Digest,
     part_bytes: usize,
+    buffers: Buffers,
     origin: Origin,
     /// Gone while a thread has it, and so for good if nobody waited for that thread.
     digester: Option<Digester>,
@@ -49,7 +51,8 @@ impl Parts {
             }
             body => Origin::Stream { stream: stream_of(body)?, rest: Bytes::new() },
         };
-        Ok(Self { wanted, part_bytes, origin, digester: Some(Digester::default()), taken: 0, unfit })
+        let (buffers, digester) = (Buffers::default(), Some(Digester::default()));
+        Ok(Self { wanted, part_bytes, buffers, origin, digester, taken: 0, unfit })
     }
 
     /// The next part; `None` at the end, or as soon as the content is known to be unfit.
@@ -63,11 +66,12 @@ impl Parts {
         let mut digester = self.digester.take().ok_or_else(interrupted)?;
         let left = self.wanted.size.saturating_sub(self.taken);
         let part_bytes = left.min(self.part_bytes as u64) as usize;
+        let buffer = self.buffers.take(part_bytes);
         let (part, digester) = match &mut self.origin {
             Origin::File { file, .. } => {
                 let source = file.take().ok_or_else(interrupted)?;
                 let (source, part, digester) = blocking(move |_| {
-                    let part = read_part(&source, part_bytes).map_err(unreadable)?;
+                    let part = read_part(&source, buffer, part_bytes).map_err(unreadable)?;
                     digester.update(&part);
                     Ok((source, part, digester))
                 })
@@ -77,7 +81,7 @@ impl Parts {
             }
             Origin::Stream { stream, rest } => {
                 // One byte more than is wanted is enough to know that there is more.
-                let part = collect(stream, rest, part_bytes.max(1)).await?;
+                let part = collect(stream, rest, buffer, part_bytes.max(1)).await?;
                 blocking(move |_| {
                     digester.update(&part);
                     Ok((part, digester))
@@ -127,18 +131,21 @@ fn stream_of(body: Body) -> Result<ByteStream, Error> {
 }
 
 /// So many bytes from where the file is, or fewer at its end.
-fn read_part(mut file: &File, part_bytes: usize) -> io::Result<Bytes> {
-    let mut part = Vec::with_capacity(part_bytes);
+fn read_part(mut file: &File, mut part: Buffer, part_bytes: usize) -> io::Result<Bytes> {
     (&mut file).take(part_bytes as u64).read_to_end(&mut part)?;
     Ok(part.into())
 }
 
 /// At most so many bytes of the stream, fewer only at its end; what is left of a piece stays in `rest`.
-async fn collect(stream: &mut ByteStream, rest: &mut Bytes, part_bytes: usize) -> Result<Bytes, Error> {
+async fn collect(
+    stream: &mut ByteStream,
+    rest: &mut Bytes,
+    mut part: Buffer,
+    part_bytes: usize,
+) -> Result<Bytes, Error> {
     if rest.len() >= part_bytes {
         return Ok(rest.split_to(part_bytes));
     }
-    let mut part = BytesMut::with_capacity(part_bytes);
     part.extend_from_slice(&std::mem::take(rest));
     while part.len() < part_bytes {
         let Some(mut piece) = stream.try_next().await? else { break };
@@ -146,7 +153,7 @@ async fn collect(stream: &mut ByteStream, rest: &mut Bytes, part_bytes: usize) -
         part.extend_from_slice(&piece.split_to(fits));
         *rest = piece;
     }
-    Ok(part.freeze())
+    Ok(part.into())
 }
 
 fn unreadable(error: io::Error) -> Error {

@@ -3,6 +3,8 @@
 #[cfg(feature = "azblob")]
 mod azblob;
 #[cfg(feature = "opendal")]
+mod buffers;
+#[cfg(feature = "opendal")]
 mod content;
 #[cfg(feature = "gcs")]
 mod gcs;
