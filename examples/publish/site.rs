@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use distribution_backends::serve;
 use distribution_backends::{
-    HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, PresignSigner, S3Config, S3Files, S3Storage, Sources,
-    SqliteMetadata, SystemClock, holder_name,
+    Ability, AzblobConfig, GcsConfig, HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, PresignSigner, Probe,
+    S3Config, S3Files, S3Storage, Sources, SqliteMetadata, SystemClock, holder_name,
 };
-use distribution_core::{Error, ErrorKind, Policy, Publisher, Storage, TargetName, UrlSigner};
+use distribution_core::{Clock as _, Error, ErrorKind, Policy, Publisher, Storage, TargetName, UrlSigner};
 
 use crate::{Options, Stderr, unavailable};
 
@@ -26,7 +26,7 @@ impl Site {
         fs::create_dir_all(data).map_err(|error| unavailable("create", data.display(), error))?;
         let target = match options.target.as_deref() {
             None => Target::local(data, base_url)?,
-            Some(uri) => Target::service(uri).await?,
+            Some(uri) => Target::service(uri).await.map_err(|error| error.at("--target"))?,
         };
         let files = Arc::new(LocalFiles::open(staging)?);
         let mut sources = Sources::new().paths(files.clone()).scheme("file", files)?;
@@ -65,13 +65,31 @@ impl Target {
         Ok(Self { storage, signer, routes: Some(routes) })
     }
 
+    /// Which service it is, the scheme tells.
     async fn service(uri: &str) -> Result<Self, Error> {
-        if !uri.starts_with("s3://") {
-            let message = "is not like s3://bucket/prefix; leave it out to publish to this machine's disk";
-            return Err(Error::new(ErrorKind::Invalid, message).at("--target"));
+        let (storage, signer): (Arc<dyn Storage>, _) = match uri.split_once("://") {
+            Some(("s3", _)) => {
+                let config = S3Config::from_uri(uri)?;
+                (Arc::new(S3Storage::open(config.clone()).await?), PresignSigner::s3(config)?)
+            }
+            Some(("gs", _)) => {
+                let config = GcsConfig::from_uri(uri)?;
+                (Arc::new(config.open()?), PresignSigner::gcs(&config)?)
+            }
+            Some(("az", _)) => {
+                let config = AzblobConfig::from_uri(uri)?;
+                (Arc::new(config.open()?), PresignSigner::azblob(&config)?)
+            }
+            _ => {
+                let message = "is not like s3://bucket/prefix, gs://… or az://…; leave it out for this machine's disk";
+                return Err(Error::invalid("--target", message));
+            }
+        };
+        // Much of it is known of an S3 bucket already, but not whether its links fetch.
+        let probe = Probe::of(&*storage, Some(&signer), SystemClock.now()).await?;
+        match probe.fault(Ability::CreateByPut).or(probe.fault(Ability::Link)) {
+            Some(fault) => Err(Error::new(ErrorKind::Unsupported, format!("cannot be published to: {fault}"))),
+            None => Ok(Self { storage, signer: Arc::new(signer), routes: None }),
         }
-        let config = S3Config::from_uri(uri).map_err(|error| error.at("--target"))?;
-        let signer = Arc::new(PresignSigner::s3(config.clone())?);
-        Ok(Self { storage: Arc::new(S3Storage::open(config).await?), signer, routes: None })
     }
 }
