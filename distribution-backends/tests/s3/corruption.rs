@@ -172,8 +172,11 @@ async fn mended(publisher: &Publisher, request: &PublishRequest, attempt: u32) {
 /// What was tried.
 #[derive(Default)]
 struct Told {
-    cases: usize,
-    /// How often a repeat after the damage was refused, by the damage.
+    /// Calls that were given nothing, because the damage lasted.
+    refused: usize,
+    /// Calls that published at the next key, because it did not.
+    moved_on: usize,
+    /// What showed damage to what was published already, by the damage.
     after: BTreeMap<String, &'static str>,
 }
 
@@ -186,11 +189,12 @@ impl Told {
         seen: &Seen,
         alerts: &[Alert],
     ) {
-        self.cases += 1;
         let what = what.to_owned();
         if times == ALWAYS {
+            self.refused += 1;
             return Case { what, error: outcome.unwrap_err() }.is_refused(seen, alerts);
         }
+        self.moved_on += 1;
         // The damaged object is not the published one.
         let record = outcome.unwrap();
         assert!(record.storage_location.as_str().ends_with("-r1.mp4"), "{what}: {}", record.storage_location);
@@ -200,12 +204,11 @@ impl Told {
     }
 
     fn nothing_given(&mut self, what: &str, seen: &Seen) {
-        self.cases += 1;
+        self.refused += 1;
         nothing_given(what, seen);
     }
 
     fn after(&mut self, damage: Damage, again: Result<(), Error>, seen: &Seen, alerts: &[Alert]) {
-        self.cases += 1;
         let found = violations(&seen.evidence);
         assert!(found.iter().any(|violation| violation.promise == Promise::P1), "{damage:?}: {found:?}");
         let refused = match again {
@@ -222,10 +225,10 @@ impl Told {
 
     fn print(&self, proof: &str, started: Instant) {
         println!(
-            "{proof}: {} of {} damages caught, at rest and on read-back: no record, no link, an alert; after the \
-             publication: {:?}; {:.1} s",
-            self.cases,
-            self.cases,
+            "{proof}: damage that lasts, at rest and on read-back, {} times: no record, no link, an alert; damage once, {} \
+             times: an alert, and published at the next key; damage after the publication: {:?}; {:.1} s",
+            self.refused,
+            self.moved_on,
             self.after,
             started.elapsed().as_secs_f64()
         );
