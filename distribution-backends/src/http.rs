@@ -13,10 +13,10 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the other side may be silent, which includes the time it takes to accept a request's body.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A client that follows no redirect, asks no proxy, and trusts the system's certificates.
+/// A client that follows no redirect, asks no proxy, changes no body, and trusts the system's
+/// certificates. Whoever sends with it sets the time that the request may take: the one setting for all of
+/// them, `read_timeout`, would count the time that a body takes to be sent.
 pub(crate) fn client_builder() -> Result<ClientBuilder, Error> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -29,8 +29,11 @@ pub(crate) fn client_builder() -> Result<ClientBuilder, Error> {
         .tls_backend_preconfigured(tls.with_no_client_auth())
         .redirect(Policy::none())
         .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE_TIMEOUT))
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .connect_timeout(CONNECT_TIMEOUT))
 }
 
 /// The client that the builder makes.

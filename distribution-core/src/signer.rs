@@ -17,7 +17,8 @@ pub trait UrlSigner: Send + Sync + 'static {
     /// can, HEAD tells what GET would: a service that signs the method, such as S3, does not.
     ///
     /// It stops working at `expires_at` of the answer, which is no later than the request's; where it
-    /// is earlier, `limited_by` says why. The same request gives a link with the same expiry.
+    /// is earlier, `limited_by` says why. The same request gives a link with the same expiry,
+    /// unless what limits it has changed.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the expiry is past, or further ahead than the longest

@@ -70,7 +70,7 @@ impl Target {
         let (storage, signer): (Arc<dyn Storage>, _) = match uri.split_once("://") {
             Some(("s3", _)) => {
                 let config = S3Config::from_uri(uri)?;
-                (Arc::new(S3Storage::open(config.clone()).await?), PresignSigner::s3(config)?)
+                (Arc::new(S3Storage::open(config.clone()).await?), PresignSigner::s3(config)?.bounded_by_credentials())
             }
             Some(("gs", _)) => {
                 let config = GcsConfig::from_uri(uri)?;

@@ -3,6 +3,7 @@
 use distribution_backends::{Ability, Probe, S3Storage};
 use distribution_core::{CreateOutcome, ErrorKind, Storage as _};
 use distribution_testkit::s3::{Fault, Op};
+use futures::future::join_all;
 
 use crate::double::{BUCKET, LARGE, Target, content, key, pattern};
 use crate::server::Server;
@@ -42,6 +43,8 @@ async fn proof_each_fault_of_a_service_is_found() {
     type Case = (&'static [(Op, Fault)], &'static [Ability]);
     let table: &[Case] = &[
         (&[(CopyObject, Fault::IgnoredIfNoneMatch)], &[CreateByCopy]),
+        (&[(CopyObject, Fault::IgnoredSourceIfMatch)], &[CreateByCopy]),
+        (&[(UploadPartCopy, Fault::IgnoredSourceIfMatch)], &[CreateByPartCopy]),
         (&[(CopyObject, Fault::RacyConditions)], &[CreateByCopy]),
         (&[(CopyObject, Fault::ChecksumUnchecked)], &[CreateByCopy]),
         (&[(CopyObject, Fault::ChecksumComposite)], &[CreateByCopy]),
@@ -57,15 +60,32 @@ async fn proof_each_fault_of_a_service_is_found() {
         (&[(UploadPartCopy, Fault::AccessDenied)], &[CreateByPartCopy]),
         (&[(ListObjectsV2, Fault::StaleList)], &[ListAfterWrite]),
     ];
-    for (faults, lacking) in table {
+    join_all(table.iter().map(|(faults, lacking)| async move {
         let target = Target::start().await;
         for (op, fault) in *faults {
             target.double.always(*op, *fault);
         }
         let storage = S3Storage::open(target.config(BUCKET)).await.unwrap();
         assert_eq!(lacks(storage.probe()), *lacking, "{faults:?}\n{}", storage.probe());
-    }
+    }))
+    .await;
     println!("proof: probe of S3: {} kinds of unfaithful service found out of as many", table.len());
+}
+
+/// A request that fails for another reason is not a checksum that was refused.
+#[tokio::test]
+async fn a_passing_fault_acquits_nobody() {
+    let target = Target::start().await;
+    target.double.always(Op::PutObject, Fault::ChecksumEchoed);
+    target.double.always(Op::PutObject, Fault::IgnoredPayloadHash);
+    target.double.fail(|request| {
+        let is_first = request.op == Op::PutObject && request.key.ends_with("/checksum");
+        is_first.then_some(Fault::SlowDown)
+    });
+    match S3Storage::open(target.config(BUCKET)).await {
+        Ok(storage) => assert!(!storage.probe().has(Ability::ChecksumOnPut), "{}", storage.probe()),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+    }
 }
 
 #[tokio::test]

@@ -185,7 +185,7 @@ impl<'a> Site<'a> {
         for key in storage.list("", None, 1_000).await.unwrap() {
             storage.remove(&key).await.unwrap();
         }
-        let left = storage.unfinished_uploads(SystemClock.now() + Duration::from_secs(3_600), 1_000).await.unwrap();
+        let left = storage.unfinished_uploads("", SystemClock.now() + Duration::from_secs(3_600), 1_000).await.unwrap();
         for upload in &left {
             storage.abort_upload(upload).await.unwrap();
         }

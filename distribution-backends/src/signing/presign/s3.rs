@@ -24,7 +24,8 @@ pub(super) struct S3Links {
     config: S3Config,
     context: Context,
     provider: ProvideCredentialChain<Credential>,
-    /// What the provider gave last: it may have to ask a server.
+    /// What the provider gave last, if it told when that ends: it may have to ask a server. What ends at
+    /// no time that is known may be replaced at any time.
     known: Mutex<Option<Credential>>,
 }
 
@@ -42,7 +43,7 @@ impl S3Links {
 
     async fn credential(&self, now: Timestamp, until: Timestamp) -> Result<Credential, Error> {
         let mut known = self.known.lock().await;
-        if let Some(credential) = known.as_ref().filter(|known| end(known).is_none_or(|end| end > until)) {
+        if let Some(credential) = known.as_ref().filter(|known| end(known).is_some_and(|end| end > until)) {
             return Ok(credential.clone());
         }
         let found = self.provider.provide_credential(&self.context).await.map_err(|error| {

@@ -50,11 +50,7 @@ impl Host {
             .https_only(self.scheme == "https")
             .read_timeout(settings.silence_max)
             .dns_resolver(SharedResolver(Arc::new(resolver)))
-            .http1_only()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate();
+            .http1_only();
         http::build(builder)
     }
 

@@ -40,7 +40,7 @@ const RETRIES_MAX: usize = 3;
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// Services that show an object under its key while it is still being written.
-const WRITES_IN_PLACE: [&str; 4] = ["compfs", "hdfs", "monoiofs", "sftp"];
+const WRITES_IN_PLACE: [&str; 5] = ["azdls", "compfs", "hdfs", "monoiofs", "sftp"];
 
 /// Objects in a service that a host brings as an opendal [`Operator`], one for each object, named by its key.
 ///

@@ -56,7 +56,7 @@ impl S3Config {
     ///
     /// Values are percent-encoded. Credentials are never part of it: they come from
     /// [`keys`](Self::keys), or from the usual places of AWS, in order: the environment
-    /// (`AWS_ACCESS_KEY_ID`, …), `~/.aws`, SSO, a web identity, a process, ECS, and EC2.
+    /// (`AWS_ACCESS_KEY_ID`, …), `~/.aws`, SSO, a web identity, ECS, and EC2.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for anything else, naming the settings that there are.
@@ -86,7 +86,8 @@ impl S3Config {
         };
         let is_own = endpoint.is_some() || bucket.contains('.');
         let addressing = addressing.unwrap_or(if is_own { Addressing::Path } else { Addressing::Virtual });
-        let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+        let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com{suffix}"));
         let endpoint = endpoint_url("endpoint", &endpoint)?;
         let public_endpoint = public_endpoint.unwrap_or_else(|| endpoint.clone());
         let public_addressing = public_addressing.unwrap_or(addressing);

@@ -7,8 +7,8 @@ use std::pin::pin;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use distribution_core::{
-    Body, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Error, ErrorKind, Meter, ObjectKey, Proof,
-    StagedObject, Storage as _, Unfit, Verification,
+    Body, Checksum, Content, CreateOutcome, Digest, Error, ErrorKind, Meter, ObjectKey, Proof, StagedObject,
+    Storage as _, Unfit, Verification,
 };
 use futures::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use http::header::IF_NONE_MATCH;
@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::headers::{IF_NONE_MATCH_ANY, object_headers, set};
 use super::multipart::{Multipart, PARTS_MAX};
 use super::xml::{self, CopyObjectResult, Part};
+use crate::probe::Ability;
 use crate::storage::content::Parts;
 
 /// Up to here an object is one request. Its bytes are in memory meanwhile.
@@ -44,11 +45,18 @@ pub(super) struct Creation<'a> {
     pub(super) meter: Meter,
 }
 
+/// An upload that lacks nothing but its completion.
+pub(super) struct Ready {
+    upload: Multipart,
+    parts: Vec<Part>,
+}
+
 impl S3Storage {
     pub(super) async fn store(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
         let Content { size, expected: checksum, headers, body, meter } = content;
         let wanted = Digest { checksum, size };
-        let creation = Creation { storage: self, key, wanted, headers: self.headers(key, &headers)?, meter };
+        let headers = object_headers(&headers).map_err(|failure| failure.into_error(&format!("store {key}")))?;
+        let creation = Creation { storage: self, key, wanted, headers, meter };
         let body = match body {
             Body::Object { object, bytes } if self.copies(&object, size) => match creation.copy(&object).await? {
                 Some(outcome) => return Ok(outcome),
@@ -57,10 +65,6 @@ impl S3Storage {
             body => body,
         };
         if size <= PUT_BYTES_MAX && self.roads.put { creation.put(body).await } else { creation.upload(body).await }
-    }
-
-    fn headers(&self, key: &ObjectKey, headers: &ContentHeaders) -> Result<HeaderMap, Error> {
-        object_headers(headers).map_err(|failure| failure.into_error(&format!("store {key}")))
     }
 
     /// Whether the service may copy the object itself. An empty one has no part that could be copied.
@@ -84,7 +88,8 @@ impl Creation<'_> {
             self.meter.add(self.wanted.size);
         }
         let attested = match &put {
-            Ok(_) if self.storage.roads.attests_put => self.storage.attested(self.key).await?,
+            // It is stored, whatever becomes of this look.
+            Ok(_) if self.storage.roads.attests_put => self.storage.attested(self.key).await.ok().flatten(),
             _ => None,
         };
         self.conclude(put, attested).await
@@ -110,24 +115,48 @@ impl Creation<'_> {
 
     /// Parts side by side, so that a slow one does not hold up the others.
     async fn upload(self, body: Body) -> Result<CreateOutcome, Error> {
-        let size = self.wanted.size;
-        let part_bytes = size.div_ceil(PARTS_MAX).max(PART_BYTES);
-        if !self.storage.roads.upload || part_bytes > PART_BYTES_MAX {
+        if !self.storage.roads.upload || self.part_bytes() > PART_BYTES_MAX {
             return Err(self.too_large());
         }
+        if self.is_taken().await? {
+            return Ok(CreateOutcome::AlreadyExists);
+        }
+        match self.ready(body).await? {
+            Ok(ready) => self.complete(ready).await,
+            Err(unfit) => Ok(CreateOutcome::Unfit(unfit)),
+        }
+    }
+
+    /// Whether its name is taken, which saves moving the bytes: most often by itself, when the answer to an
+    /// earlier commit was lost.
+    async fn is_taken(&self) -> Result<bool, Error> {
+        Ok(self.storage.stat(self.key).await?.is_some())
+    }
+
+    fn part_bytes(&self) -> u64 {
+        self.wanted.size.div_ceil(PARTS_MAX).max(PART_BYTES)
+    }
+
+    /// Uploads the content; or says why it is not what is wanted.
+    pub(super) async fn ready(&self, body: Body) -> Result<Result<Ready, Unfit>, Error> {
+        let part_bytes = self.part_bytes();
         let parts = Parts::new(body, self.wanted, part_bytes as usize).await?;
         let upload = self.begin().await?;
         match self.fill(&upload, parts, (IN_FLIGHT_BYTES / part_bytes).max(2) as usize).await {
-            Ok(Ok(parts)) => self.conclude(upload.complete(parts).await, None).await,
+            Ok(Ok(parts)) => Ok(Ok(Ready { upload, parts })),
             Ok(Err(unfit)) => {
                 upload.abort().await;
-                Ok(CreateOutcome::Unfit(unfit))
+                Ok(Err(unfit))
             }
             Err(error) => {
                 upload.abort().await;
                 Err(error)
             }
         }
+    }
+
+    pub(super) async fn complete(&self, ready: Ready) -> Result<CreateOutcome, Error> {
+        self.conclude(ready.upload.complete(ready.parts).await, None).await
     }
 
     /// Uploads all parts; or says why the content is not what is wanted.
@@ -176,18 +205,30 @@ impl Creation<'_> {
             let copied = self.copy_request(object).await;
             return self.copied(object, copied).await;
         }
+        if self.is_taken().await? {
+            return Ok(Some(CreateOutcome::AlreadyExists));
+        }
+        match self.ready_copy(object).await? {
+            Ok(ready) => self.complete(ready).await.map(Some),
+            Err(failure) => self.copied(object, Err(failure)).await,
+        }
+    }
+
+    /// Has the service copy the parts; or says why it did not.
+    pub(super) async fn ready_copy(&self, object: &StagedObject) -> Result<Result<Ready, Failure>, Error> {
         let upload = self.begin().await?;
-        let part_bytes = self.wanted.size.div_ceil(PARTS_MAX).max(COPY_PART_BYTES);
-        let starts = (0..self.wanted.size).step_by(part_bytes as usize).enumerate();
+        let size = self.wanted.size;
+        let part_bytes = size.div_ceil(PARTS_MAX).max(COPY_PART_BYTES);
+        let starts = (0..size).step_by(part_bytes as usize).enumerate();
         let copies = starts.map(|(n, start)| {
-            let range = start..self.wanted.size.min(start + part_bytes);
+            let range = start..size.min(start + part_bytes);
             self.copy_part(&upload, n + 1, object, range)
         });
         match stream::iter(copies.collect::<Vec<_>>()).buffer_unordered(COPIES_IN_FLIGHT).try_collect().await {
-            Ok(parts) => self.conclude(upload.complete(parts).await, None).await.map(Some),
+            Ok(parts) => Ok(Ok(Ready { upload, parts })),
             Err(failure) => {
                 upload.abort().await;
-                self.copied(object, Err(failure)).await
+                Ok(Err(failure))
             }
         }
     }
@@ -200,7 +241,7 @@ impl Creation<'_> {
         range: Range<u64>,
     ) -> Result<Part, Failure> {
         let len = range.end - range.start;
-        let part = upload.copy(number, from, range).await?;
+        let part = upload.copy(number, from, Some(range).filter(|_| len < self.wanted.size)).await?;
         self.meter.add(len);
         Ok(part)
     }
@@ -231,8 +272,11 @@ impl Creation<'_> {
             Err(failure) if matches!(failure.code(), "NoSuchKey" | "InvalidRange") => {
                 Ok(Some(CreateOutcome::Unfit(Unfit::Changed)))
             }
-            // Its own credentials may read what the target's may not; and not every service can copy.
-            Err(failure) if failure.status() == Some(StatusCode::FORBIDDEN) || failure.is_unknown_request() => {
+            // Its own credentials may read what the target's may not; and services differ in what they copy.
+            Err(failure)
+                if failure.status().is_some_and(|status| status.is_client_error()) && !failure.is_passing()
+                    || failure.is_unknown_request() =>
+            {
                 tracing::info!(from = %object.container, code = failure.code(), "read instead of copied by the service");
                 Ok(None)
             }
@@ -281,11 +325,13 @@ impl Creation<'_> {
     }
 
     fn too_large(&self) -> Error {
-        let limit = if self.storage.roads.upload { PARTS_MAX * PART_BYTES_MAX } else { PUT_BYTES_MAX };
-        let why = if self.storage.roads.upload { "" } else { ", because its uploads in parts overwrite" };
+        let Self { storage, key, wanted, .. } = self;
+        let fault = storage.probe.fault(Ability::CreateByUpload).filter(|_| !storage.roads.upload);
+        let limit = if fault.is_some() { PUT_BYTES_MAX } else { PARTS_MAX * PART_BYTES_MAX };
+        let why = fault.map(|fault| format!(", because in parts {fault}")).unwrap_or_default();
         let message = format!(
-            "cannot store {}: it has {} bytes, and {limit} are the most that this service can be given safely{why}",
-            self.key, self.wanted.size
+            "cannot store {key}: it has {} bytes, and this service can safely be given {limit} at most{why}",
+            wanted.size
         );
         Error::new(ErrorKind::Unsupported, message)
     }

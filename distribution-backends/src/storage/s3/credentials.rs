@@ -1,5 +1,7 @@
 //! Where credentials come from: the given keys, or the usual places of AWS.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use distribution_core::Error;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProvider};
@@ -8,6 +10,9 @@ use reqsign_file_read_tokio::TokioFileRead;
 use reqwest::Client;
 
 use super::config::S3Config;
+
+/// How long whoever has credentials may take to give them.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn provider(config: &S3Config) -> ProvideCredentialChain<Credential> {
     let chain = ProvideCredentialChain::new();
@@ -37,7 +42,8 @@ impl HttpSend for Requests {
         let failed = |error: reqwest::Error| {
             reqsign_core::Error::unexpected("no answer to the request for credentials").with_source(error.without_url())
         };
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+        *request.timeout_mut() = Some(TIMEOUT);
         let mut response = self.0.execute(request).await.map_err(failed)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut answer = http::Response::new(response.bytes().await.map_err(failed)?);

@@ -57,6 +57,11 @@ impl Failure {
         }
     }
 
+    /// Whether the service says, before it does anything, that the credentials are no longer good.
+    pub(crate) fn has_stale_credentials(&self) -> bool {
+        matches!(self.code(), "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "InvalidAccessKeyId")
+    }
+
     /// Whether the service does not know this kind of request.
     pub(crate) fn is_unknown_request(&self) -> bool {
         self.status() == Some(StatusCode::NOT_IMPLEMENTED) || self.code() == "NotImplemented"
@@ -96,7 +101,9 @@ fn way_out(status: StatusCode, code: &str) -> (ErrorKind, &'static str) {
         }
         (_, "EntityTooLarge" | "InvalidRange") => (Unsupported, "it is too large for this service"),
         (501, _) | (_, "NotImplemented") => (Unsupported, "it does not know this request"),
-        (401 | 403, _) => (Unavailable, "check the credentials and what they are allowed, then repeat"),
+        (401 | 403, _) | (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => {
+            (Unavailable, "check the credentials and what they are allowed, then repeat")
+        }
         (301 | 307 | 308, _) => (Unavailable, "the bucket is in another region or elsewhere: correct the target"),
         (429 | 500..=599, _) => (Unavailable, "repeat later"),
         _ => (Unavailable, "look at the service's log, then repeat"),

@@ -73,8 +73,9 @@ pub struct S3Storage {
 }
 
 impl S3Storage {
-    /// Probes the bucket, and opens it if it can be published to safely. That takes about two hundred
-    /// small requests, below `distribution-probe/` in the target's prefix, where nothing is left.
+    /// Probes the bucket, and opens it if it can be published to safely. That takes some hundreds
+    /// of small requests, below `distribution-probe/` in the target's prefix. What they store is removed; a
+    /// bucket with versions keeps those.
     ///
     /// # Errors
     /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if the service overwrites objects that are

@@ -60,18 +60,20 @@ impl Multipart {
         Ok(Part { part_number, etag })
     }
 
-    /// Has the service copy a range of an object that it has, in the state that it had when it was
-    /// opened.
+    /// Has the service copy a range of an object that it has, or all of it, in the state that it had when
+    /// it was opened. AWS gives no ranges of objects of up to 5 MiB.
     pub(crate) async fn copy(
         &self,
         part_number: usize,
         from: &StagedObject,
-        range: Range<u64>,
+        range: Option<Range<u64>>,
     ) -> Result<Part, Failure> {
         let mut headers = HeaderMap::new();
         set(&mut headers, "x-amz-copy-source", &copy_source(&from.container, &from.name))?;
         set(&mut headers, "x-amz-copy-source-if-match", &from.etag)?;
-        set(&mut headers, "x-amz-copy-source-range", &format!("bytes={}-{}", range.start, range.end - 1))?;
+        if let Some(range) = range {
+            set(&mut headers, "x-amz-copy-source-range", &format!("bytes={}-{}", range.start, range.end - 1))?;
+        }
         let call = self.target.call(Method::PUT, Some(part_number), headers, Bytes::new());
         let copied: CopyPartResult = xml::read(&self.target.client.repeat(&call).await?.body)?;
         Ok(Part { part_number, etag: copied.etag })
@@ -92,6 +94,10 @@ impl Multipart {
         self.is_open = false;
         let call = self.target.call(Method::POST, None, headers, body.into());
         let completed = self.target.client.once(&call).await;
+        let completed = completed.and_then(|answer| match xml::root(&answer.body) == "CompleteMultipartUploadResult" {
+            true => Ok(answer),
+            false => Err(Failure::lost("the answer to the completion says nothing")),
+        });
         if completed.as_ref().is_err_and(|failure| failure.status().is_some() && !failure.is_passing()) {
             self.is_open = true;
             self.abort().await;

@@ -23,9 +23,10 @@ pub struct UnfinishedUpload {
 }
 
 impl S3Storage {
-    /// At most `limit` uploads below the target's prefix that were begun before `begun_before` and are
-    /// not finished. Choose a time that no publish lasts, such as a day: what is still at work must be
-    /// left alone.
+    /// At most `limit` uploads of keys that begin with `prefix` (below the target's own) that were begun
+    /// before `begun_before` and are not finished. Choose a time that no publish lasts, such as a day: what
+    /// is still at work must be left alone. The service does not tell who has begun them: all uploads to
+    /// such keys are found, so name a prefix to which nobody else uploads.
     ///
     /// A rule of the bucket does the same without being called (`AbortIncompleteMultipartUpload` of its
     /// lifecycle configuration, Amazon S3 User Guide); have one wherever the service can.
@@ -34,19 +35,24 @@ impl S3Storage {
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the service does not tell.
     pub async fn unfinished_uploads(
         &self,
+        prefix: &str,
         begun_before: Timestamp,
         limit: usize,
     ) -> Result<Vec<UnfinishedUpload>, Error> {
         let (mut found, mut after) = (Vec::new(), (String::new(), String::new()));
         for _ in 0..PAGES_MAX {
-            let page = self.page_of_uploads(&after).await?;
+            let page = self.page_of_uploads(prefix, &after).await?;
             let ours = page.uploads.into_iter().filter_map(|upload| self.unfinished(upload));
             found.extend(ours.filter(|upload| upload.begun_at < begun_before));
             if found.len() >= limit || !page.is_truncated {
                 found.truncate(limit);
                 return Ok(found);
             }
-            after = (page.next_key_marker, page.next_upload_id_marker);
+            let next = (page.next_key_marker, page.next_upload_id_marker);
+            if next.0.is_empty() || next == after {
+                break;
+            }
+            after = next;
         }
         Err(Error::unavailable(format!("the listing of uploads in {} does not end: repeat later", self.bucket)))
     }
@@ -65,8 +71,12 @@ impl S3Storage {
         }
     }
 
-    async fn page_of_uploads(&self, after: &(String, String)) -> Result<ListMultipartUploadsResult, Error> {
-        let mut query = vec![("uploads", String::new()), ("prefix", self.prefix.clone())];
+    async fn page_of_uploads(
+        &self,
+        prefix: &str,
+        after: &(String, String),
+    ) -> Result<ListMultipartUploadsResult, Error> {
+        let mut query = vec![("uploads", String::new()), ("prefix", format!("{}{prefix}", self.prefix))];
         if !after.0.is_empty() {
             query.extend([("key-marker", after.0.clone()), ("upload-id-marker", after.1.clone())]);
         }

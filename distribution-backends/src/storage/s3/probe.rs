@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use distribution_core::{
-    Body, Content, Digest, Error, ErrorKind, Meter, ObjectKey, StagedObject, Storage as _, Timestamp,
+    Body, Content, CreateOutcome, Digest, Error, ErrorKind, Meter, ObjectKey, StagedObject, Storage as _, Timestamp,
+    Unfit,
 };
+use futures::future::{join_all, try_join_all};
 use futures::stream::{self, StreamExt};
+use http::{HeaderMap, StatusCode};
 
 use super::S3Storage;
-use super::create::Creation;
-use crate::probe::{Ability, Place, Probe, distinct, of, race, whole};
+use super::create::{Creation, Ready};
+use crate::probe::{Ability, Place, Probe, RACERS, RACES, distinct, judge, of, race, whole};
 
 /// What this bucket may be asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +37,10 @@ impl Roads {
             attests_put: attested && probe.has(Ability::ChecksumOnPut),
             attests_copy: attested && probe.has(Ability::CreateByCopy),
         };
+        if let Some(fault) = probe.fault(Ability::ReadAfterWrite) {
+            let message = format!("the bucket cannot be published to: {fault}; use another service");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         if roads.put || roads.upload {
             return Ok(roads);
         }
@@ -57,18 +64,27 @@ impl S3Storage {
         let place = Place::new()?;
         let by = |roads| Self { roads, ..self.clone() };
         let mut probe = Probe::default();
-        probe.note(Ability::CreateByPut, race(&by(Roads::PUT), &place, "put", |n| whole(&distinct(n))).await?);
         let upload = by(Roads::UPLOAD);
-        probe.note(Ability::CreateByUpload, race(&upload, &place, "upload", |n| whole(&distinct(n))).await?);
+        probe.note(Ability::CreateByPut, race(&by(Roads::PUT), &place, "put", |n| whole(&distinct(n))).await?);
+        // What is wrong with the other roads is no reason to take none.
+        let raced = upload.race_completions(&place, "upload", |n| whole(&distinct(n))).await;
+        probe.note(Ability::CreateByUpload, raced.unwrap_or_else(|error| Some(error.to_string())));
         if probe.has(Ability::CreateByUpload) {
             // Of an upload, so that no service has a SHA-256 of it yet.
             let sources = Sources::create(&upload, &place).await?;
             let copies = |n| sources.content(n);
-            // A service that cannot copy is not out of order.
-            let raced = race(&by(Roads::PART_COPY), &place, "parts", copies).await;
-            probe.note(Ability::CreateByPartCopy, raced.unwrap_or_else(|error| Some(error.to_string())));
+            let part_copy = by(Roads::PART_COPY);
+            let pinned = part_copy.pin_of_copy(&place.key("pin-of-parts")?, &sources).await;
+            probe.note(Ability::CreateByPartCopy, pinned.unwrap_or_else(|error| Some(error.to_string())));
+            if probe.has(Ability::CreateByPartCopy) {
+                let raced = part_copy.race_completions(&place, "parts", copies).await;
+                probe.note(Ability::CreateByPartCopy, raced.unwrap_or_else(|error| Some(error.to_string())));
+            }
             let copy = by(Roads::COPY);
             probe.note(Ability::CreateByCopy, self.checksum_on_copy(&copy, &place, &sources).await?);
+            if probe.has(Ability::CreateByCopy) {
+                probe.note(Ability::CreateByCopy, copy.pin_of_copy(&place.key("pin-of-copy")?, &sources).await?);
+            }
             if probe.has(Ability::CreateByCopy) {
                 probe.note(Ability::CreateByCopy, race(&copy, &place, "copy", copies).await?);
             }
@@ -87,18 +103,56 @@ impl S3Storage {
         Ok(probe)
     }
 
+    /// Has uploads filled, and then races for the key with their completions only.
+    async fn race_completions(
+        &self,
+        place: &Place,
+        name: &str,
+        content: impl Fn(usize) -> Content,
+    ) -> Result<Option<String>, Error> {
+        for round in 0..RACES {
+            let key = place.key(&format!("{name}-{round}"))?;
+            let racers: Vec<_> = (0..RACERS).map(|n| self.creation(&key, &content(n))).collect();
+            let ready = racers.iter().zip(0..).map(|(racer, n)| racer.made_ready(content(n).body));
+            let ready = try_join_all(ready).await?;
+            let outcomes = join_all(racers.iter().zip(ready).map(|(racer, ready)| racer.complete(ready))).await;
+            let fault = judge(self, &key, outcomes, &content).await;
+            let removed = self.remove(&key).await;
+            if let Some(fault) = fault? {
+                return Ok(Some(fault));
+            }
+            removed?;
+        }
+        Ok(None)
+    }
+
+    fn creation<'a>(&'a self, key: &'a ObjectKey, content: &Content) -> Creation<'a> {
+        let wanted = Digest { checksum: content.expected, size: content.size };
+        Creation { storage: self, key, wanted, headers: HeaderMap::new(), meter: Meter::default() }
+    }
+
+    /// Whether an object is copied only in the state that is asked for.
+    async fn pin_of_copy(&self, key: &ObjectKey, from: &Sources) -> Result<Option<String>, Error> {
+        let mut content = from.content(0);
+        if let Body::Object { object, .. } = &mut content.body {
+            object.etag = "\"of-another-state\"".to_owned();
+        }
+        let outcome = self.create(key, content).await;
+        self.remove(key).await?;
+        let is_kept = outcome? == CreateOutcome::Unfit(Unfit::Changed);
+        Ok((!is_kept).then(|| "an object is copied in another state than was asked for".to_owned()))
+    }
+
     /// Whether bytes with another SHA-256 than was told are refused, and the right one is told again.
     async fn checksum_on_put(&self, place: &Place) -> Result<Option<String>, Error> {
         let (key, bytes) = (place.key("checksum")?, distinct(1));
-        let other = of(&distinct(2), Body::Stream(stream::empty().boxed()));
-        let put = Creation {
-            storage: self,
-            key: &key,
-            wanted: Digest { checksum: other.expected, size: bytes.len() as u64 },
-            headers: Default::default(),
-            meter: Meter::default(),
+        let other = Content { size: bytes.len() as u64, ..whole(&distinct(2)) };
+        let put = self.creation(&key, &other);
+        let refused = match put.put_request(bytes.clone()).await {
+            Ok(_) => false,
+            Err(failure) if failure.status() == Some(StatusCode::BAD_REQUEST) => self.stat(&key).await?.is_none(),
+            Err(failure) => return Err(failure.into_error("probe checksums")),
         };
-        let refused = put.put_request(bytes.clone()).await.is_err() && self.stat(&key).await?.is_none();
         let fault = if refused {
             self.create(&key, whole(&bytes)).await?;
             let kept = self.attested(&key).await?.and_then(|sha256| put.proof(&sha256));
@@ -112,18 +166,29 @@ impl S3Storage {
     }
 
     async fn checksum_on_copy(&self, copy: &Self, place: &Place, from: &Sources) -> Result<Option<String>, Error> {
-        use distribution_core::CreateOutcome::Created;
         let key = place.key("checksum-on-copy")?;
         let content = from.content(0);
         let checksum = content.expected;
         let outcome = copy.create(&key, content).await;
         self.remove(&key).await?;
         Ok(match outcome {
-            Ok(Created { proof: Some(proof) }) if proof.digest.checksum == checksum => None,
-            Ok(Created { .. }) => Some("the service does not compute the SHA-256 of a copy".to_owned()),
+            Ok(CreateOutcome::Created { proof: Some(proof) }) if proof.digest.checksum == checksum => None,
+            Ok(CreateOutcome::Created { .. }) => Some("the service does not compute the SHA-256 of a copy".to_owned()),
             Ok(_) => Some("a copy was not made".to_owned()),
             Err(error) => Some(error.to_string()),
         })
+    }
+}
+
+impl Creation<'_> {
+    async fn made_ready(&self, body: Body) -> Result<Ready, Error> {
+        let unfit = || Error::unavailable("the probe could not store an object: repeat");
+        match body {
+            Body::Object { object, .. } => {
+                self.ready_copy(&object).await?.map_err(|failure| failure.into_error("probe copies"))
+            }
+            body => self.ready(body).await?.map_err(|_| unfit()),
+        }
     }
 }
 

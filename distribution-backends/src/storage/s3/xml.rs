@@ -77,6 +77,17 @@ pub(crate) fn write(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
     to_string(body).map(String::into_bytes).map_err(Failure::lost)
 }
 
+/// The name of the body's root, such as `Error`; empty if it has none.
+pub(crate) fn root(body: &[u8]) -> &str {
+    let text = std::str::from_utf8(body).unwrap_or_default().trim_start();
+    let text = match text.strip_prefix("<?xml") {
+        Some(rest) => rest.split_once("?>").map_or("", |(_, rest)| rest.trim_start()),
+        None => text,
+    };
+    let name = text.strip_prefix('<').unwrap_or_default();
+    name.split(|c: char| c == '>' || c == '/' || c.is_whitespace()).next().unwrap_or_default()
+}
+
 /// The code of the error that the body is, if it is one.
 pub(crate) fn refusal(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
@@ -84,15 +95,10 @@ pub(crate) fn refusal(body: &[u8]) -> Option<String> {
         #[serde(rename = "Code")]
         code: String,
     }
-    // Only a root of this name, and only a code that is fit to be shown.
-    let text = std::str::from_utf8(body).ok()?.trim_start();
-    let root = match text.strip_prefix("<?xml") {
-        Some(rest) => rest.split_once("?>")?.1.trim_start(),
-        None => text,
-    };
-    if !root.starts_with("<Error>") && !root.starts_with("<Error ") {
+    if root(body) != "Error" {
         return None;
     }
+    // Only what is fit to be shown.
     let code = read::<Refusal>(body).map_or_else(|_| String::new(), |refusal| refusal.code);
     Some(code.chars().filter(char::is_ascii_alphanumeric).take(64).collect())
 }
