@@ -1,6 +1,7 @@
 //! What a service does not really do is found out, and not used.
 
-use distribution_backends::{Ability, Probe, S3Storage};
+use chrono::Utc;
+use distribution_backends::{Ability, PresignSigner, Probe, S3Config, S3Storage};
 use distribution_core::{CreateOutcome, ErrorKind, Storage as _};
 use distribution_testkit::s3::{Fault, Op};
 use futures::future::join_all;
@@ -158,5 +159,19 @@ async fn proof_of_the_probe_on_real_servers() {
                 println!("proof: probe of the server in {variable}: refused");
             }
         }
+    }
+}
+
+/// A host spawns these on its runtime.
+#[test]
+fn what_is_awaited_can_be_spawned() {
+    fn spawns(_: impl Future + Send) {}
+    let config = S3Config::from_uri("s3://media?endpoint=http://127.0.0.1:1").unwrap();
+    spawns(S3Storage::open(config.clone()));
+    let (storage, signer) = (S3Storage::open_probed(config.clone(), Probe::default()), PresignSigner::s3(config));
+    drop(signer);
+    if let Ok(storage) = storage {
+        spawns(Probe::of(&storage, None, Utc::now()));
+        spawns(storage.unfinished_uploads("", Utc::now(), 1));
     }
 }
