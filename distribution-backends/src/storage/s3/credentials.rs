@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use distribution_core::Error;
-use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProvider};
-use reqsign_core::{Context, HttpSend, OsEnv, ProvideCredentialChain};
+use reqsign_aws_v4::{Credential, DefaultCredentialProvider};
+use reqsign_core::{Context, HttpSend, OsEnv, ProvideCredential, ProvideCredentialChain};
 use reqsign_file_read_tokio::TokioFileRead;
 use reqwest::Client;
 
@@ -17,8 +17,29 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn provider(config: &S3Config) -> ProvideCredentialChain<Credential> {
     let chain = ProvideCredentialChain::new();
     match &config.keys {
-        Some(keys) => chain.push(StaticCredentialProvider::new(&keys.id, &keys.secret)),
+        Some(keys) => chain.push(Given(keys.clone())),
         None => chain.push(DefaultCredentialProvider::new()),
+    }
+}
+
+/// The given keys. In place of reqsign's own, whose `Debug` shows the secret, and reqsign logs that.
+struct Given(super::config::Keys);
+
+impl ProvideCredential for Given {
+    type Credential = Credential;
+
+    async fn provide_credential(&self, _context: &Context) -> reqsign_core::Result<Option<Credential>> {
+        Ok(Some(Credential {
+            access_key_id: self.0.id.clone(),
+            secret_access_key: self.0.secret.as_str().to_owned(),
+            ..Credential::default()
+        }))
+    }
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given(redacted)")
     }
 }
 
