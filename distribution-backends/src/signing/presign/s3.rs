@@ -118,6 +118,8 @@ fn end(credential: &Credential) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
+mod credentials_tests;
+#[cfg(test)]
 mod tests {
     use distribution_core::ObjectKey;
 
