@@ -163,18 +163,30 @@ pub(crate) async fn race(
     for round in 0..RACES {
         let key = place.key(&format!("{name}-{round}"))?;
         let outcomes = join_all((0..RACERS).map(|n| storage.create(&key, content(n)))).await;
-        let fault = judge(storage, &key, outcomes, &content).await;
-        let removed = storage.remove(&key).await;
-        // It says more than what became of it.
-        if let Some(fault) = fault? {
+        if let Some(fault) = verdict(storage, &key, outcomes, &content).await? {
             return Ok(Some(fault));
         }
-        removed?;
     }
     Ok(None)
 }
 
-pub(crate) async fn judge(
+/// What went wrong in a race, of which nothing is left then.
+pub(crate) async fn verdict(
+    storage: &dyn Storage,
+    key: &ObjectKey,
+    outcomes: Vec<Result<CreateOutcome, Error>>,
+    content: impl Fn(usize) -> Content,
+) -> Result<Option<String>, Error> {
+    let fault = judge(storage, key, outcomes, content).await;
+    let removed = storage.remove(key).await;
+    // What is wrong says more than what became of the object.
+    match fault? {
+        Some(fault) => Ok(Some(fault)),
+        None => removed.map(|()| None),
+    }
+}
+
+async fn judge(
     storage: &dyn Storage,
     key: &ObjectKey,
     outcomes: Vec<Result<CreateOutcome, Error>>,

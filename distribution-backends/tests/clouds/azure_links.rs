@@ -20,7 +20,8 @@ use sha2::Sha256;
 use tokio::runtime::Runtime;
 
 use crate::azurite::Server;
-use crate::fetch::{curl, parsed};
+use crate::curl::curl;
+use crate::fetch::parsed;
 use crate::support::{content, key, pattern};
 
 const URI: &str = "az://media/mvp?account=studio";

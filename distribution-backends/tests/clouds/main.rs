@@ -16,6 +16,9 @@ mod azure_links;
 mod azurite;
 #[cfg(any(feature = "gcs", feature = "azblob"))]
 mod corruption;
+#[cfg(feature = "azblob")]
+#[path = "../support/curl.rs"]
+mod curl;
 #[cfg(feature = "gcs")]
 mod emulator;
 #[cfg(any(feature = "gcs", feature = "azblob"))]

@@ -1,6 +1,5 @@
 //! Presigned links: over the double, whose clock can be set, and fetched with plain curl from a server.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use distribution_testkit::s3::{Answer, Credentials, Fault, S3Double};
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 
+use crate::curl::curl;
 use crate::double::{content, key, pattern};
 use crate::server::Server;
 
@@ -88,16 +88,6 @@ async fn seven_days_are_the_most_and_words_say_so() {
     let error = sign(week + TimeDelta::seconds(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("168 hours at most"), "{error}");
-}
-
-/// What plain curl gets: status, headers in lower case, and body.
-fn curl(args: &[&str], url: &str) -> (u16, String, Vec<u8>) {
-    let curl = Command::new("curl").args(["-s", "-i", "-g", "--noproxy", "*"]).args(args).arg(url).output().unwrap();
-    let end = curl.stdout.windows(4).position(|end| end == b"\r\n\r\n").map_or(curl.stdout.len(), |end| end + 4);
-    let (head, body) = curl.stdout.split_at(end);
-    let head = String::from_utf8_lossy(head).to_lowercase();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    (status, head, body.to_vec())
 }
 
 async fn link(signer: &PresignSigner, name: &str, valid_secs: i64) -> SignedUrl {

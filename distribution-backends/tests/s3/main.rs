@@ -17,6 +17,8 @@ mod commits;
 mod conformance;
 #[cfg(feature = "sqlite")]
 mod corruption;
+#[path = "../support/curl.rs"]
+mod curl;
 mod double;
 mod faulty_proxy;
 mod links;

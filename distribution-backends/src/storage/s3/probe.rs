@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::S3Storage;
 use super::create::{Creation, Ready};
-use crate::probe::{Ability, Place, Probe, RACERS, RACES, distinct, judge, of, race, whole};
+use crate::probe::{Ability, Place, Probe, RACERS, RACES, distinct, of, race, verdict, whole};
 
 /// What this bucket may be asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,12 +116,9 @@ impl S3Storage {
             let ready = racers.iter().zip(0..).map(|(racer, n)| racer.made_ready(content(n).body));
             let ready = try_join_all(ready).await?;
             let outcomes = join_all(racers.iter().zip(ready).map(|(racer, ready)| racer.complete(ready))).await;
-            let fault = judge(self, &key, outcomes, &content).await;
-            let removed = self.remove(&key).await;
-            if let Some(fault) = fault? {
+            if let Some(fault) = verdict(self, &key, outcomes, &content).await? {
                 return Ok(Some(fault));
             }
-            removed?;
         }
         Ok(None)
     }
