@@ -27,6 +27,8 @@ const LINK_VALID_SECS: i64 = 60;
 /// each time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
+    /// What was probed: a bucket and its service, or the place of a probe's object.
+    pub target: String,
     /// One for each ability that was looked for.
     pub findings: Vec<Finding>,
 }
@@ -75,7 +77,8 @@ impl Probe {
     /// [`ErrorKind::Unavailable`] if the store cannot be reached.
     pub async fn of(storage: &dyn Storage, signer: Option<&dyn UrlSigner>, now: Timestamp) -> Result<Self, Error> {
         let place = Place::new()?;
-        let mut probe = Self::default();
+        let target = storage.location(&place.key("object")?).to_string();
+        let mut probe = Self { target, findings: Vec::new() };
         probe.note(Ability::CreateByPut, race(storage, &place, "create", |n| whole(&distinct(n))).await?);
         let (key, bytes) = (place.key("object")?, distinct(1));
         let outcome = storage.create(&key, whole(&bytes)).await?;

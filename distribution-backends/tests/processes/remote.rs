@@ -35,7 +35,9 @@ impl Remote {
     }
 
     pub(crate) fn storage(&self) -> Result<S3Storage, Error> {
-        S3Storage::open_probed(self.config(), self.probe.clone())
+        let config = self.config();
+        let probe = Probe { target: config.place(), ..self.probe.clone() };
+        S3Storage::open_probed(config, probe)
     }
 
     /// How many uploads nobody has finished.

@@ -75,7 +75,10 @@ impl StorageHarness for Remote {
         static PROBE: OnceLock<Probe> = OnceLock::new();
         let config = self.place().config();
         let storage = match PROBE.get() {
-            Some(probe) => S3Storage::open_probed(config, probe.clone()).unwrap(),
+            Some(probe) => {
+                let probe = Probe { target: config.place(), ..probe.clone() };
+                S3Storage::open_probed(config, probe).unwrap()
+            }
             None => S3Storage::open(config).await.unwrap(),
         };
         PROBE.get_or_init(|| storage.probe().clone());

@@ -49,7 +49,10 @@ impl Target {
         let look = async || S3Storage::open(self.config(bucket)).await.unwrap().probe().clone();
         let probe = PROBE.get_or_init(look).await.clone();
         self.double.clear_log();
-        S3Storage::open_probed(self.config(bucket), probe).unwrap()
+        // What is found of one holds for the other.
+        let config = self.config(bucket);
+        let probe = Probe { target: config.place(), ..probe };
+        S3Storage::open_probed(config, probe).unwrap()
     }
 
     /// The storage, after its probe, of which nothing is left.

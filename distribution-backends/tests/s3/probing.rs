@@ -35,6 +35,9 @@ async fn a_service_that_does_everything_is_found_to() {
     target.double.clear_log();
     S3Storage::open_probed(target.config(BUCKET), serde_json::from_str(&kept).unwrap()).unwrap();
     assert_eq!(target.double.log().len(), 0);
+    // It says nothing of another bucket, or another service.
+    let error = S3Storage::open_probed(target.config("staging"), storage.probe().clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
 
 #[tokio::test]

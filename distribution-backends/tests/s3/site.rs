@@ -98,7 +98,7 @@ impl Stage {
     /// Past the proxy.
     fn storage(&self, prefix: &str) -> S3Storage {
         let config = self.server.config(self.server.bucket(), prefix, &self.server.host);
-        S3Storage::open_probed(config, self.probe.clone()).unwrap()
+        S3Storage::open_probed(config.clone(), Probe { target: config.place(), ..self.probe.clone() }).unwrap()
     }
 
     fn source(&self, proxy: &FaultyProxy) -> Arc<dyn Source> {
@@ -130,7 +130,7 @@ impl<'a> Site<'a> {
     pub(crate) fn storage(&self) -> S3Storage {
         let stage = self.stage;
         let config = stage.server.config(stage.server.bucket(), &self.prefix, &self.proxy.addr.to_string());
-        S3Storage::open_probed(config, stage.probe.clone()).unwrap()
+        S3Storage::open_probed(config.clone(), Probe { target: config.place(), ..stage.probe.clone() }).unwrap()
     }
 
     /// A process on this site; `age` is how many leases are over for it.

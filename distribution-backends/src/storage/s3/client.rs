@@ -61,6 +61,10 @@ impl Client {
         Ok(Self { http, signer: RwLock::new(signer), config: config.clone() })
     }
 
+    pub(crate) fn config(&self) -> &S3Config {
+        &self.config
+    }
+
     /// What the service is known by: it can copy between any two buckets of its own.
     pub(crate) fn service(&self) -> &str {
         self.config.endpoint.as_str()

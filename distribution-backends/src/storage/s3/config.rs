@@ -107,6 +107,11 @@ impl S3Config {
         Self { keys: Some(Keys { id: id.into(), secret: Zeroizing::new(secret.into()) }), ..self }
     }
 
+    /// The bucket and its service, as a [`Probe`](crate::Probe) of it names them.
+    pub fn place(&self) -> String {
+        format!("s3://{} at {}", self.bucket, self.endpoint)
+    }
+
     /// The same, where a SHA-256 that the store has computed over the whole object that it stored may
     /// stand for reading it back, if the store is found to check what it is told. A publisher believes
     /// it only if its policy accepts [`StoreAttested`](distribution_core::Verification::StoreAttested).

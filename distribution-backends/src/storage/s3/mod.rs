@@ -87,12 +87,18 @@ impl S3Storage {
         storage.with(&config, probe)
     }
 
-    /// Opens the bucket on the word of an earlier probe.
+    /// Opens the bucket on the word of an earlier probe. Probe again when the service is replaced by another
+    /// release: that is not noticed.
     ///
     /// # Errors
+    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for the probe of another bucket or service;
     /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if that has found that it cannot be
     /// published to safely.
     pub fn open_probed(config: S3Config, probe: Probe) -> Result<Self, Error> {
+        if probe.target != config.place() {
+            let message = format!("the probe is of {}, and not of {}: probe that", probe.target, config.place());
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         Self::unprobed(&config)?.with(&config, probe)
     }
 

@@ -63,7 +63,7 @@ impl S3Storage {
     pub(super) async fn look(&self) -> Result<Probe, Error> {
         let place = Place::new()?;
         let by = |roads| Self { roads, ..self.clone() };
-        let mut probe = Probe::default();
+        let mut probe = Probe { target: self.client.config().place(), findings: Vec::new() };
         let upload = by(Roads::UPLOAD);
         probe.note(Ability::CreateByPut, race(&by(Roads::PUT), &place, "put", |n| whole(&distinct(n))).await?);
         // What is wrong with the other roads is no reason to take none.
