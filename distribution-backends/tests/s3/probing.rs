@@ -48,7 +48,6 @@ async fn proof_each_fault_of_a_service_is_found() {
     let table: &[Case] = &[
         (&[(CopyObject, Fault::IgnoredIfNoneMatch)], &[CreateByCopy]),
         (&[(CopyObject, Fault::IgnoredSourceIfMatch)], &[CreateByCopy]),
-        (&[(UploadPartCopy, Fault::IgnoredSourceIfMatch)], &[CreateByPartCopy]),
         (&[(CopyObject, Fault::RacyConditions)], &[CreateByCopy]),
         (&[(CopyObject, Fault::ChecksumUnchecked)], &[CreateByCopy]),
         (&[(CopyObject, Fault::ChecksumComposite)], &[CreateByCopy]),
