@@ -47,7 +47,7 @@ pub enum Event {
         approval: QcApproval,
         /// Where the caller has the bytes; `None` for a recovery, which knows what is on record.
         source: Option<VideoUrl>,
-        /// How many objects may be tried.
+        /// How many objects this call may try, the one that it finds begun among them.
         attempts: u32,
     },
     /// The holder of the lease is still at it.
@@ -277,11 +277,12 @@ impl Record {
         if self.attempt > ATTEMPT_MAX {
             return Err(IllegalTransition);
         }
+        let attempts_left = attempts.saturating_sub(1);
         if let Some(work) = self.work_mut() {
-            work.lease = lease;
+            *work = Work { lease, attempts_left };
         } else {
             let (holder, qc_report_id) = (lease.holder.clone(), approval.report_id().map(str::to_owned));
-            self.phase = Phase::Claimed { work: Work { lease, attempts_left: attempts.saturating_sub(1) } };
+            self.phase = Phase::Claimed { work: Work { lease, attempts_left } };
             self.log(now, AuditEvent::Reopened { holder, qc_report_id });
         }
         self.approval = approval;

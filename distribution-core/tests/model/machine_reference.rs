@@ -189,9 +189,10 @@ impl Reference {
             (Transition::TakenUp { .. }, At::Published) => return false,
             (Transition::TakenUp { holder, lease_secs, attempts, approved_for }, _) => {
                 if !self.is_at_work() {
-                    (self.at, self.attempts_left) = (At::Claimed, attempts.saturating_sub(1));
+                    self.at = At::Claimed;
                     self.tell("reopened");
                 }
+                self.attempts_left = attempts.saturating_sub(1);
                 (self.holder, self.lease_until) = (*holder, self.now + lease_secs * 1000);
                 self.approved_until = approved_for.map(|seconds| self.now + seconds * 1000);
             }

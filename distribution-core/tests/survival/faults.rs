@@ -6,6 +6,7 @@ use distribution_core::{AlertKind, AuditEvent, ErrorKind, Phase, Record};
 use distribution_testkit::{Fault, Op, Scenario};
 use futures::executor::block_on;
 
+use crate::leases::{Call, poll_until};
 use crate::support::{VIDEO, check, persist, staged, video};
 
 #[test]
@@ -36,6 +37,24 @@ fn a_store_that_keeps_nothing_right_is_given_up_on() {
     assert_eq!(world.objects().len(), 3, "three attempts");
     world.heal();
     check(&world, &persist(&world.publisher("a")).unwrap(), "the store was mended");
+}
+
+/// The attempts of a call that died are not held against the next one, when the store is well again.
+#[test]
+fn a_call_that_takes_work_up_has_its_own_attempts() {
+    for holder in ["a", "b"] {
+        let world = staged();
+        world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::Truncate));
+        let publisher = world.publisher("a");
+        let mut doomed: Call = Box::pin(async move { publisher.publish(video()).await });
+        // All three have been read back, and the verdict is not on record.
+        poll_until(&world, &mut doomed, Op::StorageDigest, 3);
+        drop(doomed);
+        world.heal();
+        world.advance(Duration::from_secs(3_600));
+        let record = block_on(world.publisher(holder).publish(video()));
+        check(&world, &record.expect("the store is well"), "taken up after the last attempt");
+    }
 }
 
 #[test]
