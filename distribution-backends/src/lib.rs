@@ -46,6 +46,7 @@ pub use ::opendal;
 pub use alert::LogAlerts;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
+pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
 #[cfg(feature = "postgres")]
