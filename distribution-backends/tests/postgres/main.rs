@@ -12,9 +12,13 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod config;
 mod conformance;
+mod cut;
 mod find;
+mod killed;
+mod proxy;
 mod rows;
 mod server;
 mod store;
