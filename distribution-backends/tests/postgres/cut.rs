@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use distribution_backends::{PostgresConfig, PostgresMetadata};
-use distribution_core::MetadataStore;
+use distribution_core::{DistributionRecord, IdempotencyKey, MetadataStore, PublishRequest, Publisher};
 use distribution_testkit::checker::{unsettled, violations};
 use distribution_testkit::{Budget, World, request};
 use fastrand::Rng;
@@ -49,21 +49,22 @@ impl Cutter {
         world.stage("clip.mp4", name.to_owned());
         let publisher = world.builder("host").metadata(Arc::new(store.clone())).build().unwrap();
         let mut request = request("clip.mp4", name.as_bytes());
-        request.idempotency_key = Some(distribution_core::IdempotencyKey::parse(name).unwrap());
+        // So long that the answers, too, are longer than what is cut at every byte.
+        request.distribution_settings.metadata.extra.insert("notes".into(), "note".repeat(1000).into());
+        request.idempotency_key = Some(IdempotencyKey::parse(name).unwrap());
 
         self.proxy.arm(cut);
-        let (mut failed, mut told) = (0, None);
-        while told.is_none() {
-            match publisher.publish(request.clone()).await {
-                Ok(record) => told = Some(record),
-                Err(error) => {
-                    failed += 1;
-                    assert!(error.is_retryable(), "{cut:?}: a false failure: {error}");
-                    assert!(failed < CALLS_MAX, "{cut:?}: it does not come to an end: {error}");
-                }
-            }
-        }
-        let told = told.unwrap();
+        let mut failed = 0;
+        let told = call(&publisher, &request, cut, &mut failed).await;
+        // A repeat, which reads the record; and one that changes it.
+        assert_eq!(
+            call(&publisher, &request, cut, &mut failed).await,
+            told,
+            "{cut:?}: a repeat is told something else"
+        );
+        request.distribution_settings.metadata.title = Some("amended".into());
+        let amended = call(&publisher, &request, cut, &mut failed).await;
+        assert_eq!(amended.audit_log_id, told.audit_log_id);
         let course = Course {
             failed,
             was_cut: cut.is_some() && !self.proxy.is_armed(),
@@ -71,17 +72,36 @@ impl Cutter {
             to_client: self.proxy.bytes(Direction::ToClient),
         };
         self.proxy.arm(None);
-        let again = publisher.publish(request).await.unwrap();
-        assert_eq!(again, told, "{cut:?}: a repeat is told something else");
-        world.answered(told.clone());
-        world.answered(again);
+        assert_eq!(publisher.publish(request).await.unwrap(), amended, "{cut:?}: a repeat is told something else");
+        let id = told.audit_log_id.clone();
+        world.answered(told);
+        world.answered(amended);
         assert_eq!(world.objects().len(), 1, "{cut:?}");
 
         let mut evidence = world.evidence();
-        evidence.rows = vec![self.witness.load(&told.audit_log_id).await.unwrap().expect("the record is there")];
+        evidence.rows = vec![self.witness.load(&id).await.unwrap().expect("the record is there")];
         let found = violations(&evidence);
         assert!(found.is_empty() && unsettled(&evidence).is_empty(), "{cut:?}: {found:?}");
         course
+    }
+}
+
+/// Repeats the call until it succeeds, and counts how often it did not.
+async fn call(
+    publisher: &Publisher,
+    request: &PublishRequest,
+    cut: Option<(Direction, usize)>,
+    failed: &mut usize,
+) -> DistributionRecord {
+    loop {
+        match publisher.publish(request.clone()).await {
+            Ok(record) => return record,
+            Err(error) => {
+                *failed += 1;
+                assert!(error.is_retryable(), "{cut:?}: a false failure: {error}");
+                assert!(*failed < CALLS_MAX, "{cut:?}: it does not come to an end: {error}");
+            }
+        }
     }
 }
 
@@ -96,8 +116,9 @@ async fn proof_that_a_cut_connection_neither_fails_nor_doubles_a_publish() {
         let mut rng = Rng::with_seed(1);
         // Each run of the quick budget tries others.
         let first = fastrand::usize(0..step);
-        cuts.extend((first..EVERY_BYTE_OF.min(bytes)).step_by(step).map(|after| (direction, after)));
-        let later = EVERY_BYTE_OF.min(bytes)..bytes.max(EVERY_BYTE_OF + 1);
+        cuts.extend((first..EVERY_BYTE_OF).step_by(step).map(|after| (direction, after)));
+        assert!(bytes > EVERY_BYTE_OF, "{direction:?}: the publish is too short: {bytes} bytes");
+        let later = EVERY_BYTE_OF..bytes;
         cuts.extend((0..LATER.div_ceil(step)).map(|_| (direction, rng.usize(later.clone()))));
     }
     let (count, cuts) = (cuts.len(), Arc::new(std::sync::Mutex::new(cuts)));

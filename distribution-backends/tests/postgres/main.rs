@@ -16,6 +16,7 @@ mod cluster;
 mod config;
 mod conformance;
 mod cut;
+mod faults;
 mod find;
 mod killed;
 mod proxy;

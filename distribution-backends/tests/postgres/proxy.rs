@@ -56,6 +56,11 @@ impl Proxy {
         *self.shared.state.lock().unwrap() = State { armed: cut, ..State::default() };
     }
 
+    /// Cuts all connections now.
+    pub(crate) fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
     /// Whether the cut is still to come.
     pub(crate) fn is_armed(&self) -> bool {
         self.shared.state.lock().unwrap().armed.is_some()
