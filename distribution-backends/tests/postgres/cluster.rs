@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+/// Of the user `test`.
+pub(crate) const PASSWORD: &str = "pass /:@?#%word";
+
 const VARIABLE: &str = "DISTRIBUTION_TEST_POSTGRES_BIN";
 
 /// It is stopped, and its data removed, when this is dropped.
@@ -23,6 +26,42 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// `None`, and a line that says so, without the programs.
     pub(crate) fn start(proof: &str) -> Option<Self> {
+        let cluster = Self::make(proof)?;
+        cluster.restart();
+        Some(cluster)
+    }
+
+    /// With a certificate for `127.0.0.1` that is its own authority. Gives its file, too.
+    pub(crate) fn start_with_tls(proof: &str) -> Option<(Self, PathBuf)> {
+        let cluster = Self::make(proof)?;
+        let (certificate, key) = (cluster.path("data/server.crt"), cluster.path("data/server.key"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"])
+            .arg("-out")
+            .arg(&certificate)
+            .arg("-keyout")
+            .arg(&key)
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success());
+        let shown = cluster.path("server.crt");
+        fs::copy(&certificate, &shown).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = cluster.user {
+            chown(&key, Some(user), Some(group)).unwrap();
+            chown(&certificate, Some(user), Some(group)).unwrap();
+        }
+        let settings = fs::read_to_string(cluster.path("data/postgresql.auto.conf")).unwrap();
+        fs::write(cluster.path("data/postgresql.auto.conf"), settings + "ssl = on\n").unwrap();
+        // Nobody gets in without.
+        fs::write(cluster.path("data/pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        cluster.restart();
+        Some((cluster, shown))
+    }
+
+    /// Not running.
+    fn make(proof: &str) -> Option<Self> {
         let Some(programs) = std::env::var_os(VARIABLE).map(PathBuf::from) else {
             assert!(std::env::var_os("CI").is_none(), "{VARIABLE} must name a folder in CI: see .ci/servers");
             println!("NOT RUN: {proof}: {VARIABLE} names no folder of initdb and pg_ctl, see .ci/servers");
@@ -36,7 +75,10 @@ impl Cluster {
         if let Some((user, group)) = user {
             chown(cluster.path("data"), Some(user), Some(group)).unwrap();
         }
-        cluster.run("initdb", &["--username=test", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        fs::write(cluster.path("password"), PASSWORD).unwrap();
+        let password = format!("--pwfile={}", cluster.path("password").display());
+        let setup = ["--username=test", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", &password];
+        cluster.run("initdb", &setup);
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nlogging_collector = off\n",
             cluster.port
@@ -44,7 +86,6 @@ impl Cluster {
         // Written by this user, read by the other.
         let file = cluster.path("data/postgresql.auto.conf");
         fs::write(&file, settings).unwrap();
-        cluster.restart();
         Some(cluster)
     }
 

@@ -7,6 +7,7 @@ use distribution_backends::{PostgresConfig, PostgresMetadata};
 use distribution_core::{Advance, Claim, Error, ErrorKind, MetadataStore};
 use sqlx::Row as _;
 
+use crate::cluster::{Cluster, PASSWORD};
 use crate::rows::{next, row};
 use crate::server::Schema;
 
@@ -240,7 +241,7 @@ async fn a_write_is_durable_whatever_the_role_defaults_to() {
         .await;
     let all = format!("GRANT ALL ON SCHEMA {0} TO $ROLE; GRANT ALL ON ALL TABLES IN SCHEMA {0} TO $ROLE;", schema.name);
     let defaults = "ALTER ROLE $ROLE SET default_transaction_isolation = serializable; \
-                    ALTER ROLE $ROLE SET search_path = public; ALTER ROLE $ROLE SET statement_timeout = 1";
+                    ALTER ROLE $ROLE SET search_path = public; ALTER ROLE $ROLE SET statement_timeout = '5s'";
     let role = Role::new(&schema, &format!("{all} {defaults}")).await;
     for (n, (default, expected)) in
         [("off", "on"), ("local", "on"), ("remote_write", "on"), ("on", "on"), ("remote_apply", "remote_apply")]
@@ -281,4 +282,37 @@ async fn the_documented_privileges_are_enough_and_fewer_are_named() {
     assert_eq!(store.find(&crate::rows::by_tag("tag 0"), None, 10).await.unwrap(), [next(&row(1))]);
     drop(store);
     role.drop().await;
+}
+
+#[tokio::test]
+async fn a_password_is_taken_and_the_server_is_verified() {
+    let Some((cluster, certificate)) = Cluster::start_with_tls("a password and TLS") else { return };
+    let certificate = certificate.display();
+    let opened = async |uri: String, password: Option<&str>| {
+        let mut config = PostgresConfig::from_uri(&uri)?;
+        if let Some(password) = password {
+            config = config.password(password);
+        }
+        let store = PostgresMetadata::open(config).await?;
+        store.load(&row(1).id).await
+    };
+    let uri = cluster.uri();
+    let refused = async |uri: String, password: &str, kind: ErrorKind, hint: &str| {
+        let error = opened(uri.clone(), Some(password)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{uri}: {}", shown(&error));
+        assert!(error.to_string().contains(hint), "{uri}: {error}");
+        assert!(!shown(&error).contains(password));
+    };
+    let verified = format!("{uri}?sslmode=verify-full&sslrootcert={certificate}");
+    opened(verified.clone(), Some(PASSWORD)).await.unwrap();
+    opened(format!("{uri}?sslmode=require"), Some(PASSWORD)).await.unwrap();
+    // As it stands in a URI.
+    let in_uri = verified.replace("test@", "test:pass%20%2F%3A%40%3F%23%25word@");
+    opened(in_uri, None).await.unwrap();
+    refused(verified.clone(), SECRET, ErrorKind::Invalid, "refuses the user or the password").await;
+    refused(format!("{uri}?sslmode=disable"), PASSWORD, ErrorKind::Invalid, "refuses the user").await;
+    // No authority that the system trusts; another name than the certificate's.
+    refused(format!("{uri}?sslmode=verify-full"), PASSWORD, ErrorKind::Unavailable, "check sslmode").await;
+    let elsewhere = verified.replace("127.0.0.1", "localhost");
+    refused(elsewhere, PASSWORD, ErrorKind::Unavailable, "check sslmode").await;
 }

@@ -239,6 +239,21 @@ async fn a_row_that_somebody_else_has_locked_delays_nobody_else() {
     }
     locking.rollback().await.unwrap();
     assert_eq!(store.advance(&rows[7]).await.unwrap(), Advance::Advanced);
+
+    let mut locking = other.begin().await.unwrap();
+    sqlx::query("LOCK TABLE publication").execute(&mut *locking).await.unwrap();
+    let begun = std::time::Instant::now();
+    let rows: Vec<_> = rows.iter().map(next).collect();
+    let advances = futures::future::join_all(rows.iter().map(|next| store.advance(next))).await;
+    for advance in advances {
+        assert_eq!(advance.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_secs(6), "forty waited one after the other: {elapsed:?}");
+    locking.rollback().await.unwrap();
+    for next in rows {
+        assert_eq!(store.advance(&next).await.unwrap(), Advance::Advanced);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
