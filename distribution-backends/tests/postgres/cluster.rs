@@ -98,6 +98,22 @@ impl Cluster {
         self.run("pg_ctl", &["stop", "-m", "immediate", "-w"]);
     }
 
+    /// Makes it a standby, which answers and takes no writes.
+    pub(crate) fn demote(&self) {
+        self.run("pg_ctl", &["stop", "-m", "fast", "-w"]);
+        let signal = self.path("data/standby.signal");
+        fs::write(&signal, "").unwrap();
+        if let Some((user, group)) = self.user {
+            chown(&signal, Some(user), Some(group)).unwrap();
+        }
+        self.restart();
+    }
+
+    /// Makes a standby the primary, without a restart.
+    pub(crate) fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-w"]);
+    }
+
     /// Until it answers, recovered.
     pub(crate) fn restart(&self) {
         self.run("pg_ctl", &["start", "-w", "-t", "60", "-l", self.path("data/log").to_str().unwrap()]);

@@ -201,6 +201,31 @@ async fn a_server_that_takes_no_writes_is_refused_and_later_taken() {
     role.drop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_refused_until_it_is_promoted() {
+    let Some(cluster) = Cluster::start("a standby") else { return };
+    let schema = Schema::on(&cluster.uri());
+    let store = schema.open().await;
+    assert_eq!(store.claim(&row(1)).await.unwrap(), Claim::Claimed);
+    assert_eq!(store.load(&row(1).id).await.unwrap(), Some(row(1)));
+    cluster.demote();
+    let opening = PostgresMetadata::open(schema.config()).await.map(drop);
+    // The first to ask find their connections closed, the later ones a standby.
+    for _ in 0..2 {
+        assert_eq!(store.advance(&next(&row(1))).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(store.load(&row(1).id).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let (write, read) = (store.claim(&row(1)).await.map(drop), store.load(&row(1).id).await.map(drop));
+    for refused in [opening, write, read] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("is a standby or read-only: name the primary"), "{error}");
+    }
+    cluster.promote();
+    assert_eq!(store.load(&row(1).id).await.unwrap(), Some(row(1)));
+    assert_eq!(store.advance(&next(&row(1))).await.unwrap(), Advance::Advanced);
+}
+
 #[tokio::test]
 async fn a_primary_that_becomes_read_only_is_unavailable_and_its_connections_are_given_up() {
     let Some(schema) = Schema::new() else { return };
