@@ -50,7 +50,7 @@ impl Cutter {
         let publisher = world.builder("host").metadata(Arc::new(store.clone())).build().unwrap();
         let mut request = request("clip.mp4", name.as_bytes());
         // So long that the answers, too, are longer than what is cut at every byte.
-        request.distribution_settings.metadata.extra.insert("notes".into(), "note".repeat(1000).into());
+        request.distribution_settings.metadata.extra.insert("notes".into(), "note".repeat(300).into());
         request.idempotency_key = Some(IdempotencyKey::parse(name).unwrap());
 
         self.proxy.arm(cut);

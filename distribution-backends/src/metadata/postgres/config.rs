@@ -200,7 +200,9 @@ impl PostgresConfig {
             .username(&self.user)
             .database(&self.database)
             .ssl_mode(self.ssl_mode)
-            .application_name("distribution");
+            .application_name("distribution")
+            // Which PgBouncer does not take, and is about numbers that we do not have.
+            .extra_float_digits(None);
         if let Some(socket) = &self.socket {
             options = options.socket(socket);
         }
