@@ -12,9 +12,14 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod config;
 mod conformance;
+mod cut;
+mod faults;
 mod find;
+mod killed;
+mod proxy;
 mod rows;
 mod server;
 mod store;

@@ -66,13 +66,14 @@ impl PostgresConfig {
     ///   them. Without it, `verify-full`; on this machine (`localhost`, a loopback address, a socket)
     ///   `prefer`;
     /// * `sslrootcert`: a file of the certificates to trust, in PEM, instead of the system's; `sslcert`
-    ///   and `sslkey`: files of the client's own;
+    ///   and `sslkey`: files of the client's own, where the server asks for them;
     /// * `schema`: where the tables are (`distribution`): lower-case letters, digits and `_`;
     /// * `host`: the directory of a Unix socket, with `postgres://user@/database`.
     ///
     /// What has to be is percent-encoded. There is one host, which must lead to the primary. A password
     /// may stand behind the user (`user:password@`), but [`password`](Self::password) keeps it out of
-    /// texts that are shown; with neither, `PGPASSWORD` is used.
+    /// texts that are shown. What is not given is taken from `PGPASSWORD`, `PGSSLROOTCERT`, `PGSSLCERT` and
+    /// `PGSSLKEY`.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for anything else. No error repeats the URI.
@@ -199,7 +200,9 @@ impl PostgresConfig {
             .username(&self.user)
             .database(&self.database)
             .ssl_mode(self.ssl_mode)
-            .application_name("distribution");
+            .application_name("distribution")
+            // Which PgBouncer does not take, and is about numbers that we do not have.
+            .extra_float_digits(None);
         if let Some(socket) = &self.socket {
             options = options.socket(socket);
         }

@@ -1,35 +1,37 @@
 //! What PostgreSQL's errors mean to a caller.
 
-use std::fmt;
+use std::{fmt, io};
 
 use distribution_core::{Error, ErrorKind};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+const NO_TLS: &str = "gave no TLS connection that can be trusted: check sslmode and sslrootcert";
+
 /// Why a statement gave no answer.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: Error,
-    /// Whether the server took it back whole and said so. If not, it may have been committed.
-    pub(super) nothing_happened: bool,
+    /// Whether the server refused it for what is in it, or for a lock: then nothing has happened, and
+    /// others than its writes may go through. If not, it may have been committed.
+    pub(super) refused: bool,
 }
 
 impl Failed {
     /// Before the statement was sent.
     pub(super) fn before(error: Error) -> Self {
-        Self { error, nothing_happened: false }
+        Self { error, refused: false }
     }
 }
 
 /// The error of a statement in the database `place`.
 pub(super) fn failed(place: &str, error: sqlx::Error) -> Failed {
-    // Refused for what is in it, or for a lock that somebody else has (SQLSTATE, PostgreSQL appendix A):
-    // data, constraints, limits, deadlocks.
-    let nothing_happened = server_error(&error).is_some_and(|error| {
+    // SQLSTATE, PostgreSQL appendix A: data, constraints, deadlocks, limits, and lock_not_available.
+    let refused = server_error(&error).is_some_and(|error| {
         let class = error.code().get(..2).unwrap_or_default();
         error.severity() == PgSeverity::Error && (matches!(class, "22" | "23" | "40" | "54") || error.code() == "55P03")
     });
-    Failed { error: fault(place, error), nothing_happened }
+    Failed { error: fault(place, error), refused }
 }
 
 pub(super) fn fault(place: &str, error: sqlx::Error) -> Error {
@@ -37,7 +39,9 @@ pub(super) fn fault(place: &str, error: sqlx::Error) -> Error {
     let (kind, what) = match server_error(&error) {
         Some(error) => database_fault(error.code()),
         None => match &error {
-            sqlx::Error::Tls(_) => (Unavailable, "gave no TLS connection: check sslmode and sslrootcert"),
+            sqlx::Error::Tls(_) => (Unavailable, NO_TLS),
+            // As rustls tells of a certificate that it does not accept.
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (Unavailable, NO_TLS),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
                 (Corrupt, "holds a value that does not decode: was it edited by hand?")
             }

@@ -108,3 +108,7 @@ impl Sql {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "find_tests.rs"]
+mod tests;

@@ -16,6 +16,8 @@ use crate::desk::{Caller, Desk, Shift};
 
 /// How many writes share a statement at most.
 const GROUP_WRITES_MAX: usize = 64;
+/// How many writes of a group are refused one by one.
+const REFUSALS_MAX: usize = 3;
 
 /// Writes each row or name, unless another is in its way.
 #[derive(Clone, Debug)]
@@ -103,16 +105,28 @@ impl Pen {
         let (writes, callers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
         match self.write(&writes.iter().collect::<Vec<_>>()).await {
             Ok(written) => answer(&writes, callers, &written),
-            // One of them is to blame, or a lock: the others must not suffer.
-            Err(failed) if failed.nothing_happened && writes.len() > 1 => {
-                for (write, caller) in writes.into_iter().zip(callers) {
-                    match self.write(&[&write]).await {
-                        Ok(written) => answer(&[write], vec![caller], &written),
-                        Err(failed) => caller.answer(Err(failed.error)),
-                    }
+            // The others must not suffer.
+            Err(failed) if failed.refused && writes.len() > 1 => self.serve_each(writes, callers).await,
+            Err(failed) => callers.into_iter().for_each(|caller| caller.answer(Err(failed.error.clone()))),
+        }
+    }
+
+    /// Each in a statement of its own. If several are refused, all are likely to be, each perhaps after
+    /// the time that a lock is waited for.
+    async fn serve_each(&self, writes: Vec<Write>, callers: Vec<Caller<bool>>) {
+        let mut refusals: Vec<Error> = Vec::new();
+        for (write, caller) in writes.into_iter().zip(callers) {
+            let written = match refusals.get(REFUSALS_MAX - 1) {
+                Some(error) => Err(error.clone()),
+                None => self.write(&[&write]).await.map_err(|failed| failed.error),
+            };
+            match written {
+                Ok(written) => answer(&[write], vec![caller], &written),
+                Err(error) => {
+                    refusals.push(error.clone());
+                    caller.answer(Err(error));
                 }
             }
-            Err(failed) => callers.into_iter().for_each(|caller| caller.answer(Err(failed.error.clone()))),
         }
     }
 
