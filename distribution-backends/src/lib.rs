@@ -16,12 +16,15 @@
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
+//! `Config` (feature `config`) makes a publisher of them from one file, `distribution.toml`.
 //! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`].
 
 mod alert;
 mod audit;
 mod blocking;
 mod clock;
+#[cfg(feature = "config")]
+mod config;
 mod confined;
 mod desk;
 mod durable;
@@ -45,6 +48,8 @@ pub use ::opendal;
 pub use alert::LogAlerts;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
+#[cfg(feature = "config")]
+pub use config::{Config, Download, Opened};
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
 #[cfg(feature = "opendal")]
