@@ -98,7 +98,8 @@ where
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let (path, value) = self.entry.take().ok_or_else(|| Fault::custom("a value was read before its key"))?;
-        seed.deserialize(Node { path, value: value.get_ref() })
+        // Whoever converts the value afterwards does not know where it stands.
+        seed.deserialize(Node { path: path.clone(), value: value.get_ref() }).map_err(|fault| fault.at(&path))
     }
 }
 
@@ -115,6 +116,8 @@ where
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some((n, value)) = self.values.next() else { return Ok(None) };
-        seed.deserialize(Node { path: format!("{}[{n}]", self.path), value: value.get_ref() }).map(Some)
+        let path = format!("{}[{n}]", self.path);
+        let read = seed.deserialize(Node { path: path.clone(), value: value.get_ref() });
+        read.map(Some).map_err(|fault| fault.at(&path))
     }
 }
