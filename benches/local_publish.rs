@@ -16,9 +16,12 @@ use clap::Parser;
 use distribution_backends::LocalDisk;
 use distribution_core::Checksum;
 
-use self::common::{Result, Scratch, make_file, median, openssl, peak_kib, publisher, ratio, request, run, timed};
+use self::common::{Result, Scratch, memory_kib, request};
+use self::files::{make_file, median, openssl, publisher, ratio, run, timed};
 
 mod common;
+#[path = "common/files.rs"]
+mod files;
 
 /// Times publishing on a local disk against `openssl` and against `openssl; cp; sync; openssl`.
 #[derive(Parser)]
@@ -94,7 +97,7 @@ fn publish(dir: &Path, checksum: Checksum) -> Result<()> {
     let publisher = runtime.block_on(publisher(dir, &store, Arc::new(LocalDisk::open(&objects)?)))?;
     let request = request(checksum)?;
     let seconds = timed(|| Ok(runtime.block_on(publisher.publish(request)).map(drop)?))?;
-    println!("{seconds} {}", peak_kib()?);
+    println!("{seconds} {}", memory_kib("VmHWM:")?);
     Ok(())
 }
 

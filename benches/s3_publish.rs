@@ -31,9 +31,12 @@ use distribution_core::{
     Checksum, Content, ContentHeaders, CreateOutcome, Error, Meter, ObjectKey, Source as _, Storage, VideoUrl,
 };
 
-use self::common::{Result, Scratch, make_file, median, openssl, peak_kib, publisher, ratio, request, run, timed};
+use self::common::{Result, Scratch, memory_kib, request};
+use self::files::{make_file, median, openssl, publisher, ratio, run, timed};
 
 mod common;
+#[path = "common/files.rs"]
+mod files;
 
 /// Times publishing into S3 against s5cmd, rclone, and `openssl; s5cmd cp; s5cmd cat | openssl`.
 #[derive(Parser)]
@@ -290,7 +293,7 @@ impl Used {
     /// By this process since then.
     fn since(start: Instant, cpu: f64) -> Result<Self> {
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Self { seconds, cpu: cpu_seconds(Whose::Own)? - cpu, peak_kib: peak_kib()? })
+        Ok(Self { seconds, cpu: cpu_seconds(Whose::Own)? - cpu, peak_kib: memory_kib("VmHWM:")? })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The local backends keep every guarantee of their ports: no waivers.
 
+#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;

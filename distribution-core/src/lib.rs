@@ -33,13 +33,14 @@
 //! ```
 //!
 //! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions,
-//! `lease.rs` who is at work), `machine.rs` (what follows from what) with `record.rs` (what it follows
+//! `lease.rs` who is at work, `link.rs` what is handed out), `machine.rs` (what follows from what) with `record.rs` (what it follows
 //! from), `invariants.rs` (what must hold), then the ports: [`Storage`], [`MetadataStore`],
 //! [`AuditSink`], [`UrlSigner`], [`Source`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
 mod audit;
 mod builder;
+mod catalog;
 mod codec;
 mod copy;
 mod error;
@@ -48,6 +49,7 @@ mod identity;
 pub mod invariants;
 mod key;
 mod lease;
+mod link;
 pub mod machine;
 mod metadata;
 mod object;
@@ -73,6 +75,7 @@ mod trail;
 pub use alert::{Alert, AlertKind, AlertSink};
 pub use audit::AuditSink;
 pub use builder::Builder;
+pub use catalog::{AssetRecord, Page, PublishedAsset};
 pub use error::{Error, ErrorKind};
 pub use identity::{AuditLogId, Identity};
 pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};

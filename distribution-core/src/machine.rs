@@ -75,8 +75,13 @@ pub enum Event {
     },
     /// A repeat of the request says this of the asset.
     Amended(Box<Details>),
-    /// A new link is wanted.
+    /// A new link is wanted, for everybody who repeats the request.
     LinkWanted,
+    /// A link of its own is wanted, which changes nothing for the others.
+    LinkAsked {
+        /// The whole second in which it is to stop working.
+        expires_at: Timestamp,
+    },
 }
 
 /// An event that cannot happen in the record's phase: a bug of the caller, never of the data.
@@ -231,6 +236,12 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             next.grant_link(&mut published, now);
             next.phase = Phase::Published(published);
         }
+        (Phase::Published(_), Event::LinkAsked { expires_at }) => {
+            if expires_at <= now || expires_at.timestamp_subsec_nanos() != 0 {
+                return Err(IllegalTransition);
+            }
+            next.log(now, AuditEvent::LinkIssued { expires_at });
+        }
 
         (
             _,
@@ -238,7 +249,8 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::SourceUnfit(_)
             | Event::Examined(_)
             | Event::ApprovalLapsed
-            | Event::LinkWanted,
+            | Event::LinkWanted
+            | Event::LinkAsked { .. },
         ) => return Err(IllegalTransition),
     }
     Ok(next)

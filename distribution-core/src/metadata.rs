@@ -1,9 +1,14 @@
 //! The metadata port: a compare-and-swap document store with a few indexed columns.
 
+use std::fmt;
+use std::str::FromStr;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, quote};
 use crate::identity::AuditLogId;
 use crate::key::ConceptId;
 use crate::object::Checksum;
@@ -88,7 +93,8 @@ pub struct Index {
 }
 
 /// How far a publication is, for a user interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Work has begun: bytes may be on their way or stored, and are not proven yet.
     InProgress,
@@ -149,13 +155,33 @@ impl Query {
     }
 }
 
-/// A place in the order of [`MetadataStore::find`]: newest first, then by id.
+/// A place in the order of [`MetadataStore::find`]: newest first, then by id. As text, for the next page
+/// of a user interface: the microseconds since 1970, a dot, the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// When the row at that place was claimed.
     pub claimed_at: Timestamp,
     /// The row at that place.
     pub id: AuditLogId,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.claimed_at.timestamp_micros(), self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parts = text.split_once('.').and_then(|(micros, id)| {
+            let claimed_at = Timestamp::from_timestamp_micros(micros.parse().ok()?)?;
+            Some(Self { claimed_at, id: AuditLogId::parse(id).ok()? })
+        });
+        let message = || format!("is no place in a list: {}: begin at the first page", quote(text));
+        parts.ok_or_else(|| Error::invalid("cursor", message()))
+    }
 }
 
 /// What became of a [`MetadataStore::claim`] that gave an answer.

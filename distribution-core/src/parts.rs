@@ -59,6 +59,9 @@ pub struct Policy {
     /// How long others leave the work alone after its last sign of life: 60 seconds, at most
     /// [`Lease::SECS_MAX`].
     pub lease_secs: u32,
+    /// How many publications one [`recover`](crate::Publisher::recover) works on at a time: 4, at most
+    /// [`Policy::RECOVERIES_MAX`].
+    pub recoveries_max: u32,
 }
 
 impl Default for Policy {
@@ -72,6 +75,7 @@ impl Default for Policy {
             verification: Verification::ReadBack,
             attempts_max: 3,
             lease_secs: 60,
+            recoveries_max: 4,
         }
     }
 }
@@ -79,6 +83,8 @@ impl Default for Policy {
 impl Policy {
     /// The most objects that one call may try.
     pub const ATTEMPTS_MAX: u32 = 100;
+    /// The most publications that one recovery works on at a time.
+    pub const RECOVERIES_MAX: u32 = 64;
 
     /// Whether a proof of this kind counts.
     pub(crate) fn accepts(&self, how: Verification) -> bool {
@@ -93,6 +99,7 @@ impl Policy {
             if (1..=max).contains(&value) { Ok(()) } else { Err(Error::invalid(name, message())) }
         };
         check("policy.attempts_max", self.attempts_max, Self::ATTEMPTS_MAX)?;
-        check("policy.lease_secs", self.lease_secs, Lease::SECS_MAX)
+        check("policy.lease_secs", self.lease_secs, Lease::SECS_MAX)?;
+        check("policy.recoveries_max", self.recoveries_max, Self::RECOVERIES_MAX)
     }
 }

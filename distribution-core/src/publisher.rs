@@ -20,8 +20,7 @@ use crate::receipt::DistributionRecord;
 use crate::record::{Phase, Published, Record, StagedAt, Work};
 use crate::rejection::Rejection;
 use crate::request::{PublishRequest, VideoUrl};
-use crate::signer::LinkRequest;
-use crate::time::{Timestamp, link_expiry};
+use crate::time::Timestamp;
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 
 /// Publishes approved files, each once, whatever fails on the way. Cheap to clone; made by
@@ -75,7 +74,7 @@ enum Claimed {
 }
 
 /// The most changes of one record that one call makes or is overtaken by.
-const STEPS_MAX: usize = 1_000;
+pub(crate) const STEPS_MAX: usize = 1_000;
 
 impl Publisher {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -143,7 +142,10 @@ impl Publisher {
             }
         };
         let (record, published) = self.finish(record, call).await?;
-        self.link(&record, &published, call).await
+        call.progress.stage(Stage::Sign);
+        let granted = published.link_expires_at.ok_or_else(|| overtaken(&record))?;
+        let signed = self.sign(&record, &published, granted).await?;
+        Ok(DistributionRecord::new(&record, &published, signed))
     }
 
     /// Nothing happens before QC has passed exactly these bytes.
@@ -227,7 +229,7 @@ impl Publisher {
             caller.amended |= details == Some(&record.details);
             let now = self.now();
             let event = match (entry(&record, caller, now), details) {
-                (Entry::Deliver, _) => self.deliver(&record, call).await?,
+                (Entry::Deliver, _) => self.deliver(&record, &*call.progress).await?,
                 (Entry::Busy { until }, _) => return Err(busy(&record, until, now)),
                 (Entry::TakeUp, _) => {
                     (record, caller.taken_up) = self.take_up(&record, call).await?;
@@ -278,15 +280,15 @@ impl Publisher {
                 }
                 Action::Transfer => self.transfer(&mut record, call).await?,
                 Action::Prove => self.prove(&mut record, call).await?,
-                Action::Deliver => self.deliver(&record, call).await?,
+                Action::Deliver => self.deliver(&record, &*call.progress).await?,
             };
             record = self.advance(&record, event).await?;
         }
         Err(overtaken(&record))
     }
 
-    async fn deliver(&self, record: &Record, call: &Call) -> Result<Event, Error> {
-        call.progress.stage(Stage::Audit);
+    pub(crate) async fn deliver(&self, record: &Record, progress: &dyn Progress) -> Result<Event, Error> {
+        progress.stage(Stage::Audit);
         self.parts.audit.append(&record.trail.waiting).await?;
         Ok(Event::Delivered { before: record.trail.next })
     }
@@ -327,32 +329,6 @@ impl Publisher {
             self.alert(before.id(), &Error::corrupt(message));
         }
     }
-
-    /// A link that works until the record says, or less if the signer cannot.
-    async fn link(&self, record: &Record, published: &Published, call: &Call) -> Result<DistributionRecord, Error> {
-        call.progress.stage(Stage::Sign);
-        let Target { storage, signer } = self.target(record)?;
-        let stat = storage.stat(&record.object_key()).await?;
-        if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
-            let message = "was published and is now missing or of another size: restore it, no link is given";
-            return Err(Error::corrupt(format!("{} {message}", published.location)));
-        }
-        let now = self.now();
-        let granted = published.link_expires_at.ok_or_else(|| overtaken(record))?;
-        if granted <= now {
-            let message = "the link expired while it was made: repeat the call for a new one";
-            return Err(Error::unavailable(message));
-        }
-        // Another host's clock, which granted it, may have been ahead of this one.
-        let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
-        let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };
-        let mut signed = signer.sign(&link, now).await?;
-        if longest < granted {
-            let reason = "the clock of the host that granted the link is ahead of this host's";
-            signed.limited_by.get_or_insert_with(|| reason.to_owned());
-        }
-        Ok(DistributionRecord::new(record, published, signed))
-    }
 }
 
 /// The small questions.
@@ -386,6 +362,6 @@ impl Publisher {
     }
 }
 
-fn overtaken(record: &Record) -> Error {
+pub(crate) fn overtaken(record: &Record) -> Error {
     Error::unavailable(format!("the record of {} changed {STEPS_MAX} times under this call: repeat it", record.id()))
 }

@@ -51,7 +51,7 @@ pub struct RecordMetadata {
     pub title: Option<String>,
     /// The playing time.
     pub duration_seconds: DurationSeconds,
-    /// The SHA-256 of the bytes, approved and proven.
+    /// The SHA-256 of the approved bytes, which those published were proven to have.
     pub checksum: Checksum,
     /// The work of which the file is a version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,24 +65,30 @@ pub struct RecordMetadata {
 
 impl DistributionRecord {
     pub(crate) fn new(record: &Record, published: &Published, signed: SignedUrl) -> Self {
-        let shown = record.details.metadata.clone();
         Self {
             storage_location: published.location.clone(),
             public_url: signed.link,
             expires_at: Some(signed.expires_at),
-            metadata: RecordMetadata {
-                title: shown.title,
-                duration_seconds: record.publication.duration_seconds,
-                checksum: published.proof.digest.checksum,
-                concept_id: record.publication.concept_id.clone(),
-                tags: shown.tags,
-                extra: shown.extra,
-            },
+            metadata: RecordMetadata::from(record),
             audit_log_id: record.id().clone(),
             size_bytes: published.proof.digest.size,
             published_at: published.at,
             verification: published.proof.how,
             expiry_limited_by: signed.limited_by,
+        }
+    }
+}
+
+impl From<&Record> for RecordMetadata {
+    fn from(record: &Record) -> Self {
+        let shown = record.details.metadata.clone();
+        Self {
+            title: shown.title,
+            duration_seconds: record.publication.duration_seconds,
+            checksum: record.publication.checksum,
+            concept_id: record.publication.concept_id.clone(),
+            tags: shown.tags,
+            extra: shown.extra,
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream;
+
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::lease::OwnLease;
@@ -26,17 +29,33 @@ pub struct Recovery {
 impl Recovery {
     /// How many failures are told one by one.
     pub const FAILURES_MAX: usize = 100;
+
+    fn count(&mut self, id: AuditLogId, outcome: Result<(), Error>) {
+        match outcome {
+            Ok(()) => self.settled += 1,
+            Err(error) if error.kind() == ErrorKind::Busy => self.busy += 1,
+            Err(error) => {
+                self.failed += 1;
+                if self.failures.len() < Self::FAILURES_MAX {
+                    self.failures.push((id, error));
+                }
+            }
+        }
+    }
 }
 
 /// How many records are read at a time.
 const PAGE_ROWS: usize = 100;
 
 impl Publisher {
-    /// Finishes every publication that is not settled and that nobody is at work on, one after the
-    /// other, going on after failures. Safe at any time, on any number of hosts. No link is given.
+    /// Finishes every publication that is not settled and that nobody is at work on,
+    /// [`recoveries_max`](crate::Policy::recoveries_max) at a time, going on after failures. Safe at any
+    /// time, on any number of hosts. No link is given.
     ///
-    /// After a crash, the lease of what was under way has to end first: call it again after
-    /// [`lease_secs`](crate::Policy::lease_secs), or every few minutes.
+    /// Run it when a host starts and every few minutes from then on, at moments that differ between hosts:
+    /// after a crash, the lease of what was under way has to end first
+    /// ([`lease_secs`](crate::Policy::lease_secs)). Where two hosts meet, the record goes to one of them, and
+    /// the other counts it as busy.
     ///
     /// Where the staged file's URL held a secret, such as a signature, it is not on record: what is
     /// stored already is finished, the rest is a failure that only a repeat of the call can mend.
@@ -48,26 +67,25 @@ impl Publisher {
         let (mut recovery, mut after) = (Recovery::default(), None);
         loop {
             let page = self.parts().metadata.find(&unsettled, after.as_ref(), PAGE_ROWS).await?;
-            for row in &page {
-                match self.settle(row).await {
-                    Ok(()) => recovery.settled += 1,
-                    Err(error) if error.kind() == ErrorKind::Busy => recovery.busy += 1,
-                    Err(error) => {
-                        recovery.failed += 1;
-                        if recovery.failures.len() < Recovery::FAILURES_MAX {
-                            recovery.failures.push((row.id.clone(), error));
-                        }
-                    }
-                }
+            let next = page.last().filter(|_| page.len() == PAGE_ROWS).map(Row::cursor);
+            let settling = page.into_iter().map(|row| self.settle(row));
+            let mut outcomes = stream::iter(settling).buffer_unordered(self.parts().policy.recoveries_max as usize);
+            while let Some((id, outcome)) = outcomes.next().await {
+                recovery.count(id, outcome);
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE_ROWS => after = Some(last.cursor()),
-                Some(_) | None => return Ok(recovery),
+            if next.is_none() {
+                return Ok(recovery);
             }
+            after = next;
         }
     }
 
-    async fn settle(&self, row: &Row) -> Result<(), Error> {
+    async fn settle(&self, row: Row) -> (AuditLogId, Result<(), Error>) {
+        let outcome = self.finish_row(&row).await;
+        (row.id, outcome)
+    }
+
+    async fn finish_row(&self, row: &Row) -> Result<(), Error> {
         let record = Record::decode(row)?;
         let call = Call {
             approval: record.approval.clone(),

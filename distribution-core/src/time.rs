@@ -22,6 +22,11 @@ pub(crate) fn link_expiry(at: Timestamp, hours: u32) -> Option<Timestamp> {
     at.trunc_subsecs(0).checked_add_signed(TimeDelta::hours(i64::from(hours)))
 }
 
+/// The whole second that many seconds after `at`, cut to the second. `None` past the end of the calendar.
+pub(crate) fn seconds_after(at: Timestamp, secs: u64) -> Option<Timestamp> {
+    at.trunc_subsecs(0).checked_add_signed(TimeDelta::try_seconds(i64::try_from(secs).ok()?)?)
+}
+
 /// `at` plus `secs`, or the end of the calendar.
 pub(crate) fn plus_secs(at: Timestamp, secs: u32) -> Timestamp {
     at.checked_add_signed(TimeDelta::seconds(i64::from(secs))).unwrap_or(Timestamp::MAX_UTC)

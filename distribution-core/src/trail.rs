@@ -106,6 +106,11 @@ pub enum AuditEvent {
         /// When it stops working.
         expires_at: Timestamp,
     },
+    /// Somebody asked for a link of its own, which may be handed out and lives until then.
+    LinkIssued {
+        /// When it stops working.
+        expires_at: Timestamp,
+    },
     /// QC did not pass the bytes; nothing was stored.
     Refused {
         /// Why.

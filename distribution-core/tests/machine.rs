@@ -95,7 +95,7 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected.
-    let table: [(&str, Event, [&str; 4]); 16] = [
+    let table: [(&str, Event, [&str; 4]); 19] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-"]),
@@ -116,6 +116,13 @@ fn every_phase_meets_every_event() {
         ("delivered", Event::Delivered { before: 99 }, ["claimed", "stored", "published", "rejected"]),
         ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected"]),
         ("link wanted", Event::LinkWanted, ["-", "-", "published", "-"]),
+        ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-"]),
+        ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-"]),
+        (
+            "link asked, for no whole second",
+            Event::LinkAsked { expires_at: at(4) + chrono::TimeDelta::microseconds(1) },
+            ["-", "-", "-", "-"],
+        ),
     ];
     for (event_name, event, expected) in table {
         for (record, expected) in phases().iter().zip(expected) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use distribution_core::{DistributionRecord, Error, ErrorKind, PublishRequest};
 use futures::future::BoxFuture;
 
-use crate::faults::{Effect, Fault};
+use crate::faults::{Effect, Fault, Op};
 use crate::time::Ended;
 use crate::world::World;
 
@@ -88,9 +88,15 @@ impl Scenario {
     /// # Errors
     /// The first run that was not survived; also if the work fails without any fault.
     pub fn every_fault(&self) -> Result<Survived, Failure> {
-        let clean = self.run(&[])?;
-        let mut survived = Survived { runs: 1, effects: clean.len() };
-        for (number, fault) in faults_from(&clean, 0) {
+        self.every_fault_at(|_| true)
+    }
+
+    /// Every fault at every effect of some kinds.
+    pub(crate) fn every_fault_at(&self, is_meant: impl Fn(Op) -> bool) -> Result<Survived, Failure> {
+        let mut meant = self.run(&[])?;
+        let mut survived = Survived { runs: 1, effects: meant.len() };
+        meant.retain(|effect| is_meant(effect.op));
+        for (number, fault) in faults_from(&meant, 0) {
             self.run(&[(number, fault)])?;
             survived.runs += 1;
         }

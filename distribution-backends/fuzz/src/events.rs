@@ -59,7 +59,7 @@ fn check(before: &Record, after: &Record) {
 }
 
 fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
-    match take.u8() % 11 {
+    match take.u8() % 12 {
         0 => Event::TakenUp {
             lease: lease(take, now),
             approval: approval(take, now),
@@ -80,6 +80,7 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
         7 => Event::ApprovalLapsed,
         8 => Event::Delivered { before: take.number() },
         9 => Event::Amended(Box::new(details(take))),
+        10 => Event::LinkAsked { expires_at: later(now, take) },
         _ => Event::LinkWanted,
     }
 }

@@ -122,6 +122,20 @@ async fn a_staged_object_that_has_changed_is_not_copied() {
 }
 
 #[tokio::test]
+async fn credentials_that_have_run_out_are_fetched_anew_once() {
+    let target = Target::start().await;
+    let storage = target.open().await;
+    let bytes = pattern(1000, 1);
+    target.double.inject(Op::PutObject, 0, Fault::ExpiredToken);
+    assert_eq!(storage.create(&key("a.mp4"), content(&bytes)).await.unwrap(), CREATED);
+    assert_eq!((target.double.requests(Op::PutObject), target.stored("a.mp4")), (2, Some(bytes.clone())));
+
+    target.double.always_all(Fault::ExpiredToken);
+    let error = storage.create(&key("b.mp4"), content(&bytes)).await.unwrap_err();
+    assert_eq!((error.kind(), target.double.requests(Op::PutObject)), (ErrorKind::Unavailable, 4), "{error}");
+}
+
+#[tokio::test]
 async fn what_the_service_may_not_copy_is_read() {
     for attests in [false, true] {
         for (op, fault) in [(Op::UploadPartCopy, Fault::AccessDenied), (Op::CopyObject, Fault::AccessDenied)] {

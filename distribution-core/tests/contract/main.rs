@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod queries;
 mod refusals;
 mod repeats;
 mod support;

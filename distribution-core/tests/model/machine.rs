@@ -172,6 +172,7 @@ fn event(transition: &Transition, now: i64) -> Event {
         Transition::Delivered { before } => Event::Delivered { before },
         Transition::Amended(shown) => Event::Amended(Box::new(details(shown))),
         Transition::LinkWanted => Event::LinkWanted,
+        Transition::LinkAsked { millis } => Event::LinkAsked { expires_at: at(now + millis) },
         Transition::Tick { .. } | Transition::WriteAndRead => unreachable!("no event"),
     }
 }

@@ -68,6 +68,10 @@ pub(crate) enum Transition {
     },
     Amended(Shown),
     LinkWanted,
+    /// A link of its own, that ends so much later; or earlier.
+    LinkAsked {
+        millis: i64,
+    },
     /// The process dies; another reads the record.
     WriteAndRead,
 }
@@ -216,6 +220,9 @@ impl Reference {
                 self.tell("amended");
             }
             (Transition::LinkWanted, At::Published) => self.grant(),
+            (Transition::LinkAsked { millis }, At::Published) if *millis > 0 && (self.now + millis) % 1000 == 0 => {
+                self.tell("link_issued");
+            }
             _ => return false,
         }
         if !matches!(transition, Transition::Tick { .. } | Transition::WriteAndRead) {
@@ -267,6 +274,10 @@ impl ReferenceStateMachine for Reference {
             2 => (0..told + 3).prop_map(|before| Transition::Delivered { before }),
             2 => shown().prop_map(Transition::Amended),
             2 => Just(Transition::LinkWanted),
+            2 => prop_oneof![(-2..9_i64).prop_map({
+                let now = state.now;
+                move |secs| secs * 1000 - now % 1000
+            }), -5..5_i64].prop_map(|millis| Transition::LinkAsked { millis }),
             2 => Just(Transition::WriteAndRead),
         ]
         .boxed()

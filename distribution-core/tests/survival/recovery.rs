@@ -1,9 +1,10 @@
 //! Recovery of what a crash left.
 
-use std::task::{Context, Waker};
+use std::future::Future as _;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use distribution_core::{Record, State};
+use distribution_core::{Policy, Record, State};
 use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
 
@@ -43,6 +44,32 @@ fn recovery_goes_on_after_a_failure_and_tells_it() {
     world.advance(Duration::from_secs(60));
     let recovery = block_on(world.publisher("b").recover()).unwrap();
     assert_eq!((recovery.settled, recovery.failed, recovery.failures.len()), (2, 1, 1));
+}
+
+#[test]
+fn recovery_works_on_as_many_at_a_time_as_the_policy_says() {
+    for recoveries_max in [1, 3] {
+        let world = World::new();
+        world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+        for n in 0..5_u8 {
+            world.stage(format!("{n}.mp4"), vec![n]);
+            assert!(block_on(world.publisher("a").publish(request(&format!("{n}.mp4"), &[n]))).is_err());
+        }
+        world.heal();
+        world.advance(Duration::from_secs(60));
+        let policy = Policy { recoveries_max, ..Policy::default() };
+        let publisher = world.builder("b").policy(policy).build().unwrap();
+        let (mut recovery, before) = (Box::pin(publisher.recover()), world.effects().len());
+        let mut at_once = 0;
+        let recovered = loop {
+            if let Poll::Ready(recovered) = recovery.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                break recovered.unwrap();
+            }
+            let begun = |op| world.effects()[before..].iter().filter(|effect| effect.op == op).count();
+            at_once = at_once.max(begun(Op::SourceOpen) - begun(Op::AuditAppend).min(begun(Op::SourceOpen)));
+        };
+        assert_eq!((recovered.settled, at_once), (5, recoveries_max as usize));
+    }
 }
 
 #[test]

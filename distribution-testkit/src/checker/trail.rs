@@ -168,6 +168,14 @@ impl<'a> Story<'a> {
                 self.published = Some((entry.at, location, proof));
             }
             (AuditEvent::LinkGranted { expires_at }, Told::Published) => self.grant(entry.at, *expires_at)?,
+            (AuditEvent::LinkIssued { expires_at }, Told::Published) => {
+                if expires_at.nanosecond() != 0 || *expires_at <= entry.at {
+                    return Err((
+                        Promise::P8,
+                        format!("a link's end {expires_at} is no whole second after {}", entry.at),
+                    ));
+                }
+            }
             (AuditEvent::Amended { .. }, Told::AtWork | Told::Rejected | Told::Published) => {}
             _ => return impossible(),
         }
@@ -232,6 +240,7 @@ fn name(event: &AuditEvent) -> &'static str {
         AuditEvent::Rejected { .. } => "rejected",
         AuditEvent::Amended { .. } => "amended",
         AuditEvent::LinkGranted { .. } => "link_granted",
+        AuditEvent::LinkIssued { .. } => "link_issued",
         AuditEvent::Refused { .. } => "refused",
         _ => "an unknown event",
     }

@@ -60,6 +60,8 @@ pub enum Fault {
     InternalError,
     /// Nothing happens: `403 AccessDenied`.
     AccessDenied,
+    /// Nothing happens: `400 ExpiredToken`, as when short-lived credentials have run out.
+    ExpiredToken,
     /// The answer's head is whole, and the connection is cut after so many bytes of its body.
     CutAfter(usize),
     /// One bit in the middle of the body of a GetObject is another.

@@ -360,6 +360,7 @@ impl State {
                 Fault::SlowDown => return refused(refuse("SlowDown", "Please reduce your request rate.")),
                 Fault::InternalError => return refused(internal()),
                 Fault::AccessDenied => return refused(refuse("AccessDenied", "Access Denied")),
+                Fault::ExpiredToken => return refused(refuse("ExpiredToken", "The provided token has expired.")),
                 _ => {}
             }
         }

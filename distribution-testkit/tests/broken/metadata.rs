@@ -52,7 +52,7 @@ const CAUGHT: Caught<'_, Flaw> = &[
     (IgnoresTheRevision, &["a_superseded_advance_changes_nothing", "one_of_many_advances_wins", "loses_no_advance"]),
     (AdvancesTwice, &["a_late_duplicate_changes_nothing"]),
     (InsertsOnAdvance, &["advancing_nothing_is_corrupt"]),
-    (CachesLoads, &["another_handle_sees_at_once"]),
+    (CachesLoads, &["another_handle_sees_at_once", "one_of_many_publishers_publishes"]),
     (TearsRows, &["readers_see_index_and_body_of_one_revision"]),
     (WritesBodiesLater, &["a_dropped_write_is_all_or_nothing"]),
     (KeepsTextOnly, &["keeps_any_bytes"]),
@@ -65,7 +65,7 @@ const CAUGHT: Caught<'_, Flaw> = &[
     (IgnoresSettled, &["finds_what_matches"]),
     (FindsOldestFirst, &["finds_newest_first"]),
     (PagesByTimeOnly, &["finds_in_pages"]),
-    (AdvanceIsAClaim, &["pages_stay_while_rows_advance"]),
+    (AdvanceIsAClaim, &["pages_stay_while_rows_advance", "publishing_survives_every_fault"]),
     (PagesByPosition, &["pages_hold_each_row_while_others_move"]),
     (PagesByRow, &["finds_behind_a_cursor_of_no_row"]),
 ];

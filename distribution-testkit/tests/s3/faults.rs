@@ -97,6 +97,7 @@ fn the_server_refuses_and_does_nothing() {
         (Fault::SlowDown, (503, "SlowDown")),
         (Fault::InternalError, (500, "InternalError")),
         (Fault::AccessDenied, (403, "AccessDenied")),
+        (Fault::ExpiredToken, (400, "ExpiredToken")),
     ] {
         let double = open();
         double.always_all(fault);

@@ -1,10 +1,12 @@
-//! What [`MetadataStore`] guarantees, a check for each sentence.
+//! What [`MetadataStore`] guarantees, a check for each sentence; and publishing over it, with faults and in
+//! a race.
 //!
 //! Not checked, because no check can see it from outside: durability in a crash of the machine (only
 //! reopening is tried), and that no write is retried whose outcome is unknown.
 
 mod bind;
 mod find;
+mod publish;
 mod read;
 mod rows;
 mod write;
@@ -16,6 +18,7 @@ use distribution_core::MetadataStore;
 
 use self::bind::*;
 use self::find::*;
+use self::publish::*;
 use self::read::*;
 use self::write::*;
 use super::{Check, Harness, Waivers};
@@ -76,6 +79,8 @@ macro_rules! __metadata_checks {
             pages_stay_while_rows_advance
             pages_hold_each_row_while_others_move
             finds_behind_a_cursor_of_no_row
+            publishing_survives_every_fault
+            one_of_many_publishers_publishes
         }
     };
 }

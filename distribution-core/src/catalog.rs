@@ -1,0 +1,163 @@
+//! What a user interface asks: which assets there are, and how far each is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::identity::AuditLogId;
+use crate::key::{ConceptId, TargetName};
+use crate::metadata::{Cursor, Query, State};
+use crate::object::{Location, Verification};
+use crate::publisher::Publisher;
+use crate::receipt::RecordMetadata;
+use crate::record::{Phase, Record};
+use crate::time::Timestamp;
+
+/// One publication as a user interface shows it, however far it is, with the names of
+/// [`DistributionRecord`](crate::DistributionRecord). It holds no link: those are secrets, minted one by
+/// one by [`Publisher::link`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AssetRecord {
+    /// The publication's name.
+    pub audit_log_id: AuditLogId,
+    /// How far it is.
+    pub state: State,
+    /// The target that it is, or was to be, published to.
+    pub storage_target: TargetName,
+    /// What to show, and what was approved.
+    pub metadata: RecordMetadata,
+    /// When the publication began.
+    pub claimed_at: Timestamp,
+    /// What is known once it is published; absent before.
+    #[serde(flatten)]
+    pub published: Option<PublishedAsset>,
+    /// Why it was rejected and what to do, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// The published part of an [`AssetRecord`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedAsset {
+    /// Where the object is.
+    pub storage_location: Location,
+    /// The object's size in bytes.
+    pub size_bytes: u64,
+    /// When the bytes were proven.
+    pub published_at: Timestamp,
+    /// How the bytes were proven.
+    pub verification: Verification,
+    /// Until when the link that `publish` answers works; `null` if never granted or without an end.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Some of the records that match a query.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The records, newest claim first.
+    pub records: Vec<AssetRecord>,
+    /// Those in between that cannot be read, and why: one damaged record does not hide the others.
+    pub unreadable: Vec<(AuditLogId, Error)>,
+    /// Where the next page begins; `None` if there is none.
+    pub next: Option<Cursor>,
+}
+
+impl Publisher {
+    /// The most records on one page.
+    pub const PAGE_MAX: usize = 1_000;
+
+    /// The publication with this name; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the records cannot be read,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if this one is damaged.
+    pub async fn record(&self, audit_log_id: &AuditLogId) -> Result<Option<AssetRecord>, Error> {
+        let row = self.parts().metadata.load(audit_log_id).await?;
+        row.map(|row| Record::decode(&row).map(|record| AssetRecord::from(&record))).transpose()
+    }
+
+    /// The version of this work that was published, having been claimed last; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub async fn latest(&self, concept_id: &ConceptId) -> Result<Option<AssetRecord>, Error> {
+        let query = Query { concept_id: Some(concept_id.clone()), state: Some(State::Published), ..Query::default() };
+        let rows = self.parts().metadata.find(&query, None, 1).await?;
+        rows.first().map(|row| Record::decode(row).map(|record| AssetRecord::from(&record))).transpose()
+    }
+
+    /// A page of at most `limit` records that match `query`, newest claim first, behind `after`.
+    ///
+    /// ```
+    /// use distribution_core::{Query, State};
+    /// use distribution_testkit::{World, request};
+    /// # futures::executor::block_on(async {
+    /// # let world = World::new();
+    /// # world.stage("clip.mp4", "approved bytes");
+    /// # let publisher = world.publisher("host-1");
+    /// # publisher.publish(request("clip.mp4", b"approved bytes")).await?;
+    /// let published = Query { state: Some(State::Published), ..Query::default() };
+    /// let mut after = None;
+    /// loop {
+    ///     let page = publisher.records(&published, after.as_ref(), 50).await?;
+    ///     for asset in &page.records {
+    ///         println!("{} {:?}", asset.audit_log_id, asset.metadata.title);
+    ///     }
+    ///     after = page.next; // as text: `Cursor` has Display and FromStr
+    ///     if after.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), distribution_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if `limit` is not 1 to [`Publisher::PAGE_MAX`],
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the records cannot be read.
+    pub async fn records(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Page, Error> {
+        if !(1..=Self::PAGE_MAX).contains(&limit) {
+            return Err(Error::invalid("limit", format!("must be 1 to {}, not {limit}", Self::PAGE_MAX)));
+        }
+        let rows = self.parts().metadata.find(query, after, limit).await?;
+        let mut page = Page::default();
+        for row in &rows {
+            match Record::decode(row) {
+                Ok(record) => page.records.push(AssetRecord::from(&record)),
+                Err(error) => page.unreadable.push((row.id.clone(), error)),
+            }
+        }
+        page.next = rows.last().filter(|_| rows.len() >= limit).map(|row| row.cursor());
+        Ok(page)
+    }
+}
+
+impl From<&Record> for AssetRecord {
+    fn from(record: &Record) -> Self {
+        let (mut published, mut problem) = (None, None);
+        match &record.phase {
+            Phase::Published(known) => {
+                published = Some(PublishedAsset {
+                    storage_location: known.location.clone(),
+                    size_bytes: known.proof.digest.size,
+                    published_at: known.at,
+                    verification: known.proof.how,
+                    expires_at: known.link_expires_at,
+                });
+            }
+            Phase::Rejected { reason } => {
+                let (approved, key) = (&record.publication.checksum, record.object_key());
+                problem = Some(reason.error(approved, &key, &record.source.url).to_string());
+            }
+            Phase::Claimed { .. } | Phase::Stored { .. } => {}
+        }
+        Self {
+            audit_log_id: record.id().clone(),
+            state: record.state(),
+            storage_target: record.publication.target.clone(),
+            metadata: RecordMetadata::from(record),
+            claimed_at: record.claimed_at,
+            published,
+            problem,
+        }
+    }
+}
