@@ -59,6 +59,8 @@ pub(super) struct Defaults {
     pub(super) attempts_max: Option<Whole>,
     /// How long others leave the work alone after its last sign of life, in seconds, 1 to 3,600. Default: 60.
     pub(super) lease_secs: Option<Whole>,
+    /// How many publications one recovery works on at a time, 1 to 64. Default: 4.
+    pub(super) recoveries_max: Option<Whole>,
 }
 
 /// `[targets.NAME]`

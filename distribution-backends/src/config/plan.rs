@@ -116,6 +116,12 @@ fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, place
         verification,
         attempts_max: number(defaults.attempts_max, "attempts_max", 1..=Policy::ATTEMPTS_MAX, usual.attempts_max)?,
         lease_secs: number(defaults.lease_secs, "lease_secs", 1..=Lease::SECS_MAX, usual.lease_secs)?,
+        recoveries_max: number(
+            defaults.recoveries_max,
+            "recoveries_max",
+            1..=Policy::RECOVERIES_MAX,
+            usual.recoveries_max,
+        )?,
     })
 }
 

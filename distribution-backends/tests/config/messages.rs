@@ -22,7 +22,7 @@ fn a_misspelt_key_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         refused_defaults("retention_days = 7"),
         "defaults.retention_days: is no key here: there are `target`, `staging`, `storage_prefix`, `key_template`, \
-         `url_expiry_hours`, `access`, `verification`, `qc_checksum_required`, `attempts_max`, `lease_secs` (line 2)"
+         `url_expiry_hours`, `access`, `verification`, `qc_checksum_required`, `attempts_max`, `lease_secs`, `recoveries_max` (line 2)"
     );
     assert_eq!(
         refusal(&format!("{TARGET}{STAGING}{RECORDS}\n[staging.more]\nroot=\"x\"\nhost = [\"media.example\"]")),
@@ -88,6 +88,7 @@ fn a_value_out_of_its_range_is_told_with_the_range() {
         ("url_expiry_hours = 0", "defaults.url_expiry_hours: must be 1 to 168, not 0 (line 2)"),
         ("url_expiry_hours = 169", "defaults.url_expiry_hours: must be 1 to 168, not 169 (line 2)"),
         ("attempts_max = 101", "defaults.attempts_max: must be 1 to 100, not 101 (line 2)"),
+        ("recoveries_max = 65", "defaults.recoveries_max: must be 1 to 64, not 65 (line 2)"),
         ("lease_secs = -1", "defaults.lease_secs: must be 1 to 3600, not -1 (line 2)"),
         ("lease_secs = 4294967296", "defaults.lease_secs: must be 1 to 3600, not 4294967296 (line 2)"),
         ("lease_secs = 99999999999999999999", "defaults.lease_secs: must be a whole number (line 2)"),
