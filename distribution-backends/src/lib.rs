@@ -10,6 +10,7 @@
 //! | | `S3Files` | `s3` |
 //! | | `HttpSource`, closed by default | `http-source` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
+//! | | `PostgresMetadata` | `postgres` |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
@@ -52,6 +53,8 @@ pub use clock::{SystemClock, holder_name};
 pub use config::{Config, Download, Opened};
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
+#[cfg(feature = "postgres")]
+pub use metadata::{PostgresConfig, PostgresMetadata};
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};

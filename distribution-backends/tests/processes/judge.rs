@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use distribution_backends::{JsonlAudit, SqliteMetadata, SystemClock};
+use distribution_backends::{JsonlAudit, SystemClock};
 use distribution_core::{Checksum, Clock as _, Error, ObjectKey, Record};
 use distribution_testkit::checker::{Answer, Evidence, violations, violations_since};
 
@@ -45,14 +45,13 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) async fn at(site: &Site) -> Result<Self, Error> {
-        let metadata = SqliteMetadata::open(site.records()).await?;
+        let metadata = site.metadata().await?;
         let storage = site.storage()?;
         let audit = match site.audit().exists() {
             true => JsonlAudit::read(site.audit())?.collect::<Result<_, _>>()?,
             false => Vec::new(),
         };
-        let evidence = Evidence::of(&*storage, &metadata, audit).await?;
-        metadata.close().await?;
+        let evidence = Evidence::of(&*storage, &*metadata, audit).await?;
         let records = evidence.rows.iter().map(Record::decode).collect::<Result<_, _>>()?;
         Ok(Self { evidence, records, stages: site.left_overs().await? })
     }

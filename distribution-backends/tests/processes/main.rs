@@ -19,7 +19,15 @@
 
 mod budget;
 mod child;
+#[cfg(feature = "postgres")]
+mod database;
 mod defect;
+#[cfg(all(feature = "s3", feature = "postgres"))]
+#[allow(dead_code, reason = "shared with the tests of S3")]
+#[path = "../s3/faulty_proxy.rs"]
+mod faulty_proxy;
+#[cfg(all(feature = "s3", feature = "postgres"))]
+mod fleet;
 mod herd;
 mod judge;
 mod power;

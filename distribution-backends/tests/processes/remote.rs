@@ -34,6 +34,20 @@ impl Remote {
         Self { prefix: format!("site-{}", data_encoding::HEXLOWER.encode(&random)), ..self.clone() }
     }
 
+    #[cfg(feature = "postgres")]
+    /// The same, by another way to the server.
+    pub(crate) fn by(&self, host: String) -> Self {
+        let mut there = self.clone();
+        there.server.host = host;
+        there
+    }
+
+    #[cfg(feature = "postgres")]
+    /// Where the server listens.
+    pub(crate) fn host(&self) -> &str {
+        &self.server.host
+    }
+
     pub(crate) fn storage(&self) -> Result<S3Storage, Error> {
         let config = self.config();
         let probe = Probe { target: config.place(), ..self.probe.clone() };

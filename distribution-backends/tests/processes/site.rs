@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use distribution_backends::{HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata, SystemClock};
 use distribution_core::{
-    Alert, AlertSink, Clock, Error, Policy, PublishRequest, Publisher, Storage, StoragePrefix, TargetName, Timestamp,
+    Alert, AlertSink, Clock, Error, MetadataStore, Policy, PublishRequest, Publisher, Storage, StoragePrefix,
+    TargetName, Timestamp,
 };
 use distribution_testkit::request;
 use fastrand::Rng;
@@ -27,6 +28,9 @@ pub(crate) struct Site {
     /// The bucket that objects are in, if they are not on this disk.
     #[cfg(feature = "s3")]
     pub(crate) remote: Option<crate::remote::Remote>,
+    /// The database that records are in, if they are not on this disk.
+    #[cfg(feature = "postgres")]
+    pub(crate) database: Option<crate::database::Database>,
 }
 
 /// A request, and its number among the site's.
@@ -75,6 +79,8 @@ impl Site {
             staging,
             #[cfg(feature = "s3")]
             remote: None,
+            #[cfg(feature = "postgres")]
+            database: None,
         }
     }
 
@@ -82,6 +88,12 @@ impl Site {
     #[cfg(feature = "s3")]
     pub(crate) fn on(self, remote: crate::remote::Remote) -> Self {
         Self { remote: Some(remote), ..self }
+    }
+
+    /// With its records in this database.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn with(self, database: crate::database::Database) -> Self {
+        Self { database: Some(database), ..self }
     }
 
     /// One below a folder.
@@ -122,6 +134,15 @@ impl Site {
         Ok(Arc::new(LocalDisk::open(&self.objects)?))
     }
 
+    /// Where the records are.
+    pub(crate) async fn metadata(&self) -> Result<Arc<dyn MetadataStore>, Error> {
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &self.database {
+            return Ok(Arc::new(database.open().await?));
+        }
+        Ok(Arc::new(SqliteMetadata::open(self.records()).await?))
+    }
+
     /// What copies that were never finished have left.
     pub(crate) async fn left_overs(&self) -> Result<usize, Error> {
         #[cfg(feature = "s3")]
@@ -135,7 +156,7 @@ impl Site {
     pub(crate) async fn publisher(&self, host: &Host) -> Result<Publisher, Error> {
         let storage = self.storage()?;
         let signer = Arc::new(HmacSigner::new("http://media.example", HmacKey::new("k1", [7; 32])?)?);
-        let metadata = Arc::new(SqliteMetadata::open(self.records()).await?);
+        let metadata = self.metadata().await?;
         let audit = Arc::new(JsonlAudit::open(self.audit()).await?);
         let builder = Publisher::builder()
             .target(TargetName::default(), Defect::storage(host.defect, storage, &self.objects), signer)

@@ -78,6 +78,8 @@ struct Shared {
 struct State {
     /// All requests since the last arming, such as `PUT /bucket/key?partNumber=1`.
     requests: Vec<String>,
+    /// What the server says to have created since the arming, such as `/bucket/key`.
+    created: Vec<String>,
     armed: Vec<(usize, Fault)>,
     struck: usize,
     late: Vec<JoinHandle<()>>,
@@ -109,12 +111,17 @@ impl FaultyProxy {
     /// Counts from now on, and lets the requests with these numbers go wrong.
     pub(crate) fn arm(&self, faults: &[(usize, Fault)]) {
         let mut state = self.shared.state.lock().unwrap();
-        (state.requests, state.struck, state.armed) = (Vec::new(), 0, faults.to_vec());
+        (state.requests, state.created, state.struck, state.armed) = (Vec::new(), Vec::new(), 0, faults.to_vec());
     }
 
     /// What was asked for since the arming.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().requests.clone()
+    }
+
+    /// The objects that the server has said to have created, once for each time that it said so.
+    pub(crate) fn created(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().created.clone()
     }
 
     /// How many faults have happened since the arming.
@@ -218,6 +225,14 @@ impl Shared {
         let (mut head, body) = sent.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         connection.abort();
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+        let creates = match *request.method() {
+            Method::PUT => !query.contains("partNumber"),
+            _ => request.method() == Method::POST && query.contains("uploadId"),
+        };
+        if creates && head.status.is_success() {
+            self.state.lock().unwrap().created.push(path.to_owned());
+        }
         for hop in [CONNECTION, TRANSFER_ENCODING] {
             head.headers.remove(hop);
         }

@@ -20,6 +20,7 @@ mod corruption;
 #[path = "../support/curl.rs"]
 mod curl;
 mod double;
+#[allow(dead_code, reason = "shared with the tests of processes")]
 mod faulty_proxy;
 mod links;
 mod probing;
