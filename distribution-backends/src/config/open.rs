@@ -9,7 +9,7 @@ use super::file::{AlertKind, Credentials};
 use super::links::{Signing, hmac_signer};
 use super::place::Place;
 use super::plan::TargetPlan;
-use super::{Config, Download, Opened, metadata};
+use super::{Config, Download, Opened};
 use crate::blocking::blocking;
 use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, SystemClock, holder_name};
 
@@ -35,7 +35,7 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         Ok::<_, Error>((name, storage, signer))
     });
     let targets = try_join_all(opening).await?;
-    let records = plan.records.open().await.map_err(|error| places.locate(metadata::AT, error))?;
+    let records = plan.records.open(&config.base, places).await?;
     let audit = JsonlAudit::open(&plan.journal).await.map_err(|error| places.locate("audit.jsonl", error))?;
     let AlertKind::Log = plan.alerts;
     let mut builder = Publisher::builder()

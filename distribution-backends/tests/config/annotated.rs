@@ -75,10 +75,11 @@ fn every_key_is_in_it() {
 }
 
 /// What is commented out is understood too; only what excludes something else has to go.
-#[cfg(all(feature = "s3", feature = "http-source"))]
+#[cfg(all(feature = "s3", feature = "http-source", feature = "postgres"))]
 #[test]
 fn what_is_commented_out_is_right() {
     let other_ways = [
+        "uri = \"sqlite:",
         "key = { env = \"DISTRIBUTION_LINK_KEY\" }",
         "key_file = \"service-account.json\"",
         "account_key = ",

@@ -7,6 +7,7 @@ mod combinations;
 mod features;
 mod messages;
 mod opening;
+mod records;
 mod secrets;
 
 use std::fs;

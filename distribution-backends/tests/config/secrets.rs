@@ -73,6 +73,9 @@ fn a_secret_in_a_place_that_is_none_is_not_repeated() {
         format!("alerts = \"{SECRET}\""),
         format!("[audit]\njsonl = \"ftp://user:{SECRET}@host\""),
         format!("[metadata]\nuri = \"mysql://user:{SECRET}@host\""),
+        format!("[metadata]\nuri = \"postgres://user:{SECRET}@host/ops\""),
+        format!("[metadata]\nuri = \"postgres://user@host/ops?password={SECRET}\""),
+        format!("[metadata]\nuri = \"postgres://user@host/ops\"\npassword = \"{SECRET}\""),
         format!("[targets.media]\nstorage = \"ftp://user:{SECRET}@host\""),
         format!(
             "[targets.media]\nstorage = \"objects\"\nlinks = {{ kind = \"hmac\", base_url = \"https://u:{SECRET}@h\" }}"

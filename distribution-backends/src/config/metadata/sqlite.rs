@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use distribution_core::{Error, ErrorKind, MetadataStore};
 
-use super::Records;
+use super::{AT, Records};
 use crate::SqliteMetadata;
+use crate::config::document::Places;
 
 struct Sqlite(PathBuf);
 
@@ -24,7 +25,8 @@ pub(super) fn parse(text: &str, base: &Path) -> Result<Arc<dyn Records>, Error> 
 
 #[async_trait]
 impl Records for Sqlite {
-    async fn open(&self) -> Result<Arc<dyn MetadataStore>, Error> {
-        Ok(Arc::new(SqliteMetadata::open(&self.0).await?))
+    async fn open(&self, _: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error> {
+        let opened = SqliteMetadata::open(&self.0).await.map_err(|error| places.locate(AT, error))?;
+        Ok(Arc::new(opened))
     }
 }
