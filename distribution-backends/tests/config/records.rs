@@ -73,3 +73,27 @@ async fn what_hinders_postgres_is_told_by_its_key() {
     let missing = open("password = { file = \"absent\" }").await;
     assert_eq!(missing.to_string(), "metadata.password: the secret's file cannot be read: entity not found (line 12)");
 }
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_publisher_with_records_in_postgres_opens() {
+    use distribution_backends::Config;
+    use sqlx::{AssertSqlSafe, ConnectOptions as _};
+
+    const VARIABLE: &str = "DISTRIBUTION_TEST_POSTGRES";
+    let Ok(uri) = std::env::var(VARIABLE) else {
+        assert!(std::env::var_os("CI").is_none(), "{VARIABLE} must name a server in CI: see .ci/servers");
+        return println!("NOT RUN: {VARIABLE} names no server, see .ci/servers");
+    };
+    let (folder, schema) = (site(), format!("test_config_{}", std::process::id()));
+    std::fs::write(folder.path().join("password"), "not asked for\n").unwrap();
+    let text = format!(
+        "{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\nuri = \"{uri}?schema={schema}\"\n\
+         password = {{ file = \"password\" }}\n"
+    );
+    let opened = Config::parse(&text, folder.path()).unwrap().open().await.unwrap();
+    assert_eq!(opened.publisher.recover().await.unwrap().settled, 0);
+    let options: sqlx::postgres::PgConnectOptions = uri.parse().unwrap();
+    let drop = AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"));
+    sqlx::raw_sql(drop).execute(&mut options.connect().await.unwrap()).await.unwrap();
+}
