@@ -1,5 +1,6 @@
 //! From `distribution.toml` to a publisher, and what is said where it cannot be one.
 #![cfg(all(feature = "config", feature = "sqlite"))]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod annotated;
 mod combinations;
