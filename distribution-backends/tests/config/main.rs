@@ -1,11 +1,18 @@
 //! From `distribution.toml` to a publisher, and what is said where it cannot be one.
 #![cfg(all(feature = "config", feature = "sqlite"))]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests may panic")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic"
+)]
 
 mod annotated;
 mod combinations;
 #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source")))]
 mod features;
+mod hostile;
 mod messages;
 mod opening;
 mod records;
