@@ -75,6 +75,6 @@ pub use storage::OpendalStorage;
 #[cfg(feature = "s3")]
 pub use storage::{Addressing, S3Config, S3Storage, UnfinishedUpload};
 
-#[cfg(all(doctest, feature = "s3", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "config", feature = "s3", feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
