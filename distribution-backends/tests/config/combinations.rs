@@ -1,7 +1,5 @@
 //! Settings that contradict each other are refused, each with its whole message.
 
-use distribution_core::ErrorKind;
-
 use super::{RECORDS, STAGING, TARGET, parse, refusal, refused_defaults, refused_target};
 
 const HMAC: &str = "kind = \"hmac\"\nbase_url = \"https://m.example/files\"\n";
@@ -206,6 +204,8 @@ fn credentials_of_another_service() {
 fn a_uri_of_a_bucket_is_checked_without_the_network() {
     let message = refused_target("storage = \"s3://media?regionn=x\"");
     assert!(message.starts_with("targets.media.storage: s3: has no setting \"regionn\", only region, "), "{message}");
+    use distribution_core::ErrorKind;
+
     let error = parse(&format!("[targets.media]\nstorage = \"s3://u:hunter2@media\"\n{STAGING}{RECORDS}")).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("targets.media.storage")));
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
