@@ -51,6 +51,7 @@ pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
 pub use config::{Config, Download, Opened};
+pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
 #[cfg(feature = "postgres")]

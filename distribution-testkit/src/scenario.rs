@@ -7,7 +7,7 @@ use std::time::Duration;
 use distribution_core::{DistributionRecord, Error, ErrorKind, PublishRequest};
 use futures::future::BoxFuture;
 
-use crate::faults::{Effect, Fault, Op};
+use crate::faults::{Effect, Fault};
 use crate::time::Ended;
 use crate::world::World;
 
@@ -88,15 +88,19 @@ impl Scenario {
     /// # Errors
     /// The first run that was not survived; also if the work fails without any fault.
     pub fn every_fault(&self) -> Result<Survived, Failure> {
-        self.every_fault_at(|_| true)
+        self.every_fault_that(|_, _| true)
     }
 
-    /// Every fault at every effect of some kinds.
-    pub(crate) fn every_fault_at(&self, is_meant: impl Fn(Op) -> bool) -> Result<Survived, Failure> {
-        let mut meant = self.run(&[])?;
-        let mut survived = Survived { runs: 1, effects: meant.len() };
-        meant.retain(|effect| is_meant(effect.op));
-        for (number, fault) in faults_from(&meant, 0) {
+    /// Those faults at those effects that are meant.
+    ///
+    /// # Errors
+    /// As [`every_fault`](Self::every_fault).
+    pub fn every_fault_that(&self, is_meant: impl Fn(&Effect, Fault) -> bool) -> Result<Survived, Failure> {
+        let clean = self.run(&[])?;
+        let mut survived = Survived { runs: 1, effects: clean.len() };
+        let is_meant =
+            |(number, fault): &(usize, Fault)| clean.get(*number).is_some_and(|effect| is_meant(effect, *fault));
+        for (number, fault) in faults_from(&clean, 0).into_iter().filter(is_meant) {
             self.run(&[(number, fault)])?;
             survived.runs += 1;
         }

@@ -167,6 +167,16 @@ impl World {
         self.lock().rows.values().cloned().collect()
     }
 
+    /// Takes a row that another store holds for this world's, so that what has to hold of all is asked of it.
+    pub fn show(&self, row: Row) {
+        self.lock().rows.insert(row.id.clone(), row);
+    }
+
+    /// Says that what is in this target are no published files: records, perhaps. No promise is asked of it.
+    pub fn set_apart(&self, target: &TargetName) {
+        self.lock().apart.insert(target.to_string());
+    }
+
     /// What each idempotency key names.
     pub fn names(&self) -> BTreeMap<String, AuditLogId> {
         self.lock().names.clone()
@@ -218,6 +228,8 @@ impl fmt::Debug for World {
 pub(crate) struct State {
     pub(crate) now: Timestamp,
     pub(crate) objects: BTreeMap<(String, String), MemoryObject>,
+    /// The targets that hold something else than published files.
+    pub(crate) apart: HashSet<String>,
     pub(crate) rows: BTreeMap<AuditLogId, Row>,
     pub(crate) names: BTreeMap<String, AuditLogId>,
     pub(crate) audit: Vec<AuditEntry>,
@@ -262,6 +274,7 @@ impl Default for State {
         Self {
             now: DateTime::from_timestamp(START, 0).unwrap_or(DateTime::UNIX_EPOCH),
             objects: BTreeMap::new(),
+            apart: HashSet::new(),
             rows: BTreeMap::new(),
             names: BTreeMap::new(),
             audit: Vec::new(),

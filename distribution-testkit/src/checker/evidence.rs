@@ -149,7 +149,8 @@ impl World {
     /// kept included. No effects.
     pub fn evidence(&self) -> Evidence {
         let state = self.lock();
-        let objects = state.objects.iter().map(|((target, key), object)| {
+        let published = state.objects.iter().filter(|((target, _), _)| !state.apart.contains(target));
+        let objects = published.map(|((target, key), object)| {
             let seen = ObjectSeen { key: key.clone(), digest: digest(&object.bytes) };
             (format!("memory://{target}/{key}"), seen)
         });

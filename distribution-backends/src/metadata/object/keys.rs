@@ -1,0 +1,140 @@
+//! Where what is kept.
+
+use distribution_core::{
+    AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKind, IdempotencyKey, Index, ObjectKey, StoragePrefix,
+    Timestamp,
+};
+
+/// How often a row can be replaced: what six digits can count.
+pub(super) const REVISION_MAX: u64 = 999_999;
+/// Follows every id.
+const BEHIND_IDS: &str = "z";
+
+/// The keys below a prefix.
+///
+/// Times are spelt so that the byte order of keys is newest first: 16 hex digits that count the
+/// microseconds down.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: StoragePrefix,
+}
+
+/// A list of markers, each of which names a publication and when it was claimed.
+#[derive(Clone, Debug)]
+pub(super) enum List {
+    /// All.
+    ByTime,
+    /// Those of one work.
+    ByConcept(ConceptId),
+    /// Those with the same bytes.
+    ByChecksum(Checksum),
+    /// Those with something left to do, and some that had.
+    Open,
+}
+
+/// What the name of a marker says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) claimed_at: Timestamp,
+    pub(super) id: AuditLogId,
+    /// In the list of what is open: which revision has something left to do.
+    pub(super) revision: Option<u64>,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: StoragePrefix) -> Self {
+        Self { prefix }
+    }
+
+    /// What the keys of all revisions of a publication begin with.
+    pub(super) fn slots(&self, id: &AuditLogId) -> String {
+        format!("{}publication/{id}/", self.prefix)
+    }
+
+    /// The key of one revision of a publication.
+    pub(super) fn slot(&self, id: &AuditLogId, revision: u64) -> Result<ObjectKey, Error> {
+        if revision > REVISION_MAX {
+            let message = format!("publication {id} cannot change more than {REVISION_MAX} times in object storage");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        key(format!("{}{revision:06}.jsonl", self.slots(id)))
+    }
+
+    /// The revision that the key of a slot names.
+    pub(super) fn revision(&self, id: &AuditLogId, slot: &ObjectKey) -> Option<u64> {
+        digits(slot.as_str().strip_prefix(&self.slots(id))?.strip_suffix(".jsonl")?)
+    }
+
+    /// The key of what an idempotency key names. It is hashed, since it may hold what keys may not.
+    pub(super) fn name(&self, name: &IdempotencyKey) -> Result<ObjectKey, Error> {
+        key(format!("{}key/{}.json", self.prefix, Checksum::of(name.as_str().as_bytes()).hex()))
+    }
+
+    /// The markers of a publication that never change.
+    pub(super) fn markers(&self, id: &AuditLogId, index: &Index) -> Result<Vec<ObjectKey>, Error> {
+        let by_concept = index.concept_id.clone().map(List::ByConcept);
+        let lists = [List::ByTime, List::ByChecksum(index.checksum)].into_iter().chain(by_concept);
+        lists.map(|list| key(format!("{}{}-{id}", self.list(&list), countdown(index.claimed_at)))).collect()
+    }
+
+    /// The marker of a revision that has something left to do.
+    pub(super) fn open(&self, id: &AuditLogId, claimed_at: Timestamp, revision: u64) -> Result<ObjectKey, Error> {
+        key(format!("{}{}-{id}-{revision:06}", self.list(&List::Open), countdown(claimed_at)))
+    }
+
+    /// What the keys of a list begin with.
+    pub(super) fn list(&self, list: &List) -> String {
+        let prefix = &self.prefix;
+        match list {
+            List::ByTime => format!("{prefix}by-time/"),
+            List::ByConcept(concept_id) => format!("{prefix}by-concept/{concept_id}/"),
+            List::ByChecksum(checksum) => format!("{prefix}by-checksum/{}/", checksum.hex()),
+            List::Open => format!("{prefix}open/"),
+        }
+    }
+
+    /// A key that follows every marker of the row at the cursor, and none of those behind it.
+    pub(super) fn behind(&self, list: &List, cursor: &Cursor) -> Result<ObjectKey, Error> {
+        key(format!("{}{}-{}-{BEHIND_IDS}", self.list(list), countdown(cursor.claimed_at), cursor.id))
+    }
+
+    /// A key that follows every marker of what was claimed at `micros` or later, and no other.
+    pub(super) fn before(&self, list: &List, micros: i64) -> Result<ObjectKey, Error> {
+        key(format!("{}{}-{BEHIND_IDS}", self.list(list), spelt(micros)))
+    }
+
+    /// What the marker says; `None` if it is none.
+    pub(super) fn marker(&self, list: &List, marker: &ObjectKey) -> Option<Marker> {
+        let name = marker.as_str().strip_prefix(&self.list(list))?;
+        let (count, rest) = name.split_at_checked(16)?;
+        let (id, revision) = rest.strip_prefix('-')?.split_at_checked(31)?;
+        let revision = if revision.is_empty() { None } else { Some(digits(revision.strip_prefix('-')?)?) };
+        let micros = u64::from_str_radix(count, 16).ok()?;
+        let claimed_at = Timestamp::from_timestamp_micros((!micros ^ (1 << 63)).cast_signed())?;
+        Some(Marker { claimed_at, id: AuditLogId::parse(id).ok()?, revision })
+    }
+}
+
+fn key(text: String) -> Result<ObjectKey, Error> {
+    ObjectKey::parse(text).map_err(|error| {
+        Error::invalid("prefix", "is too long for the keys of records: use a shorter one").because(error)
+    })
+}
+
+/// The digits as [`Keys::slot`] writes them.
+fn digits(text: &str) -> Option<u64> {
+    (text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+fn countdown(at: Timestamp) -> String {
+    spelt(at.timestamp_micros())
+}
+
+/// The later, the earlier in byte order.
+fn spelt(micros: i64) -> String {
+    format!("{:016x}", !(micros.cast_unsigned() ^ (1 << 63)))
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+//! What is in a slot: a line with the SHA-256 of all that follows, a line of JSON with the columns, and the
+//! body as it is.
+
+use bytes::Bytes;
+use distribution_core::{AuditLogId, Checksum, Error, ErrorKind, Index, ObjectKey, Row, State, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The most bytes that are read of a slot: the longest body, and columns that are far longer than any.
+pub(super) const SLOT_BYTES_MAX: usize = 2 * Row::BODY_BYTES_MAX;
+
+/// A change that an older reader would misread raises it.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Columns {
+    format: u32,
+    id: AuditLogId,
+    revision: u64,
+    concept_id: Option<distribution_core::ConceptId>,
+    checksum: Checksum,
+    tags: Vec<String>,
+    state: State,
+    settled: bool,
+    /// Microseconds since 1970.
+    claimed_at: i64,
+}
+
+/// # Errors
+/// [`ErrorKind::Invalid`] for a time that would not come back as it is, or columns that are too long.
+pub(super) fn encode(row: &Row) -> Result<Bytes, Error> {
+    let Index { concept_id, checksum, tags, state, settled, claimed_at } = row.index.clone();
+    let micros = claimed_at.timestamp_micros();
+    if Timestamp::from_timestamp_micros(micros) != Some(claimed_at) {
+        return Err(Error::invalid("claimed_at", "must be cut to the microsecond"));
+    }
+    let columns = Columns {
+        format: FORMAT,
+        id: row.id.clone(),
+        revision: row.revision,
+        concept_id,
+        checksum,
+        tags,
+        state,
+        settled,
+        claimed_at: micros,
+    };
+    let mut rest = serde_json::to_vec(&columns)
+        .map_err(|error| Error::new(ErrorKind::Invalid, "a row could not be written as JSON").because(error))?;
+    rest.push(b'\n');
+    rest.extend_from_slice(&row.body);
+    let slot = [Checksum::of(&rest).to_string().as_bytes(), b"\n", &rest].concat();
+    if slot.len() > SLOT_BYTES_MAX {
+        let message = format!("a row is {} bytes long with its columns, the limit is {SLOT_BYTES_MAX}", slot.len());
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    Ok(slot.into())
+}
+
+/// # Errors
+/// [`ErrorKind::Corrupt`] for what does not decode or is not the row that its key says;
+/// [`ErrorKind::Unsupported`] for what a newer version wrote.
+pub(super) fn decode(key: &ObjectKey, id: &AuditLogId, revision: u64, slot: &Bytes) -> Result<Row, Error> {
+    let corrupt = |what: &str| Error::corrupt(format!("the record at {key} {what}: was it edited by hand?"));
+    let split = |from: usize| {
+        let line = slot.get(from..)?.iter().position(|byte| *byte == b'\n')?;
+        Some((slot.slice(from..from + line), from + line + 1))
+    };
+    let (checksum, rest) = split(0).ok_or_else(|| corrupt("is cut"))?;
+    if Checksum::of(&slot.slice(rest..)).to_string().as_bytes() != checksum {
+        return Err(corrupt("has other bytes than were written"));
+    }
+    let (columns, body) = split(rest).ok_or_else(|| corrupt("is cut"))?;
+    let Format { format } =
+        serde_json::from_slice(&columns).map_err(|error| corrupt("does not decode").because(error))?;
+    if format > FORMAT {
+        let message = format!("the record at {key} has format {format}: this version reads format {FORMAT}");
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    let columns: Columns =
+        serde_json::from_slice(&columns).map_err(|error| corrupt("does not decode").because(error))?;
+    let body = slot.slice(body..);
+    if (&columns.id, columns.revision) != (id, revision) {
+        return Err(corrupt("is another one than its key says"));
+    }
+    let Columns { id, revision, concept_id, checksum, tags, state, settled, .. } = columns;
+    let claimed_at = Timestamp::from_timestamp_micros(columns.claimed_at)
+        .ok_or_else(|| corrupt("was claimed past the end of the calendar"))?;
+    Ok(Row { id, revision, index: Index { concept_id, checksum, tags, state, settled, claimed_at }, body })
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}

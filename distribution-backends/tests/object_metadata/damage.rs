@@ -1,0 +1,117 @@
+//! What was changed by hand, lost, or left behind.
+
+use bytes::Bytes;
+use distribution_backends::ObjectMetadata;
+use distribution_core::{Claim, ErrorKind, IdempotencyKey, MetadataStore as _, ObjectKey, Query, Row, StoragePrefix};
+use futures::executor::block_on;
+
+use crate::shelf::{Shelf, at, id, row, settled};
+
+const OPEN: Query = Query {
+    concept_id: None,
+    checksum: None,
+    tag: None,
+    state: None,
+    settled: Some(false),
+    claimed_from: None,
+    claimed_before: None,
+};
+
+#[test]
+fn every_bit_of_a_slot_that_changes_is_seen() {
+    block_on(async {
+        let shelf = Shelf::new();
+        shelf.claim(&row(1)).await;
+        let key = shelf.keys("publication").remove(0);
+        let whole = shelf.world.object("default", &key).unwrap().bytes;
+        for bit in 0..whole.len() * 8 {
+            assert!(shelf.world.corrupt("default", &key, |bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
+            let error = shelf.records.load(&id(1)).await.unwrap_err();
+            assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains(&key), "bit {bit}: {error}");
+            assert!(shelf.world.corrupt("default", &key, |bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
+        }
+        for end in 0..whole.len() {
+            assert!(shelf.world.corrupt("default", &key, |bytes| bytes.truncate(end)));
+            assert_eq!(shelf.records.load(&id(1)).await.unwrap_err().kind(), ErrorKind::Corrupt, "cut at {end}");
+            assert!(shelf.world.corrupt("default", &key, |bytes| *bytes = whole.to_vec()));
+        }
+        shelf.world.corrupt("default", &key, |bytes| bytes.resize(5 << 20, b'x'));
+        assert_eq!(shelf.records.load(&id(1)).await.unwrap_err().kind(), ErrorKind::Corrupt, "endless");
+    });
+}
+
+#[test]
+fn markers_of_no_use_are_skipped_and_removed_by_whoever_finds_them() {
+    block_on(async {
+        let shelf = Shelf::new();
+        shelf.claim(&row(1)).await;
+        // A host died before it removed this, another claimed at another time and lost.
+        let left = shelf.keys("open").remove(0);
+        shelf.advance(&settled(&row(1))).await;
+        plant(&shelf, &left).await;
+        let mut later = row(1);
+        later.index.claimed_at = at(5);
+        let loser = Shelf::new();
+        loser.claim(&later).await;
+        plant(&shelf, &loser.keys("by-time")[0]).await;
+        assert_eq!(shelf.records.claim(&later).await.unwrap(), Claim::Exists(settled(&row(1))));
+
+        assert_eq!((shelf.keys("open").len(), shelf.keys("by-time").len()), (1, 2));
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), []);
+        assert_eq!(shelf.records.find(&Query::default(), None, 10).await.unwrap(), [settled(&row(1))]);
+        assert_eq!((shelf.keys("open").len(), shelf.keys("by-time").len()), (0, 1));
+
+        // A claim that was never finished, or is on its way, keeps its markers.
+        shelf.claim(&row(2)).await;
+        assert!(shelf.world.lose("default", &shelf.keys("publication")[2]));
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), []);
+        assert_eq!(shelf.keys("open").len(), 1);
+        shelf.claim(&row(2)).await;
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), [row(2)]);
+    });
+}
+
+#[test]
+fn what_was_lost_is_told() {
+    block_on(async {
+        let shelf = Shelf::new();
+        let gone = shelf.records.advance(&settled(&row(1))).await.unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::Corrupt, "{gone}");
+        let name = IdempotencyKey::parse("order-1").unwrap();
+        shelf.records.bind(&name, &id(1)).await.unwrap();
+        let key = shelf.keys("key").remove(0);
+        assert!(!key.contains("order"));
+        shelf.world.corrupt("default", &key, |bytes| bytes[10] ^= 1);
+        assert_eq!(shelf.records.bind(&name, &id(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    });
+}
+
+#[test]
+fn prefixes_are_worlds_of_their_own() {
+    block_on(async {
+        let shelf = Shelf::new();
+        let other = ObjectMetadata::new(shelf.storage.clone(), StoragePrefix::parse("records2/").unwrap());
+        let root = ObjectMetadata::new(shelf.storage.clone(), StoragePrefix::default());
+        shelf.claim(&row(1)).await;
+        for records in [&other, &root] {
+            assert_eq!(records.load(&id(1)).await.unwrap(), None);
+            assert_eq!(records.find(&Query::default(), None, 10).await.unwrap(), []);
+        }
+        let body = Bytes::from_static(b"other");
+        assert_eq!(other.claim(&Row { body, ..row(1) }).await.unwrap(), Claim::Claimed);
+        assert_eq!(shelf.records.load(&id(1)).await.unwrap(), Some(row(1)));
+    });
+}
+
+async fn plant(shelf: &Shelf, key: &str) {
+    use distribution_core::{Body, Checksum, Content, ContentHeaders, Meter};
+    let headers = ContentHeaders {
+        content_type: "application/json".into(),
+        content_disposition: "inline".into(),
+        cache_control: "no-store".into(),
+        user_metadata: Default::default(),
+    };
+    let body = Body::Stream(Box::pin(futures::stream::empty()));
+    let content = Content { size: 0, expected: Checksum::of(b""), headers, body, meter: Meter::default() };
+    shelf.storage.create(&ObjectKey::parse(key).unwrap(), content).await.unwrap();
+}
