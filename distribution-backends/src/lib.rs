@@ -17,12 +17,15 @@
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
+//! `Config` (feature `config`) makes a publisher of them from one file, `distribution.toml`.
 //! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`].
 
 mod alert;
 mod audit;
 mod blocking;
 mod clock;
+#[cfg(feature = "config")]
+mod config;
 mod confined;
 mod desk;
 mod durable;
@@ -46,6 +49,8 @@ pub use ::opendal;
 pub use alert::LogAlerts;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
+#[cfg(feature = "config")]
+pub use config::{Config, Download, Opened};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;
@@ -71,6 +76,6 @@ pub use storage::OpendalStorage;
 #[cfg(feature = "s3")]
 pub use storage::{Addressing, S3Config, S3Storage, UnfinishedUpload};
 
-#[cfg(all(doctest, feature = "s3", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "config", feature = "s3", feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -3,7 +3,10 @@
 //!
 //! `cargo run --release --example publish -- --help` tells the options.
 
+#[path = "../shared/bar.rs"]
 mod bar;
+#[path = "../shared/shell.rs"]
+mod shell;
 mod site;
 mod staged;
 
@@ -15,13 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use distribution_core::{
-    Alert, AlertSink, DistributionRecord, Error, ErrorKind, PublishRequest, PublishResponse, Publisher,
-};
+use distribution_core::{DistributionRecord, Error, ErrorKind, PublishRequest, PublishResponse, Publisher};
 use indicatif::ProgressBar;
 use tokio::net::TcpListener;
 
 use crate::bar::Bar;
+use crate::shell::{exit_code, interrupted, say, serve, unavailable};
 use crate::site::Site;
 use crate::staged::Staged;
 
@@ -89,16 +91,7 @@ struct Options {
 async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(code) => code,
-        Err(error) => {
-            say(&format!("{}: {error}", error.kind()));
-            ExitCode::from(match error.kind() {
-                ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Unsupported => 2,
-                ErrorKind::Refused => 3,
-                ErrorKind::Rejected => 4,
-                ErrorKind::Busy | ErrorKind::Unavailable => 5,
-                ErrorKind::Corrupt => 1,
-            })
-        }
+        Err(error) => ExitCode::from(exit_code(&error)),
     }
 }
 
@@ -137,32 +130,8 @@ async fn run(options: Options) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     };
     say(&format!("serving links at {base_url}, Ctrl-C ends it"));
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(interrupted()).into_future();
-    tokio::select! {
-        served = serving => served.map_err(|error| unavailable("serve", addr, error))?,
-        () = grace() => say("cut off downloads that were still running"),
-    }
+    serve(listener, routes).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ctrl-C, or the service manager's word for it.
-async fn interrupted() {
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminated) => tokio::select! {
-            _ = terminated.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
-}
-
-/// How long downloads may still run once the server is told to end; a second Ctrl-C cuts it short.
-async fn grace() {
-    interrupted().await;
-    tokio::select! {
-        () = interrupted() => {}
-        () = tokio::time::sleep(Duration::from_secs(5)) => {}
-    }
 }
 
 /// Publishes, waiting while another process is at work on the same publication.
@@ -185,24 +154,6 @@ async fn publish(publisher: &Publisher, request: PublishRequest) -> Result<Distr
             outcome => return outcome,
         }
     }
-}
-
-fn unavailable(verb: &str, what: impl std::fmt::Display, error: io::Error) -> Error {
-    Error::unavailable(format!("cannot {verb} {what}: {error}"))
-}
-
-/// Tells the operator, who sits in front of the terminal.
-struct Stderr;
-
-impl AlertSink for Stderr {
-    fn raise(&self, alert: Alert) {
-        say(&format!("alert {}: {} ({})", alert.kind.as_str(), alert.message, alert.audit_log_id));
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a command line speaks to people on stderr")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }
 
 fn print(response: &PublishResponse) -> Result<(), Error> {

@@ -11,7 +11,8 @@ use distribution_backends::{
 };
 use distribution_core::{Clock as _, Error, ErrorKind, Policy, Publisher, Storage, TargetName, UrlSigner};
 
-use crate::{Options, Stderr, unavailable};
+use crate::Options;
+use crate::shell::{Stderr, unavailable};
 
 /// A publisher, and the route that serves its links, where a storage service does not.
 pub(crate) struct Site {

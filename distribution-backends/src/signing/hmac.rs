@@ -109,6 +109,11 @@ impl HmacSigner {
         Ok(self)
     }
 
+    /// What links begin with, in its one form: lower case, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Whether a request may read an object at `now`, and which.
     ///
     /// `path_key` is the raw path of the request behind the base and its slash, and `query` is the raw
@@ -221,7 +226,7 @@ fn parse_signature(text: &str) -> Option<[u8; MAC_BYTES]> {
 }
 
 /// The base in its one form. The messages do not repeat it: it may hold what it should not.
-fn parse_base(text: &str) -> Result<String, String> {
+pub(crate) fn parse_base(text: &str) -> Result<String, String> {
     if text.len() > BASE_BYTES_MAX {
         return Err(format!("is {} bytes long, the limit is {BASE_BYTES_MAX}", text.len()));
     }

@@ -69,6 +69,25 @@ impl HmacKey {
         Self::new(id, random::<SECRET_BYTES_MIN>()?.to_vec())
     }
 
+    /// The key that a line spells as a key file does, `id:secret`, the secret in base64url without padding
+    /// (RFC 4648 §5): for one that comes from a store of secrets.
+    ///
+    /// ```
+    /// use distribution_backends::HmacKey;
+    ///
+    /// let key = HmacKey::from_line("2026-01:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc")?;
+    /// assert_eq!(key.id(), "2026-01");
+    /// # Ok::<(), distribution_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for anything else. The line is not repeated.
+    pub fn from_line(line: &str) -> Result<Self, Error> {
+        parse(line.as_bytes()).unwrap_or_else(|| {
+            Err(Error::invalid("signing_key", "must be one line, `id:secret`, the secret in base64url"))
+        })
+    }
+
     /// The key in the file at `path`, which is made, with a new random key and mode 0600, if it is not
     /// there. Of many processes that make it at the same time, all get the same key.
     ///

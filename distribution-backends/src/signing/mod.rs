@@ -5,6 +5,8 @@ mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
 
+#[cfg(feature = "config")]
+pub(crate) use hmac::parse_base as base_of;
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]

@@ -32,7 +32,7 @@ const WAIVED: Waivers =
 pub(crate) struct Server {
     endpoint: String,
     account: String,
-    key: String,
+    pub(crate) key: String,
 }
 
 impl Server {
@@ -66,9 +66,12 @@ impl Server {
 
     /// A container, below a prefix.
     pub(crate) fn config(&self, container: &str) -> AzblobConfig {
+        AzblobConfig::from_uri(self.uri(container)).unwrap().with_key(self.key.as_str())
+    }
+
+    pub(crate) fn uri(&self, container: &str) -> String {
         let endpoint = self.endpoint.replace(':', "%3A").replace('/', "%2F");
-        let uri = format!("az://{container}/below/this?account={}&endpoint={endpoint}", self.account);
-        AzblobConfig::from_uri(uri).unwrap().with_key(self.key.as_str())
+        format!("az://{container}/below/this?account={}&endpoint={endpoint}", self.account)
     }
 
     /// The storage there, reached at `endpoint`.

@@ -14,6 +14,8 @@
 mod azure_links;
 #[cfg(feature = "azblob")]
 mod azurite;
+#[cfg(all(feature = "azblob", feature = "config", feature = "sqlite"))]
+mod configured;
 #[cfg(any(feature = "gcs", feature = "azblob"))]
 mod corruption;
 #[cfg(feature = "azblob")]

@@ -1,0 +1,47 @@
+//! S3 and what speaks its protocol.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use distribution_core::{Error, Source, Storage, UrlSigner};
+
+use super::{Bucket, ReadSecret, finished};
+use crate::config::file::{Beyond, Credentials, Disposed};
+use crate::{PresignSigner, S3Config, S3Files, S3Storage};
+
+pub(in crate::config) fn parse(uri: &str) -> Result<Arc<dyn Bucket>, Error> {
+    Ok(Arc::new(S3Config::from_uri(uri)?))
+}
+
+#[async_trait]
+impl Bucket for S3Config {
+    fn name(&self) -> &'static str {
+        "an s3:// bucket"
+    }
+
+    fn credentials(&self) -> &'static [&'static str] {
+        &["access_key_id", "secret_access_key"]
+    }
+
+    fn with(&self, credentials: &Credentials, read: ReadSecret<'_>) -> Result<Arc<dyn Bucket>, Error> {
+        let id = read("access_key_id", credentials.access_key_id.as_ref())?;
+        let secret = read("secret_access_key", credentials.secret_access_key.as_ref())?;
+        Ok(Arc::new(self.clone().keys(id.as_str(), secret.as_str())))
+    }
+
+    async fn open(&self, attested: bool) -> Result<Arc<dyn Storage>, Error> {
+        Ok(Arc::new(S3Storage::open(self.clone().attested(attested)).await?))
+    }
+
+    fn signer(&self, disposition: Disposed, beyond: Beyond) -> Result<Arc<dyn UrlSigner>, Error> {
+        Ok(finished(PresignSigner::s3(self.clone())?, disposition, beyond))
+    }
+
+    fn can_attest(&self) -> bool {
+        true
+    }
+
+    fn files(&self) -> Option<Result<Arc<dyn Source>, Error>> {
+        Some(S3Files::open(self.clone()).map(|files| Arc::new(files) as _))
+    }
+}

@@ -1,0 +1,140 @@
+//! What signs the links of a target.
+
+use std::path::Path;
+
+use distribution_core::Error;
+
+use super::document::Places;
+use super::fault::all_of;
+use super::file::{Beyond, Credentials, Disposed, LinkKind, Links};
+use super::place::Place;
+use super::secret::Secret;
+use crate::signing::base_of;
+use crate::{HmacKey, HmacSigner};
+
+/// A signer that is not made yet.
+pub(super) enum Signing {
+    Hmac { base: String, key: SigningKey, accepted: Vec<Secret> },
+    Presign { disposition: Disposed, beyond: Beyond, credentials: Option<Credentials> },
+}
+
+pub(super) enum SigningKey {
+    MadeAt(String),
+    Given(Secret),
+}
+
+impl Signing {
+    /// How the links of a target at `place` are signed.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key, for what the place or the kind cannot have.
+    pub(super) fn of(links: Option<&Links>, place: &Place, at: &str, places: &Places) -> Result<Self, Error> {
+        let Some(links) = links else {
+            if matches!(place, Place::Disk(_)) {
+                let message = "is missing: a local disk needs links of `kind = \"hmac\"`, with a `base_url`";
+                return Err(places.invalid(at, message));
+            }
+            return Ok(Self::Presign { disposition: Disposed::Inline, beyond: Beyond::Shorten, credentials: None });
+        };
+        links.check_kind(at, places)?;
+        match links.kind {
+            LinkKind::Hmac => links.hmac(at, places),
+            LinkKind::Presign if matches!(place, Place::Disk(_)) => {
+                let message = "cannot be `presign`: a local disk checks no links, so it takes `hmac`";
+                Err(places.invalid(&format!("{at}.kind"), message))
+            }
+            LinkKind::Presign => links.presign(place, at, places),
+        }
+    }
+}
+
+impl Links {
+    /// That no key of the other kind is there.
+    fn check_kind(&self, at: &str, places: &Places) -> Result<(), Error> {
+        let (hmac, presign) = (LinkKind::Hmac, LinkKind::Presign);
+        let given = [
+            ("base_url", hmac, self.base_url.is_some()),
+            ("key_file", hmac, self.key_file.is_some()),
+            ("key", hmac, self.key.is_some()),
+            ("accepted_keys", hmac, !self.accepted_keys.is_empty()),
+            ("disposition", presign, self.disposition.is_some()),
+            ("beyond_credentials", presign, self.beyond_credentials.is_some()),
+            ("credentials", presign, self.credentials.is_some()),
+        ];
+        let of = |kind: LinkKind| given.iter().filter(move |(_, of, _)| *of == kind).map(|(key, ..)| *key);
+        match given.iter().find(|(_, kind, is_given)| *is_given && *kind != self.kind) {
+            Some((key, ..)) => {
+                let (kind, keys): (_, Vec<_>) = (name(self.kind), of(self.kind).collect());
+                let message = format!("is of no use with links of kind `{kind}`: those have {}", all_of(&keys));
+                Err(places.invalid(&format!("{at}.{key}"), message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn hmac(&self, at: &str, places: &Places) -> Result<Signing, Error> {
+        let at_key = |key: &str| format!("{at}.{key}");
+        let base = self.base_url.as_deref().ok_or_else(|| {
+            let message = "is missing: what viewers see of the download route, such as https://media.example/files";
+            places.invalid(&at_key("base_url"), message)
+        })?;
+        let base = base_of(base).map_err(|message| places.invalid(&at_key("base_url"), message))?;
+        let key = match (&self.key_file, &self.key) {
+            (Some(path), None) if !path.is_empty() => SigningKey::MadeAt(path.clone()),
+            (None, Some(secret)) => SigningKey::Given(secret.clone()),
+            (Some(_), Some(_)) => {
+                return Err(places.invalid(&at_key("key_file"), "is there beside `key`: remove one of them"));
+            }
+            _ => {
+                let message = "is missing: name `key_file`, which is made if absent, or `key`, which hosts share";
+                return Err(places.invalid(&at_key("key_file"), message));
+            }
+        };
+        Ok(Signing::Hmac { base, key, accepted: self.accepted_keys.clone() })
+    }
+
+    fn presign(&self, place: &Place, at: &str, places: &Places) -> Result<Signing, Error> {
+        if let Some(credentials) = &self.credentials {
+            credentials.check(place, &format!("{at}.credentials"), places)?;
+        }
+        Ok(Signing::Presign {
+            disposition: self.disposition.unwrap_or_default(),
+            beyond: self.beyond_credentials.unwrap_or_default(),
+            credentials: self.credentials.clone(),
+        })
+    }
+}
+
+/// Makes the signer of a route. Blocks on the disk.
+pub(super) fn hmac_signer(
+    base_url: &str,
+    key: &SigningKey,
+    accepted: &[Secret],
+    (at, base, places): (&str, &Path, &Places),
+) -> Result<HmacSigner, Error> {
+    let read = |key: &str, secret: &Secret| {
+        let key = format!("{at}.{key}");
+        let text = secret.read(base).map_err(|error| places.locate(&key, error))?;
+        HmacKey::from_line(&text).map_err(|error| places.locate(&key, error))
+    };
+    let signing = match key {
+        SigningKey::MadeAt(path) => {
+            HmacKey::load_or_create(base.join(path)).map_err(|error| places.locate(&format!("{at}.key_file"), error))?
+        }
+        SigningKey::Given(secret) => read("key", secret)?,
+    };
+    let mut signer = HmacSigner::new(base_url, signing).map_err(|error| places.locate(at, error))?;
+    for (n, secret) in accepted.iter().enumerate() {
+        let key = format!("accepted_keys[{n}]");
+        let accepted = read(&key, secret)?;
+        signer = signer.accept(accepted).map_err(|error| places.locate(&format!("{at}.{key}"), error))?;
+    }
+    Ok(signer)
+}
+
+fn name(kind: LinkKind) -> &'static str {
+    match kind {
+        LinkKind::Hmac => "hmac",
+        LinkKind::Presign => "presign",
+    }
+}

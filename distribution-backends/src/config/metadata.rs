@@ -1,0 +1,109 @@
+//! Where records are kept. The scheme of a URI tells which store it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use distribution_core::{Error, MetadataStore};
+use serde::Deserialize;
+
+use super::document::Places;
+use super::fault::all_of;
+use super::secret::Secret;
+use super::values::Whole;
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[cfg(feature = "postgres")]
+use self::postgres::parse as postgres;
+#[cfg(feature = "sqlite")]
+use self::sqlite::parse as sqlite;
+
+/// `[metadata]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Metadata {
+    /// `sqlite:records.db`: a file, made if absent, which processes of one machine may share. Or
+    /// `postgres://user@host/database`, for many hosts, with the settings of `PostgresConfig`, but no password.
+    uri: String,
+    /// `postgres://`: the user's password, if the server asks for one. Default: `PGPASSWORD`.
+    password: Option<Secret>,
+    /// `postgres://`: how many connections read, 1 to 256; two more write. Default: 4.
+    read_connections: Option<Whole>,
+    /// `postgres://`: how long connecting may take, in seconds, 1 to 3,600. Default: 10.
+    connect_timeout_secs: Option<Whole>,
+    /// `postgres://`: how long a call waits for a free connection, in seconds, 1 to 3,600. Default: 30.
+    acquire_timeout_secs: Option<Whole>,
+    /// `postgres://`: how long a statement may take, in seconds, 1 to 3,600. Default: 30.
+    statement_timeout_secs: Option<Whole>,
+    /// `postgres://`: how long a statement waits for a row that is locked, in seconds, 1 to 3,600. Default: 5.
+    lock_timeout_secs: Option<Whole>,
+}
+
+/// A store that is not open yet.
+#[async_trait]
+pub(super) trait Records: Send + Sync {
+    /// Reads its secrets and opens it. Errors name no key but that of a secret.
+    async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error>;
+}
+
+/// The key that errors name.
+const AT: &str = "metadata.uri";
+const OF_POSTGRES: [&str; 6] = [
+    "password",
+    "read_connections",
+    "connect_timeout_secs",
+    "acquire_timeout_secs",
+    "statement_timeout_secs",
+    "lock_timeout_secs",
+];
+
+impl Metadata {
+    /// # Errors
+    /// `Invalid` for what names no store, or a key that is another store's; `Unsupported` for a store that this
+    /// build has not.
+    pub(super) fn check(&self, base: &Path, places: &Places) -> Result<Arc<dyn Records>, Error> {
+        match self.uri.split_once(':') {
+            Some(("sqlite", path)) => {
+                self.check_keys("sqlite:", &[], places)?;
+                sqlite(path, base).map_err(|error| places.locate(AT, error))
+            }
+            Some(("postgres" | "postgresql", _)) => {
+                self.check_keys("postgres:", &OF_POSTGRES, places)?;
+                postgres(self, places)
+            }
+            _ => Err(places.invalid(AT, "must be like sqlite:records.db or postgres://user@host/database")),
+        }
+    }
+
+    /// That no key of another store is there.
+    fn check_keys(&self, scheme: &str, known: &[&str], places: &Places) -> Result<(), Error> {
+        let given = [
+            ("password", self.password.is_some()),
+            ("read_connections", self.read_connections.is_some()),
+            ("connect_timeout_secs", self.connect_timeout_secs.is_some()),
+            ("acquire_timeout_secs", self.acquire_timeout_secs.is_some()),
+            ("statement_timeout_secs", self.statement_timeout_secs.is_some()),
+            ("lock_timeout_secs", self.lock_timeout_secs.is_some()),
+        ];
+        let Some((key, _)) = given.iter().find(|(key, is_given)| *is_given && !known.contains(key)) else {
+            return Ok(());
+        };
+        let has =
+            if known.is_empty() { "which has `uri` only".to_owned() } else { format!("which has {}", all_of(known)) };
+        Err(places.invalid(&format!("metadata.{key}"), format!("is of no use with {scheme}, {has}")))
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_: &str, _: &Path) -> Result<Arc<dyn Records>, Error> {
+    Err(super::bucket::lacks("sqlite"))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &Metadata, places: &Places) -> Result<Arc<dyn Records>, Error> {
+    Err(places.locate(AT, super::bucket::lacks("postgres")))
+}

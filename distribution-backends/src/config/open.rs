@@ -1,0 +1,109 @@
+//! From a plan to parts that work.
+
+use std::sync::Arc;
+
+use distribution_core::{Builder, Error, ErrorKind, Publisher, Storage, TargetName, UrlSigner, Verification};
+use futures::future::try_join_all;
+
+use super::file::{AlertKind, Credentials};
+use super::links::{Signing, hmac_signer};
+use super::place::Place;
+use super::plan::TargetPlan;
+use super::{Config, Download, Opened};
+use crate::blocking::blocking;
+use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, SystemClock, holder_name};
+
+/// What is made without the network.
+struct Parts {
+    targets: Vec<(TargetName, Place, Signer)>,
+    sources: Sources,
+}
+
+enum Signer {
+    Route(Arc<HmacSigner>),
+    Service(Arc<dyn UrlSigner>),
+}
+
+pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builder) -> Result<Opened, Error> {
+    let this = config.clone();
+    let Parts { targets, sources } = blocking(move |_| this.parts()).await?;
+    let (plan, places) = (&config.plan, &config.places);
+    let is_attested = plan.policy.verification == Verification::StoreAttested;
+    let opening = targets.into_iter().map(|(name, place, signer)| async move {
+        let storage = storage(place, is_attested).await;
+        let storage = storage.map_err(|error| places.locate(&format!("targets.{name}.storage"), error))?;
+        Ok::<_, Error>((name, storage, signer))
+    });
+    let targets = try_join_all(opening).await?;
+    let records = plan.records.open(&config.base, places).await?;
+    let audit = JsonlAudit::open(&plan.journal).await.map_err(|error| places.locate("audit.jsonl", error))?;
+    let AlertKind::Log = plan.alerts;
+    let mut builder = Publisher::builder()
+        .source(Arc::new(sources))
+        .metadata(records)
+        .audit(Arc::new(audit))
+        .alerts(Arc::new(LogAlerts))
+        .clock(Arc::new(SystemClock))
+        .holder(holder_name())
+        .policy(plan.policy.clone());
+    let mut downloads = Vec::new();
+    for (target, storage, signer) in targets {
+        let signer: Arc<dyn UrlSigner> = match signer {
+            Signer::Service(signer) => signer,
+            Signer::Route(signer) => {
+                downloads.push(Download { target: target.clone(), storage: storage.clone(), signer: signer.clone() });
+                signer
+            }
+        };
+        builder = builder.target(target, storage, signer);
+    }
+    Ok(Opened { publisher: change(builder).build()?, downloads })
+}
+
+impl Config {
+    /// Reads secrets, and opens what is on this machine.
+    fn parts(&self) -> Result<Parts, Error> {
+        let targets = self.plan.targets.iter().map(|(name, target)| {
+            let (place, signer) = self.target(target, &format!("targets.{name}"))?;
+            Ok((name.clone(), place, signer))
+        });
+        let targets = targets.collect::<Result<Vec<_>, Error>>()?;
+        Ok(Parts { targets, sources: self.plan.roots.open(&self.base, &self.places)? })
+    }
+
+    fn target(&self, target: &TargetPlan, at: &str) -> Result<(Place, Signer), Error> {
+        let place = self.with_keys(&target.place, target.credentials.as_ref(), &format!("{at}.credentials"))?;
+        let at = format!("{at}.links");
+        let signer = match &target.signing {
+            Signing::Hmac { base, key, accepted } => {
+                let signer = hmac_signer(base, key, accepted, (&at, &self.base, &self.places))?;
+                Signer::Route(Arc::new(signer))
+            }
+            Signing::Presign { disposition, beyond, credentials } => {
+                let signing = self.with_keys(&place, credentials.as_ref(), &format!("{at}.credentials"))?;
+                let signer = match signing {
+                    Place::Bucket(bucket) => bucket.signer(*disposition, *beyond),
+                    Place::Disk(_) => Err(Error::new(ErrorKind::Unsupported, "a local disk checks no links")),
+                };
+                Signer::Service(signer.map_err(|error| self.places.locate(&at, error))?)
+            }
+        };
+        Ok((place, signer))
+    }
+
+    fn with_keys(&self, place: &Place, credentials: Option<&Credentials>, at: &str) -> Result<Place, Error> {
+        match (place, credentials) {
+            (Place::Bucket(bucket), Some(credentials)) => {
+                credentials.give(bucket, (at, &self.base, &self.places)).map(Place::Bucket)
+            }
+            (place, _) => Ok(place.clone()),
+        }
+    }
+}
+
+async fn storage(place: Place, is_attested: bool) -> Result<Arc<dyn Storage>, Error> {
+    match place {
+        Place::Disk(root) => Ok(Arc::new(blocking(move |_| LocalDisk::open(root)).await?)),
+        Place::Bucket(bucket) => bucket.open(is_attested).await,
+    }
+}

@@ -1,0 +1,144 @@
+//! From what the file says to what will be opened: every default filled in, every value checked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use distribution_core::{Access, Error, KeyTemplate, Lease, Policy, QcPolicy, TargetName, Verification};
+
+use super::document::Places;
+use super::file::{AlertKind, Credentials, Defaults, File, Target};
+use super::links::Signing;
+use super::metadata::Records;
+use super::place::{Place, path};
+use super::staging::Roots;
+
+/// The longest and shortest life of a link, in hours, whatever signs it.
+const VALID_HOURS: std::ops::RangeInclusive<u32> = 1..=168;
+
+/// What will be opened.
+pub(super) struct Plan {
+    pub(super) targets: BTreeMap<TargetName, TargetPlan>,
+    pub(super) roots: Roots,
+    pub(super) records: Arc<dyn Records>,
+    pub(super) journal: PathBuf,
+    pub(super) alerts: AlertKind,
+    pub(super) policy: Policy,
+}
+
+pub(super) struct TargetPlan {
+    pub(super) place: Place,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) signing: Signing,
+}
+
+impl Plan {
+    /// # Errors
+    /// `Invalid` or `Unsupported`, naming the key.
+    pub(super) fn of(file: &File, base: &Path, places: &Places) -> Result<Self, Error> {
+        let targets = file.targets.iter().map(|(name, target)| {
+            TargetPlan::of(target, &format!("targets.{name}"), base, places).map(|plan| (name.clone(), plan))
+        });
+        let targets = targets.collect::<Result<BTreeMap<_, _>, Error>>()?;
+        check_bases(&targets, places)?;
+        let AlertKind::Log = file.alerts.kind;
+        Ok(Self {
+            policy: policy(&file.defaults, &targets, places)?,
+            roots: Roots::check(file, base, places)?,
+            records: file.metadata.check(base, places)?,
+            journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
+            alerts: file.alerts.kind,
+            targets,
+        })
+    }
+}
+
+impl TargetPlan {
+    fn of(target: &Target, at: &str, base: &Path, places: &Places) -> Result<Self, Error> {
+        let place = Place::parse(&target.storage, base);
+        let place = place.map_err(|error| places.locate(&format!("{at}.storage"), error))?;
+        if let Some(credentials) = &target.credentials {
+            credentials.check(&place, &format!("{at}.credentials"), places)?;
+        }
+        let signing = Signing::of(target.links.as_ref(), &place, &format!("{at}.links"), places)?;
+        Ok(Self { place, credentials: target.credentials.clone(), signing })
+    }
+
+    fn can_attest(&self) -> bool {
+        matches!(&self.place, Place::Bucket(bucket) if bucket.can_attest())
+    }
+}
+
+/// A route serves one target: no base may be the beginning of another.
+fn check_bases(targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<(), Error> {
+    let bases = targets.iter().filter_map(|(name, target)| match &target.signing {
+        Signing::Hmac { base, .. } => Some((name, base)),
+        Signing::Presign { .. } => None,
+    });
+    let bases: Vec<_> = bases.collect();
+    for (name, base) in &bases {
+        let above = bases.iter().find(|(other, above)| {
+            other != name
+                && base.strip_prefix(above.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if let Some((other, _)) = above {
+            let message = format!("is below that of the target `{other}`: give each target a route of its own");
+            return Err(places.invalid(&format!("targets.{name}.links.base_url"), message));
+        }
+    }
+    Ok(())
+}
+
+fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<Policy, Error> {
+    let usual = Policy::default();
+    let number = |value: Option<super::values::Whole>, key: &str, range, usual| match value {
+        Some(value) => value.within(range, &format!("defaults.{key}"), places),
+        None => Ok(usual),
+    };
+    if let Some(access @ (Access::Public | Access::Authenticated)) = defaults.access {
+        let message = format!(
+            "cannot be `{}` yet: only `signed` is built",
+            if access == Access::Public { "public" } else { "authenticated" }
+        );
+        return Err(places.invalid("defaults.access", message));
+    }
+    let verification = defaults.verification.unwrap_or(usual.verification);
+    if verification == Verification::StoreAttested && !targets.values().any(|target| target.can_attest()) {
+        let message = "cannot be `store_attested`: no target is an s3:// bucket, and nothing else attests";
+        return Err(places.invalid("defaults.verification", message));
+    }
+    Ok(Policy {
+        target: default_target(defaults, targets, places)?,
+        storage_prefix: defaults.storage_prefix.clone().unwrap_or_default(),
+        key_template: defaults.key_template.clone().map_or_else(KeyTemplate::default, |template| template.0),
+        url_expiry_hours: number(defaults.url_expiry_hours, "url_expiry_hours", VALID_HOURS, usual.url_expiry_hours)?,
+        qc: QcPolicy { require_checksum: defaults.qc_checksum_required },
+        verification,
+        attempts_max: number(defaults.attempts_max, "attempts_max", 1..=Policy::ATTEMPTS_MAX, usual.attempts_max)?,
+        lease_secs: number(defaults.lease_secs, "lease_secs", 1..=Lease::SECS_MAX, usual.lease_secs)?,
+        recoveries_max: number(
+            defaults.recoveries_max,
+            "recoveries_max",
+            1..=Policy::RECOVERIES_MAX,
+            usual.recoveries_max,
+        )?,
+    })
+}
+
+fn default_target(
+    defaults: &Defaults,
+    targets: &BTreeMap<TargetName, TargetPlan>,
+    places: &Places,
+) -> Result<TargetName, Error> {
+    const AT: &str = "defaults.target";
+    let names = targets.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let usual = TargetName::default();
+    match (&defaults.target, targets.first_key_value()) {
+        (_, None) => Err(places.invalid("targets", "has no target: add `[targets.NAME]` with a `storage`")),
+        (Some(wanted), _) if targets.contains_key(wanted) => Ok(wanted.clone()),
+        (Some(wanted), _) => Err(places.invalid(AT, format!("`{wanted}` is no target: there are {names}"))),
+        (None, Some((only, _))) if targets.len() == 1 => Ok(only.clone()),
+        (None, _) if targets.contains_key(&usual) => Ok(usual),
+        (None, _) => Err(places.invalid(AT, format!("is missing: say which it is, one of {names}"))),
+    }
+}

@@ -1,0 +1,212 @@
+//! Settings that contradict each other are refused, each with its whole message.
+
+use super::{RECORDS, STAGING, TARGET, parse, refusal, refused_defaults, refused_target};
+
+const HMAC: &str = "kind = \"hmac\"\nbase_url = \"https://m.example/files\"\n";
+
+#[test]
+fn a_default_that_is_not_there() {
+    assert_eq!(
+        refused_defaults("target = \"main\""),
+        "defaults.target: `main` is no target: there are `media` (line 2)"
+    );
+    assert_eq!(
+        refused_defaults("staging = \"main\""),
+        "defaults.staging: `main` is no staging root with a `root`: there are [`edits`] (line 2)"
+    );
+    let second = "[targets.second]\nstorage = \"second\"\n[targets.second.links]\nkind = \"hmac\"\n\
+                  base_url = \"https://second.example\"\nkey_file = \"second.key\"\n";
+    assert_eq!(
+        refusal(&format!("{TARGET}{second}{STAGING}{RECORDS}")),
+        "defaults.target: is missing: say which it is, one of `media`, `second`"
+    );
+    let called_default = second.replace("targets.second", "targets.default");
+    assert!(parse(&format!("{TARGET}{called_default}{STAGING}{RECORDS}")).is_ok());
+    assert_eq!(
+        refusal(&format!("{TARGET}{STAGING}[staging.more]\nroot = \"more\"\n{RECORDS}")),
+        "defaults.staging: is missing: say below which root plain paths are, one of `edits`, `more`"
+    );
+}
+
+#[test]
+fn what_is_not_built_yet() {
+    assert_eq!(
+        refused_defaults("access = \"public\""),
+        "defaults.access: cannot be `public` yet: only `signed` is built (line 2)"
+    );
+    assert_eq!(
+        refused_defaults("access = \"authenticated\""),
+        "defaults.access: cannot be `authenticated` yet: only `signed` is built (line 2)"
+    );
+    assert!(parse(&format!("[defaults]\naccess = \"signed\"\n{TARGET}{STAGING}{RECORDS}")).is_ok());
+}
+
+#[test]
+fn a_proof_that_nothing_here_gives() {
+    assert_eq!(
+        refused_defaults("verification = \"store_attested\""),
+        "defaults.verification: cannot be `store_attested`: no target is an s3:// bucket, and nothing else attests \
+         (line 2)"
+    );
+}
+
+#[test]
+fn links_that_a_disk_cannot_have() {
+    assert_eq!(
+        refused_target("storage = \"objects\""),
+        "targets.media.links: is missing: a local disk needs links of `kind = \"hmac\"`, with a `base_url` (line 1)"
+    );
+    assert_eq!(
+        refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"presign\""),
+        "targets.media.links.kind: cannot be `presign`: a local disk checks no links, so it takes `hmac` (line 4)"
+    );
+    assert_eq!(
+        refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"cloudfront\""),
+        "targets.media.links.kind: must be `hmac` or `presign` (line 4)"
+    );
+    assert_eq!(
+        refused_target("storage = \"objects\"\n[targets.media.credentials]\nkey_file = \"k\""),
+        "targets.media.credentials: a local disk takes no credentials: remove them (line 3)"
+    );
+}
+
+#[test]
+fn links_of_a_route_need_a_route_and_one_key() {
+    let links = |rest: &str| refused_target(&format!("storage = \"objects\"\n[targets.media.links]\n{rest}"));
+    assert_eq!(
+        links("kind = \"hmac\"\nkey_file = \"k\""),
+        "targets.media.links.base_url: is missing: what viewers see of the download route, such as \
+         https://media.example/files (line 3)"
+    );
+    assert_eq!(
+        links("kind = \"hmac\"\nkey_file = \"k\"\nbase_url = \"media.example\""),
+        "targets.media.links.base_url: must be a URL such as https://media.example/files (line 6)"
+    );
+    assert_eq!(
+        links(HMAC),
+        "targets.media.links.key_file: is missing: name `key_file`, which is made if absent, or `key`, which hosts \
+         share (line 3)"
+    );
+    assert_eq!(
+        links(&format!("{HMAC}key_file = \"k\"\nkey = {{ env = \"K\" }}")),
+        "targets.media.links.key_file: is there beside `key`: remove one of them (line 6)"
+    );
+    assert_eq!(
+        links(&format!("{HMAC}key_file = \"k\"\ndisposition = \"inline\"")),
+        "targets.media.links.disposition: is of no use with links of kind `hmac`: those have `base_url`, `key_file`, \
+         `key` and `accepted_keys` (line 7)"
+    );
+}
+
+#[test]
+fn two_routes_at_one_place() {
+    let second = "[targets.second]\nstorage = \"second\"\n[targets.second.links]\nkind = \"hmac\"\n\
+                  base_url = \"https://MEDIA.example/files/second/\"\nkey_file = \"second.key\"\n";
+    assert_eq!(
+        refusal(&format!("[defaults]\ntarget = \"media\"\n{TARGET}{second}{STAGING}{RECORDS}")),
+        "targets.second.links.base_url: is below that of the target `media`: give each target a route of its own (line 11)"
+    );
+    let beside = second.replace("files/second", "files-second");
+    assert!(parse(&format!("[defaults]\ntarget = \"media\"\n{TARGET}{beside}{STAGING}{RECORDS}")).is_ok());
+}
+
+#[test]
+fn a_staging_root_is_one_thing() {
+    let staging = |rest: &str| refusal(&format!("{TARGET}[staging.a]\n{rest}\n{RECORDS}"));
+    assert_eq!(
+        staging("root = \"x\"\nhosts = [\"a.example\"]"),
+        "staging.a.hosts: is of no use beside `root`: give hosts a `[staging.NAME]` of their own (line 7)"
+    );
+    assert_eq!(
+        staging("root = \"x\"\nredirects_max = 1"),
+        "staging.a.redirects_max: is of no use beside `root`: give hosts a `[staging.NAME]` of their own (line 7)"
+    );
+    assert_eq!(
+        staging("root = \"x\"\ncredentials = { key_file = \"k\" }"),
+        "staging.a.credentials: a local disk takes no credentials: remove them (line 7)"
+    );
+    assert_eq!(
+        staging("hosts = [\"a.example\"]\ncredentials = { key_file = \"k\" }"),
+        "staging.a.credentials: is of no use without `root`: hosts get no keys (line 7)"
+    );
+}
+
+#[cfg(feature = "http-source")]
+#[test]
+fn hosts_and_their_limits() {
+    let staging = |rest: &str| refusal(&format!("{TARGET}[staging.a]\n{rest}\n{RECORDS}"));
+    assert_eq!(
+        staging("hosts = [\"*.example\"]"),
+        "staging.a: \"*.example\" is no host: write it like media.example or media.example:8443, without wildcards \
+         (line 5)"
+    );
+    assert_eq!(
+        staging("hosts = [\"a.example\"]\nredirects_max = 4"),
+        "staging.a.redirects_max: must be 0 to 3, not 4 (line 7)"
+    );
+    assert_eq!(
+        staging("private_hosts = { \"a.example\" = [] }"),
+        "staging.a: a private host without a range of addresses can never be asked: name one like 10.20.0.0/16 (line 5)"
+    );
+    let both = format!("{TARGET}{STAGING}[staging.web]\nhosts = [\"a.example\"]\nsize_max_mib = 10\n{RECORDS}");
+    assert!(parse(&both).is_ok(), "plain paths are below the only root");
+    assert_eq!(
+        refusal(&format!("[defaults]\nstaging = \"web\"\n{both}")),
+        "defaults.staging: `web` is no staging root with a `root`: there are [`edits`] (line 2)"
+    );
+}
+
+#[cfg(all(feature = "s3", feature = "gcs", feature = "azblob"))]
+#[test]
+fn credentials_of_another_service() {
+    let s3 = "storage = \"s3://media?region=x\"\n[targets.media.credentials]\n";
+    assert_eq!(
+        refused_target(&format!("{s3}account_key = {{ env = \"K\" }}")),
+        "targets.media.credentials.access_key_id: is missing: an s3:// bucket takes `access_key_id` and \
+         `secret_access_key` (line 3)"
+    );
+    assert_eq!(
+        refused_target(&format!("{s3}access_key_id = {{ env = \"K\" }}")),
+        "targets.media.credentials.secret_access_key: is missing: an s3:// bucket takes `access_key_id` and \
+         `secret_access_key` (line 3)"
+    );
+    assert_eq!(
+        refused_target("storage = \"gs://media\"\n[targets.media.credentials]\naccount_key = { env = \"K\" }"),
+        "targets.media.credentials.key_file: is missing: a gs:// bucket takes `key_file` (line 3)"
+    );
+    assert_eq!(
+        refused_target(
+            "storage = \"az://media?account=a\"\n[targets.media.credentials]\naccount_key = { env = \"K\" }\nkey_file = \"k\""
+        ),
+        "targets.media.credentials.key_file: is of no use for an az:// container, which takes `account_key` (line 5)"
+    );
+    assert_eq!(
+        refusal(&format!("{TARGET}[staging.a]\nroot = \"gs://staging\"\n{RECORDS}")),
+        "staging.a.root: cannot be a gs:// bucket: staged files are read from disks, s3:// buckets and hosts (line 6)"
+    );
+    let attested = "[defaults]\nverification = \"store_attested\"\n[targets.media]\nstorage = \"gs://media\"\n";
+    assert!(refusal(&format!("{attested}{STAGING}{RECORDS}")).contains("nothing else attests"));
+    assert!(parse(&format!("{}{STAGING}{RECORDS}", attested.replace("gs://media", "s3://media?region=x"))).is_ok());
+    assert_eq!(
+        refused_target(
+            "storage = \"s3://media?region=x\"\n[targets.media.links]\nkind = \"presign\"\nbase_url = \"https://a\""
+        ),
+        "targets.media.links.base_url: is of no use with links of kind `presign`: those have `disposition`, \
+         `beyond_credentials` and `credentials` (line 5)"
+    );
+    let bucket =
+        format!("[targets.media]\nstorage = \"s3://media?region=x\"\n[targets.media.links]\n{HMAC}key_file = \"k\"\n");
+    assert!(parse(&format!("{bucket}{STAGING}{RECORDS}")).is_ok(), "a route serves any storage");
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn a_uri_of_a_bucket_is_checked_without_the_network() {
+    let message = refused_target("storage = \"s3://media?regionn=x\"");
+    assert!(message.starts_with("targets.media.storage: s3: has no setting \"regionn\", only region, "), "{message}");
+    use distribution_core::ErrorKind;
+
+    let error = parse(&format!("[targets.media]\nstorage = \"s3://u:hunter2@media\"\n{STAGING}{RECORDS}")).unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("targets.media.storage")));
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}

@@ -1,0 +1,18 @@
+//! A build without a feature says so.
+
+use distribution_core::ErrorKind;
+
+use super::{RECORDS, STAGING, TARGET, parse, refused_target};
+
+#[test]
+fn a_build_without_a_feature_says_so() {
+    let lacks =
+        |feature: &str| format!("this build has no feature `{feature}`: add it to distribution-backends in Cargo.toml");
+    for (scheme, feature) in [("s3", "s3"), ("gs", "gcs"), ("az", "azblob")] {
+        let message = format!("targets.media.storage: {} (line 2)", lacks(feature));
+        assert_eq!(refused_target(&format!("storage = \"{scheme}://media\"")), message);
+    }
+    let error = parse(&format!("{TARGET}{STAGING}[staging.web]\nhosts = [\"a.example\"]\n{RECORDS}")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.to_string(), format!("staging.web: {} (line 7)", lacks("http-source")));
+}

@@ -1,0 +1,99 @@
+//! Where records are kept, and what each store can be told.
+
+use super::{STAGING, TARGET, refusal};
+#[cfg(feature = "postgres")]
+use super::{parse, site};
+
+#[track_caller]
+fn refused(metadata: &str) -> String {
+    refusal(&format!("{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\n{metadata}"))
+}
+
+#[test]
+fn a_key_of_another_store_is_refused() {
+    assert_eq!(
+        refused("uri = \"sqlite:records.db\"\nlock_timeout_secs = 5"),
+        "metadata.lock_timeout_secs: is of no use with sqlite:, which has `uri` only (line 11)"
+    );
+    assert_eq!(
+        refused("uri = \"sqlite:records.db\"\npassword = { env = \"PASSWORD\" }"),
+        "metadata.password: is of no use with sqlite:, which has `uri` only (line 11)"
+    );
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_build_without_postgres_says_so() {
+    assert_eq!(
+        refused("uri = \"postgres://user@host/ops\""),
+        "metadata.uri: this build has no feature `postgres`: add it to distribution-backends in Cargo.toml (line 10)"
+    );
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn postgres_is_told_by_uri_without_a_password_and_within_its_limits() {
+    let uri = "uri = \"postgres://publisher@db.example/ops\"\n";
+    assert_eq!(
+        refused("uri = \"postgres://publisher:hunter2@db.example/ops\""),
+        "metadata.uri: holds a password: give it by `password`, { env = \"NAME\" } or { file = \"path\" } (line 10)"
+    );
+    assert!(refused("uri = \"postgres://publisher@db.example/ops?pasword=hunter2\"").starts_with("metadata.uri: "));
+    assert_eq!(
+        refused(&format!("{uri}read_connections = 257")),
+        "metadata.read_connections: must be 1 to 256, not 257 (line 11)"
+    );
+    for key in ["connect_timeout_secs", "acquire_timeout_secs", "statement_timeout_secs", "lock_timeout_secs"] {
+        assert_eq!(refused(&format!("{uri}{key} = 0")), format!("metadata.{key}: must be 1 to 3600, not 0 (line 11)"));
+    }
+    let all = format!(
+        "{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\n{uri}password = {{ env = \"PASSWORD\" }}\n\
+         read_connections = 256\nlock_timeout_secs = 3600\n"
+    );
+    assert!(parse(&all).is_ok());
+}
+
+/// At a port where nobody is, and with a secret that is not there.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn what_hinders_postgres_is_told_by_its_key() {
+    use distribution_backends::Config;
+    use distribution_core::ErrorKind;
+
+    let folder = site();
+    let open = async |rest: &str| {
+        let text = format!(
+            "{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\nuri = \"postgres://publisher@127.0.0.1:1/ops\"\n\
+             connect_timeout_secs = 2\n{rest}"
+        );
+        Config::parse(&text, folder.path()).unwrap().open().await.unwrap_err()
+    };
+    let away = open("").await;
+    assert_eq!((away.kind(), away.field()), (ErrorKind::Unavailable, Some("metadata.uri")));
+    let missing = open("password = { file = \"absent\" }").await;
+    assert_eq!(missing.to_string(), "metadata.password: the secret's file cannot be read: entity not found (line 12)");
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_publisher_with_records_in_postgres_opens() {
+    use distribution_backends::Config;
+    use sqlx::{AssertSqlSafe, ConnectOptions as _};
+
+    const VARIABLE: &str = "DISTRIBUTION_TEST_POSTGRES";
+    let Ok(uri) = std::env::var(VARIABLE) else {
+        assert!(std::env::var_os("CI").is_none(), "{VARIABLE} must name a server in CI: see .ci/servers");
+        return println!("NOT RUN: {VARIABLE} names no server, see .ci/servers");
+    };
+    let (folder, schema) = (site(), format!("test_config_{}", std::process::id()));
+    std::fs::write(folder.path().join("password"), "not asked for\n").unwrap();
+    let text = format!(
+        "{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\nuri = \"{uri}?schema={schema}\"\n\
+         password = {{ file = \"password\" }}\n"
+    );
+    let opened = Config::parse(&text, folder.path()).unwrap().open().await.unwrap();
+    assert_eq!(opened.publisher.recover().await.unwrap().settled, 0);
+    let options: sqlx::postgres::PgConnectOptions = uri.parse().unwrap();
+    let drop = AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"));
+    sqlx::raw_sql(drop).execute(&mut options.connect().await.unwrap()).await.unwrap();
+}
