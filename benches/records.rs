@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Parser;
-use distribution_backends::SqliteMetadata;
+use distribution_backends::{PostgresConfig, PostgresMetadata, SqliteMetadata};
 use distribution_core::{
     AuditLogId, Checksum, Claim, ConceptId, Identity, Index, MetadataStore, ObjectKey, Query, Row, State, TargetName,
     Timestamp,
@@ -70,11 +70,27 @@ async fn main() -> Result<()> {
     let options = Options::parse();
     let work = Scratch(options.dir.join(format!("records-{}", std::process::id())));
     fs::create_dir_all(&work.0)?;
+    let postgres = match std::env::var("DISTRIBUTION_TEST_POSTGRES") {
+        Ok(uri) => {
+            let uri = format!("{uri}?schema=bench_{}", std::process::id());
+            Some(Arc::new(PostgresMetadata::open(PostgresConfig::from_uri(&uri)?).await?))
+        }
+        Err(_) => {
+            println!("DISTRIBUTION_TEST_POSTGRES names no PostgreSQL, see .ci/servers: SQLite alone");
+            None
+        }
+    };
+    let sqlite = Arc::new(SqliteMetadata::open(work.0.join("records.sqlite")).await?);
     println!("publishes a second, {} in flight, {} in all:", options.in_flight, options.publishes);
-    let sqlite = || SqliteMetadata::open(work.0.join("records.sqlite"));
-    throughput("SQLite", Arc::new(sqlite().await?), &work, &options).await?;
+    throughput("SQLite", sqlite.clone(), &work, &options).await?;
+    if let Some(postgres) = &postgres {
+        throughput("PostgreSQL", postgres.clone(), &work, &options).await?;
+    }
     println!("queries among {} records, milliseconds:", options.records);
-    look("SQLite", &sqlite().await?, &options).await?;
+    look("SQLite", &*sqlite, &options).await?;
+    if let Some(postgres) = &postgres {
+        look("PostgreSQL", &**postgres, &options).await?;
+    }
     Ok(())
 }
 
