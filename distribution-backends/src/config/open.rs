@@ -101,7 +101,7 @@ impl Config {
     }
 }
 
-async fn storage(place: Place, is_attested: bool) -> Result<Arc<dyn Storage>, Error> {
+pub(super) async fn storage(place: Place, is_attested: bool) -> Result<Arc<dyn Storage>, Error> {
     match place {
         Place::Disk(root) => Ok(Arc::new(blocking(move |_| LocalDisk::open(root)).await?)),
         Place::Bucket(bucket) => bucket.open(is_attested).await,

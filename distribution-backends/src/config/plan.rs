@@ -42,6 +42,11 @@ impl Plan {
         let targets = targets.collect::<Result<BTreeMap<_, _>, Error>>()?;
         check_bases(&targets, places)?;
         let AlertKind::Log = file.alerts.kind;
+        let records = file.metadata.uri.strip_prefix("objects:");
+        if let Some((name, _)) = file.targets.iter().find(|(_, target)| records == Some(target.storage.as_str())) {
+            let message = format!("is the storage of the target `{name}`: records need a prefix of their own");
+            return Err(places.invalid("metadata.uri", message));
+        }
         Ok(Self {
             policy: policy(&file.defaults, &targets, places)?,
             roots: Roots::check(file, base, places)?,

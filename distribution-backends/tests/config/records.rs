@@ -21,6 +21,28 @@ fn a_key_of_another_store_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn records_can_be_objects_in_a_folder_of_their_own() {
+    let folder = super::site();
+    std::fs::create_dir(folder.path().join("records")).unwrap();
+    let text = format!("{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\nuri = \"objects:records\"\n");
+    let opened = distribution_backends::Config::parse(&text, folder.path()).unwrap().open().await.unwrap();
+    assert_eq!(opened.publisher.recover().await.unwrap().settled, 0);
+
+    assert_eq!(
+        refused("uri = \"objects:objects\""),
+        "metadata.uri: is the storage of the target `media`: records need a prefix of their own (line 10)"
+    );
+    assert_eq!(
+        refused("uri = \"objects:records\"\n[metadata.credentials]\nkey_file = \"k\""),
+        "metadata.credentials: a local disk takes no credentials: remove them (line 11)"
+    );
+    assert_eq!(
+        refused("uri = \"objects:records\"\nlock_timeout_secs = 5"),
+        "metadata.lock_timeout_secs: is of no use with objects:, which has `credentials` (line 11)"
+    );
+}
+
 #[cfg(not(feature = "postgres"))]
 #[test]
 fn a_build_without_postgres_says_so() {
