@@ -4,8 +4,15 @@
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "story-mcp")]
+mod story_mcp;
 
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresConfig, PostgresMetadata};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteMetadata;
+#[cfg(feature = "story-mcp")]
+pub use story_mcp::{
+    StoryAnswers, StoryArguments, StoryCollections, StoryConfig, StoryContract, StoryDocument, StoryMcpMetadata,
+    StoryMirror, StoryTools,
+};

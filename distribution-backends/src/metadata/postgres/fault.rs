@@ -27,8 +27,7 @@ pub(super) fn failed(place: &str, error: sqlx::Error) -> Failed {
     // data, constraints, limits, deadlocks.
     let nothing_happened = server_error(&error).is_some_and(|error| {
         let class = error.code().get(..2).unwrap_or_default();
-        error.severity() == PgSeverity::Error
-            && (matches!(class, "22" | "23" | "40" | "54") || error.code() == "55P03")
+        error.severity() == PgSeverity::Error && (matches!(class, "22" | "23" | "40" | "54") || error.code() == "55P03")
     });
     Failed { error: fault(place, error), nothing_happened }
 }

@@ -43,11 +43,8 @@ impl PostgresMetadata {
 
 async fn open(config: PostgresConfig) -> Result<PostgresMetadata, Error> {
     let settings = config.settings()?;
-    let waiting = Settings {
-        statement_timeout: MIGRATION_TIMEOUT,
-        lock_timeout: MIGRATION_TIMEOUT,
-        ..settings.clone()
-    };
+    let waiting =
+        Settings { statement_timeout: MIGRATION_TIMEOUT, lock_timeout: MIGRATION_TIMEOUT, ..settings.clone() };
     let mut setup = Session::open(&waiting).await?;
     let migrated = migrate(&mut setup.connection, &settings.schema).await;
     migrated.map_err(|error| migration_fault(&settings.place, error))?;

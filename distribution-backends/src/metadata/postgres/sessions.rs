@@ -87,6 +87,9 @@ impl Sessions {
 impl fmt::Debug for Sessions {
     /// Without the settings, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("place", &self.settings.place).field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Sessions")
+            .field("place", &self.settings.place)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
