@@ -11,6 +11,7 @@ use super::document::Places;
 use super::fault::all_of;
 use super::file::Credentials;
 use super::secret::Secret;
+use super::story::{self, Story};
 use super::values::Whole;
 
 mod objects;
@@ -31,8 +32,10 @@ pub(super) struct Metadata {
     /// `sqlite:records.db`: a file, made if absent, which processes of one machine may share. Or
     /// `postgres://user@host/database`, for many hosts, with the settings of `PostgresConfig`, but no password. Or
     /// `objects:` and a directory or bucket like the `storage` of a target, which belongs to records alone: no
-    /// database, but slow to find by tag or state.
+    /// database, but slow to find by tag or state. Or `story:https://…` or `story:stdio`, the Story MCP datastore.
     pub(super) uri: String,
+    /// `story:`: how it is reached and spoken to.
+    story: Option<Story>,
     /// `objects:`: with which keys the bucket is asked, if not with those that its own tools would find.
     credentials: Option<Credentials>,
     /// `postgres://`: the user's password, if the server asks for one. Default: `PGPASSWORD`.
@@ -85,9 +88,13 @@ impl Metadata {
                 self.check_keys("objects:", &["credentials"], places)?;
                 objects::parse(self, place, base, places)
             }
+            Some(("story", server)) => {
+                self.check_keys("story:", &["story"], places)?;
+                story::records(server, self.story.as_ref(), places)
+            }
             _ => {
-                let message =
-                    "must be like sqlite:records.db, postgres://user@host/database or objects:s3://bucket/prefix";
+                let message = "must be like sqlite:records.db, postgres://user@host/database, \
+                               objects:s3://bucket/prefix or story:https://host/mcp";
                 Err(places.invalid(AT, message))
             }
         }
@@ -97,6 +104,7 @@ impl Metadata {
     fn check_keys(&self, scheme: &str, known: &[&str], places: &Places) -> Result<(), Error> {
         let given = [
             ("credentials", self.credentials.is_some()),
+            ("story", self.story.is_some()),
             ("password", self.password.is_some()),
             ("read_connections", self.read_connections.is_some()),
             ("connect_timeout_secs", self.connect_timeout_secs.is_some()),

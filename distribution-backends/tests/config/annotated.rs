@@ -59,6 +59,7 @@ fn every_key_is_in_it() {
         "targets.t.links",
         "staging.s",
         "metadata",
+        "metadata.story",
         "audit",
         "alerts",
     ] {
@@ -78,6 +79,14 @@ pub(crate) fn consistent() -> String {
     let other_ways = [
         "uri = \"sqlite:",
         "uri = \"objects:",
+        "uri = \"story:",
+        "[metadata.story]",
+        "command = ",
+        "bearer = ",
+        "call_timeout_secs = ",
+        "contract = ",
+        "mirror = ",
+        "[audit.story]",
         "[metadata.credentials]",
         "access_key_id = { env = \"MEDIA_ACCESS_KEY_ID\" }",
         "secret_access_key = { env = \"MEDIA_SECRET_ACCESS_KEY\" }",
