@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use distribution_backends::{StoryConfig, StoryContract, StoryMcpMetadata};
-use distribution_core::MetadataStore;
 use distribution_testkit::story::StoryServer;
 use distribution_testkit::{MemoryMetadata, World};
 use http::{Response, StatusCode};
@@ -229,9 +228,4 @@ pub(crate) async fn serve_bytes(status: StatusCode, kind: &'static str, body: by
     });
     let http = Http { address, task };
     (http.config(), http)
-}
-
-/// What the tests of one call need.
-pub(crate) fn store(store: StoryMcpMetadata) -> Arc<dyn MetadataStore> {
-    Arc::new(store)
 }

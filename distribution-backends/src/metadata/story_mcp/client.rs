@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::config::StoryConfig;
 use super::contract::{Offer, StoryContract};
 use super::document::Object;
-use super::session::{Session, told};
+use super::session::{Connector, Session, told};
 
 /// Whether a server's tools will do.
 type Check = fn(&StoryContract, &[Tool], &str) -> Result<Offer, Error>;
@@ -22,7 +22,7 @@ type Check = fn(&StoryContract, &[Tool], &str) -> Result<Offer, Error>;
 pub(super) struct Client(Arc<Inner>);
 
 struct Inner {
-    config: StoryConfig,
+    connector: Connector,
     contract: StoryContract,
     check: Check,
     place: String,
@@ -47,8 +47,8 @@ impl Client {
     /// Connects, and checks what the server offers.
     pub(super) async fn open(config: StoryConfig, contract: StoryContract, check: Check) -> Result<Self, Error> {
         contract.check()?;
-        let place = config.place();
-        let client = Self(Arc::new(Inner { config, contract, check, place, state: Mutex::new(State::Lost) }));
+        let (place, connector) = (config.place(), Connector::new(config)?);
+        let client = Self(Arc::new(Inner { connector, contract, check, place, state: Mutex::new(State::Lost) }));
         client.offer().await?;
         Ok(client)
     }
@@ -96,7 +96,7 @@ impl Client {
 impl Inner {
     async fn call(&self, tool: &str, arguments: Object) -> Result<Value, Error> {
         let (session, _) = self.session().await?;
-        let answer = match timeout(self.config.call_timeout, session.call(tool, arguments)).await {
+        let answer = match timeout(self.connector.config.call_timeout, session.call(tool, arguments)).await {
             Ok(Ok(answer)) => self.value(tool, answer),
             Ok(Err(error)) => Err(self.failed(tool, &error)),
             Err(_) => {
@@ -118,7 +118,7 @@ impl Inner {
     /// The session; connects once if there is none. Whoever comes meanwhile waits, as long as a call may
     /// take.
     async fn session(&self) -> Result<(Arc<Session>, Offer), Error> {
-        let connected = timeout(self.config.call_timeout, async {
+        let connected = timeout(self.connector.config.call_timeout, async {
             let mut state = self.state.lock().await;
             match &*state {
                 State::Closed => return Err(self.closed()),
@@ -135,7 +135,7 @@ impl Inner {
     }
 
     async fn connect(&self) -> Result<(Arc<Session>, Offer), Error> {
-        let session = Session::connect(&self.config).await?;
+        let session = self.connector.connect().await?;
         let tools = session.tools().await.map_err(|error| self.failed("tools/list", &error).error)?;
         let offer = (self.check)(&self.contract, &tools, &self.place)?;
         Ok((Arc::new(session), offer))
@@ -179,7 +179,7 @@ impl Inner {
         let text = result.content.iter().find_map(|content| content.as_text()).map(|text| text.text.as_str());
         let text = text.map(str::to_owned).or_else(|| value.map(|value| value.to_string())).unwrap_or_default();
         let message = format!("tool {tool:?} of {} answers that it failed: look at the cause", self.place);
-        Error::new(kind, message).because(std::io::Error::other(self.config.clean(&text)))
+        Error::new(kind, message).because(std::io::Error::other(self.connector.config.clean(&text)))
     }
 
     fn failed(&self, tool: &str, error: &ServiceError) -> Failed {
@@ -194,7 +194,8 @@ impl Inner {
             ServiceError::McpError(_) => (ErrorKind::Unavailable, "failed, what it did is unknown: repeat", false),
             _ => (ErrorKind::Unavailable, "gave no answer, what it did is unknown: repeat", true),
         };
-        let error = Error::new(kind, format!("tool {tool:?} of {place} {what}")).because(told(&self.config, error));
+        let error =
+            Error::new(kind, format!("tool {tool:?} of {place} {what}")).because(told(&self.connector.config, error));
         Failed { error, lost }
     }
 }
@@ -217,6 +218,6 @@ async fn run<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> + S
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("config", &self.0.config).finish_non_exhaustive()
+        f.debug_struct("Client").field("config", &self.0.connector.config).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use distribution_core::{Error, ErrorKind};
-use reqwest::Url;
+use reqwest::{Client, Url};
 use rmcp::model::{CallToolRequestParams, CallToolResponse, PaginatedRequestParams, Tool};
 use rmcp::service::{RoleClient, RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -33,23 +33,43 @@ pub(super) struct Session {
     child: Option<Child>,
 }
 
-impl Session {
+/// What makes sessions with one server.
+pub(super) struct Connector {
+    pub(super) config: StoryConfig,
+    /// Loading the system's certificates takes long: one for all sessions.
+    client: Option<Client>,
+}
+
+impl Connector {
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) if the system has no certificates.
+    pub(super) fn new(config: StoryConfig) -> Result<Self, Error> {
+        let client = match &config.reach {
+            Reach::Stdio { .. } => None,
+            Reach::Http { .. } => Some(http::build(http::client_builder()?)?),
+        };
+        Ok(Self { config, client })
+    }
+
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) if there is no server, or it does not speak MCP.
-    pub(super) async fn connect(config: &StoryConfig) -> Result<Self, Error> {
-        match &config.reach {
-            Reach::Stdio { command, args } => {
+    pub(super) async fn connect(&self) -> Result<Session, Error> {
+        match (&self.config.reach, &self.client) {
+            (Reach::Http { url, token }, Some(client)) => {
+                let token = token.as_ref().map(|token| token.as_str());
+                Session::over_http(&self.config, client.clone(), url, token).await
+            }
+            (Reach::Http { .. }, None) => Err(Error::unavailable("there is no HTTP client: open it again")),
+            (Reach::Stdio { command, args }, _) => {
                 let mut command = Command::new(command);
                 command.args(args);
-                Self::spawn(config, command).await
-            }
-            Reach::Http { url, token } => {
-                let token = token.as_ref().map(|token| token.as_str());
-                Self::over_http(config, url, token).await
+                Session::spawn(&self.config, command).await
             }
         }
     }
+}
 
+impl Session {
     /// Whether no call can be answered any more.
     pub(super) fn is_over(&self) -> bool {
         self.service.is_closed() || self.service.is_transport_closed()
@@ -100,8 +120,7 @@ impl Session {
         Ok(Self { service, child: Some(child) })
     }
 
-    async fn over_http(config: &StoryConfig, url: &Url, token: Option<&str>) -> Result<Self, Error> {
-        let client = http::build(http::client_builder()?)?;
+    async fn over_http(config: &StoryConfig, client: Client, url: &Url, token: Option<&str>) -> Result<Self, Error> {
         let mut http = StreamableHttpClientTransportConfig::with_uri(url.as_str())
             // A lost answer is not asked for again: this library decides what to do about it.
             .reinit_on_expired_session(false)
