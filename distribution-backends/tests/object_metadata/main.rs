@@ -13,6 +13,7 @@ mod conformance;
 mod costs;
 mod damage;
 mod faults;
+mod revisions;
 #[cfg(feature = "s3")]
 #[path = "../support/s3_server.rs"]
 mod s3_server;
