@@ -40,19 +40,22 @@ use slot::{SLOT_BYTES_MAX, corrupt, seal, unseal};
 ///
 /// | | |
 /// |---|---|
-/// | `load` | a list and a read; of more than 1,000 revisions, some ten lists |
+/// | `load` | a list and a read; from 1,000 revisions on, lists that grow with the logarithm: 4 at 5,000 |
 /// | `claim` | a list and 4 to 5 writes; if it is claimed already, a `load` |
 /// | `advance` | a look and a write; a further write while something is left to do; a removal. If another was faster, a `load` besides |
 /// | `bind` | a write; if it is bound already, a further read |
 /// | `find` of a work, of the same bytes, of what is open, or of all in an order of time | a list for each 1,000 markers that are looked at, and a `load` for each row |
 /// | `find` by tag or state | the same, and a `load` for each row that is newer than the last one found: use a database where that is too slow |
 ///
-/// A publish leaves some ten small objects for good. On [`LocalDisk`](crate::LocalDisk) a list reads the whole
-/// folder: with many thousands of records, SQLite is faster there. Who may not remove objects can leave that out:
-/// then recovery looks at everything that ever was open.
+/// So a publish has 9 or 10 writes, a list, 3 reads and 3 removals, and leaves 6 or 7 small objects for good; the
+/// same request again, a list and a read.
 ///
-/// A damaged slot is [`Corrupt`](ErrorKind::Corrupt) for whatever meets it, be it a `find`, so also for a
-/// recovery: the message names the object to bring back.
+/// No lifecycle rule may remove anything below the prefix. Who may not remove objects can do without: then recovery
+/// looks at all that ever was open. On [`LocalDisk`](crate::LocalDisk) a list reads the whole folder, so that with
+/// many thousands of records SQLite is faster.
+///
+/// A damaged slot is [`Corrupt`](ErrorKind::Corrupt) for whatever meets it, be it a `find`, and so for a recovery:
+/// the message names the object to bring back.
 ///
 /// ```
 /// use std::sync::Arc;

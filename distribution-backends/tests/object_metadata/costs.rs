@@ -1,8 +1,13 @@
 //! What each call costs in requests, as the documentation says.
 
-use distribution_core::{Checksum, ConceptId, MetadataStore as _, Query, Row, State};
+use std::sync::Arc;
+
+use distribution_backends::ObjectMetadata;
+use distribution_core::{Checksum, ConceptId, MetadataStore as _, Query, Row, State, TargetName};
+use distribution_testkit::{MemoryStorage, Op, World, request};
 use futures::executor::block_on;
 
+use crate::conformance::prefix;
 use crate::shelf::{Shelf, at, row, settled};
 
 #[test]
@@ -33,6 +38,32 @@ fn writes_cost_a_few_requests() {
         tell("load", before, [0, 1, 1, 0]);
         println!("requests [writes, lists, reads, removals]: {}", told.join(", "));
     });
+}
+
+#[test]
+fn a_publish_costs_a_few_requests_and_objects() {
+    let (world, records) = (World::new(), TargetName::parse("records").unwrap());
+    world.stage("clip.mp4", "approved bytes");
+    let storage = Arc::new(MemoryStorage::new(&world, &records));
+    let publisher = world.builder("host").metadata(Arc::new(ObjectMetadata::new(storage, prefix()))).build().unwrap();
+    let mut told = Vec::new();
+    for (what, expected) in [("publish", [9, 1, 3, 3]), ("the same again", [0, 1, 1, 0])] {
+        let before = world.effects().len();
+        block_on(publisher.publish(request("clip.mp4", b"approved bytes"))).unwrap();
+        let effects = world.effects().split_off(before);
+        let of_records = || effects.iter().filter(|effect| effect.subject.starts_with("records/"));
+        let count = |ops: &[Op]| of_records().filter(|effect| ops.contains(&effect.op)).count();
+        let requests = [
+            count(&[Op::StorageCreate]),
+            count(&[Op::StorageList]),
+            count(&[Op::StorageOpen, Op::StorageStat]),
+            count(&[Op::StorageRemove]),
+        ];
+        let left = world.objects().into_keys().filter(|(target, _)| target == "records").count();
+        told.push(format!("{what} {requests:?}, {left} objects so far"));
+        assert_eq!((requests, left), (expected, 6), "{what}");
+    }
+    println!("requests for records [writes, lists, reads, removals]: {}", told.join("; "));
 }
 
 #[test]
