@@ -16,30 +16,46 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use keys::{Keys, REVISION_MAX};
-use slot::SLOT_BYTES_MAX;
+use keys::Keys;
+use slot::{SLOT_BYTES_MAX, corrupt, seal, unseal};
 
 /// Records in object storage, below a prefix that belongs to them alone. Any [`Storage`] will do, because
 /// its `create` is what a compare-and-swap needs: of many that create one key, one is told so. Any number
 /// of hosts may share it.
 ///
 /// Every revision of a record is an object of its own, `publication/{audit_log_id}/000000.jsonl` and so on: a
-/// line with the SHA-256 of the rest, a line with the columns, then the record. Who creates the next number has advanced the record. Nothing of
-/// that is ever removed, or a writer with an old view could create it again and believe that it had
-/// advanced: so a publish leaves about four small objects for good. Lists are kept as empty objects whose names
-/// sort newest first (`by-time/`, `by-concept/`, `by-checksum/`, and `open/` for what has something left to do).
+/// line with the SHA-256 of the rest, a line with the columns, then the record. Who creates the next number has
+/// advanced the record. What keeps that right, and every row in its lists:
+///
+/// * A slot is created only where the one before it is, and never removed: so the highest is the row, and a
+///   writer with an old view cannot create a number again and believe that it has advanced.
+/// * Lists are empty objects, markers, whose names sort newest first: `by-time/`, `by-concept/`, `by-checksum/`,
+///   and `open/` for each revision with something left to do. They are created before the slot, so that no row
+///   is ever missing from a list. What a list says too much is skipped by looking at the row.
+/// * A marker is removed only when it can never count again: that of a revision below the row's or settled, or
+///   of a claim at another time than the row's. So no writer, however late, removes what another needs.
 ///
 /// What it costs in requests, of which an S3 service charges writes and lists about ten times as much as
-/// reads:
+/// reads, and no removals:
 ///
 /// | | |
 /// |---|---|
-/// | `load` | a list for each 1,000 revisions, and a read |
+/// | `load` | a list and a read; from 1,000 revisions on, lists that grow with the logarithm: 4 at 5,000 |
 /// | `claim` | a list and 4 to 5 writes; if it is claimed already, a `load` |
-/// | `advance` | a look and a write; a further write while something is left to do; a removal |
+/// | `advance` | a look and a write; a further write while something is left to do; a removal. If another was faster, a `load` besides |
 /// | `bind` | a write; if it is bound already, a further read |
-/// | `find` of a work, of the same bytes, of what is open, or of all in an order of time | a list for each page, and a `load` for each row that is on it |
-/// | `find` by tag or state | the same for each row that is newer than the last one found: use a database where that is too slow |
+/// | `find` of a work, of the same bytes, of what is open, or of all in an order of time | a list for each 1,000 markers that are looked at, and a `load` for each row |
+/// | `find` by tag or state | the same, and a `load` for each row that is newer than the last one found: use a database where that is too slow |
+///
+/// So a publish has 9 or 10 writes, a list, 3 reads and 3 removals, and leaves 6 or 7 small objects for good; the
+/// same request again, a list and a read.
+///
+/// No lifecycle rule may remove anything below the prefix. Who may not remove objects can do without: then recovery
+/// looks at all that ever was open. On [`LocalDisk`](crate::LocalDisk) a list reads the whole folder, so that with
+/// many thousands of records SQLite is faster.
+///
+/// A damaged slot is [`Corrupt`](ErrorKind::Corrupt) for whatever meets it, be it a `find`, and so for a recovery:
+/// the message names the object to bring back.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -67,6 +83,8 @@ pub struct ObjectMetadata {
 const LIST_KEYS: usize = 1_000;
 /// How many markers are written, or rows read, at a time.
 const IN_FLIGHT: usize = 16;
+/// How many lists tell the newest revision at most: a number of 64 bits is doubled 64 times, and halved as often.
+const LISTS_MAX: usize = 130;
 
 impl ObjectMetadata {
     /// Records in this storage, below a prefix where nothing else is. Nothing is touched yet.
@@ -76,23 +94,37 @@ impl ObjectMetadata {
 
     /// The newest revision.
     async fn latest(&self, id: &AuditLogId) -> Result<Option<Row>, Error> {
-        let slots = self.keys.slots(id);
-        let (mut newest, mut after) = (None, None);
-        for _ in 0..=REVISION_MAX / LIST_KEYS as u64 {
-            let page = self.storage.list(&slots, after.as_ref(), LIST_KEYS).await?;
-            let is_last = page.len() < LIST_KEYS;
-            newest = page.iter().rev().find(|key| self.keys.revision(id, key).is_some()).cloned().or(newest);
-            after = page.into_iter().next_back();
-            if is_last {
-                break;
-            }
-        }
-        let Some(key) = newest else { return Ok(None) };
-        let revision = self.keys.revision(id, &key).unwrap_or_default();
+        let Some((revision, key)) = self.newest(id).await? else { return Ok(None) };
         let slot = self.read(&key).await?.ok_or_else(|| {
             Error::unavailable(format!("{key} is listed and not there: wait for the store, then repeat"))
         })?;
         slot::decode(&key, id, revision, &slot).map(Some)
+    }
+
+    /// The highest number that has a slot. A list tells whether any follows a number: where there are many, the
+    /// number is doubled until none does, and then what is between is halved until one list holds it.
+    async fn newest(&self, id: &AuditLogId) -> Result<Option<(u64, ObjectKey)>, Error> {
+        let slots = self.keys.slots(id);
+        let (mut newest, mut end, mut after) = (None, None, None);
+        for _ in 0..LISTS_MAX {
+            let behind = after.map(|revision| self.keys.slot(id, revision)).transpose()?;
+            let page = self.storage.list(&slots, behind.as_ref(), LIST_KEYS).await?;
+            let is_rest = page.len() < LIST_KEYS;
+            match page.into_iter().rev().find_map(|key| Some((self.keys.revision(id, &key)?, key))) {
+                Some(found) if is_rest => return Ok(Some(found)),
+                Some(found) => newest = Some(found),
+                None if is_rest => end = after,
+                None => break,
+            }
+            let Some((low, _)) = newest else { return Ok(None) };
+            after = match end {
+                Some(end) if end <= low => return Ok(newest),
+                Some(end) if end - low <= LIST_KEYS as u64 => Some(low),
+                Some(end) => Some(low.midpoint(end)),
+                None => Some(low.saturating_mul(2)),
+            };
+        }
+        Err(Error::corrupt(format!("{slots} is full of objects that are no slots: remove them")))
     }
 
     /// The newest revision of what must have one.
@@ -126,7 +158,7 @@ impl ObjectMetadata {
         while let Some(piece) = pieces.try_next().await? {
             bytes.extend_from_slice(&piece);
             if bytes.len() > SLOT_BYTES_MAX {
-                return Err(Error::corrupt(format!("{key} is longer than any record: was it edited by hand?")));
+                return Err(corrupt(key, "is longer than any record"));
             }
         }
         Ok(Some(bytes.freeze()))
@@ -162,14 +194,13 @@ impl MetadataStore for ObjectMetadata {
         if let Some(row) = self.latest(&first.id).await? {
             return Ok(Claim::Exists(row));
         }
+        let (key, markers) = (self.keys.slot(&first.id, 0)?, self.keys.markers(&first.id, &first.index)?);
         // Markers first, so that every row has its own; those of a claim that loses name another time than
         // the row's, or the same.
-        self.mark_open(first).await?;
-        let markers = self.keys.markers(&first.id, &first.index)?;
-        let marking = markers.into_iter().map(async |key| self.create(&key, Bytes::new()).await);
-        let marked: Vec<bool> = stream::iter(marking).buffered(IN_FLIGHT).try_collect().await?;
-        debug!(?marked, "the claim is marked");
-        match self.create(&self.keys.slot(&first.id, 0)?, slot).await? {
+        let marking = markers.into_iter().map(async |key| self.create(&key, Bytes::new()).await.map(drop));
+        let marked = stream::iter(marking).buffer_unordered(IN_FLIGHT).try_collect::<()>();
+        futures::try_join!(self.mark_open(first), marked)?;
+        match self.create(&key, slot).await? {
             true => Ok(Claim::Claimed),
             false => self.present(&first.id).await.map(Claim::Exists),
         }
@@ -180,16 +211,16 @@ impl MetadataStore for ObjectMetadata {
     }
 
     async fn advance(&self, next: &Row) -> Result<Advance, Error> {
-        let (slot, key) = (slot::encode(next)?, self.keys.slot(&next.id, next.revision));
-        // No row is at a revision below 0, and none gets past the last one.
-        let Some(before) = next.revision.checked_sub(1).filter(|before| *before < REVISION_MAX) else {
-            return self.superseded(next).await;
+        let (slot, key) = (slot::encode(next)?, self.keys.slot(&next.id, next.revision)?);
+        // No row is at a revision below 0.
+        let Some(before) = next.revision.checked_sub(1) else {
+            return self.present(&next.id).await.map(Advance::Superseded);
         };
         if self.storage.stat(&self.keys.slot(&next.id, before)?).await?.is_none() {
-            return self.superseded(next).await;
+            return self.superseded(next, before).await;
         }
         self.mark_open(next).await?;
-        if !self.create(&key?, slot).await? {
+        if !self.create(&key, slot).await? {
             return self.present(&next.id).await.map(Advance::Superseded);
         }
         self.unmark_open(next).await;
@@ -200,15 +231,14 @@ impl MetadataStore for ObjectMetadata {
         let place = self.keys.name(key)?;
         let name = serde_json::to_vec(&Name { key: key.clone(), id: id.clone() })
             .map_err(|error| Error::new(ErrorKind::Invalid, "a name could not be written as JSON").because(error))?;
-        if self.create(&place, name.into()).await? {
+        if self.create(&place, seal(&name)).await? {
             return Ok(id.clone());
         }
-        let corrupt = |what: &str| Error::corrupt(format!("{place} {what}: was it changed by hand?"));
-        let named = self.read(&place).await?.ok_or_else(|| corrupt("was bound and is gone"))?;
-        match serde_json::from_slice::<Name>(&named) {
+        let named = self.read(&place).await?.ok_or_else(|| corrupt(&place, "was bound and is gone"))?;
+        match serde_json::from_slice::<Name>(&unseal(&place, &named)?) {
             Ok(named) if named.key == *key => Ok(named.id),
-            Ok(_) => Err(corrupt("names another key")),
-            Err(error) => Err(corrupt("does not decode").because(error)),
+            Ok(_) => Err(corrupt(&place, "names another key")),
+            Err(error) => Err(corrupt(&place, "does not decode").because(error)),
         }
     }
 
@@ -218,13 +248,12 @@ impl MetadataStore for ObjectMetadata {
 }
 
 impl ObjectMetadata {
-    /// What an advance is told that is for no revision that was ever there.
-    async fn superseded(&self, next: &Row) -> Result<Advance, Error> {
+    /// What an advance is told that found no slot before its own.
+    async fn superseded(&self, next: &Row, before: u64) -> Result<Advance, Error> {
         let row = self.present(&next.id).await?;
-        if row.revision.checked_add(1) == Some(next.revision) {
-            // It got there between the two looks, or no number follows it.
-            self.keys.slot(&next.id, next.revision)?;
-            return Err(Error::unavailable(format!("publication {} changed at the same moment: repeat", next.id)));
+        if row.revision == before {
+            let message = format!("publication {} changed at the same moment: repeat", next.id);
+            return Err(Error::unavailable(message));
         }
         Ok(Advance::Superseded(row))
     }

@@ -1,8 +1,13 @@
 //! What each call costs in requests, as the documentation says.
 
-use distribution_core::{Checksum, ConceptId, MetadataStore as _, Query, Row, State};
+use std::sync::Arc;
+
+use distribution_backends::ObjectMetadata;
+use distribution_core::{Checksum, ConceptId, MetadataStore as _, Query, Row, State, TargetName};
+use distribution_testkit::{MemoryStorage, Op, World, request};
 use futures::executor::block_on;
 
+use crate::conformance::prefix;
 use crate::shelf::{Shelf, at, row, settled};
 
 #[test]
@@ -36,6 +41,32 @@ fn writes_cost_a_few_requests() {
 }
 
 #[test]
+fn a_publish_costs_a_few_requests_and_objects() {
+    let (world, records) = (World::new(), TargetName::parse("records").unwrap());
+    world.stage("clip.mp4", "approved bytes");
+    let storage = Arc::new(MemoryStorage::new(&world, &records));
+    let publisher = world.builder("host").metadata(Arc::new(ObjectMetadata::new(storage, prefix()))).build().unwrap();
+    let mut told = Vec::new();
+    for (what, expected) in [("publish", [9, 1, 3, 3]), ("the same again", [0, 1, 1, 0])] {
+        let before = world.effects().len();
+        block_on(publisher.publish(request("clip.mp4", b"approved bytes"))).unwrap();
+        let effects = world.effects().split_off(before);
+        let of_records = || effects.iter().filter(|effect| effect.subject.starts_with("records/"));
+        let count = |ops: &[Op]| of_records().filter(|effect| ops.contains(&effect.op)).count();
+        let requests = [
+            count(&[Op::StorageCreate]),
+            count(&[Op::StorageList]),
+            count(&[Op::StorageOpen, Op::StorageStat]),
+            count(&[Op::StorageRemove]),
+        ];
+        let left = world.objects().into_keys().filter(|(target, _)| target == "records").count();
+        told.push(format!("{what} {requests:?}, {left} objects so far"));
+        assert_eq!((requests, left), (expected, 6), "{what}");
+    }
+    println!("requests for records [writes, lists, reads, removals]: {}", told.join("; "));
+}
+
+#[test]
 fn finds_cost_what_they_look_at() {
     block_on(async {
         let shelf = Shelf::new();
@@ -57,17 +88,18 @@ fn finds_cost_what_they_look_at() {
             }
         };
         let query = Query::default;
-        // A list and a read for each row, and no more than are looked at ahead.
-        let newest = lists(query(), 50, 50, [0, 52, 51, 0]).await;
+        // A list and a read for each row that is wanted.
+        let newest = lists(query(), 50, 50, [0, 51, 50, 0]).await;
         let open = lists(Query { settled: Some(false), ..query() }, 100, 3, [0, 4, 3, 0]).await;
         let concept_id = Some(ConceptId::parse("work-7").unwrap());
-        let latest = lists(Query { concept_id, ..query() }, 1, 1, [0, 18, 17, 0]).await;
+        let published = Some(State::Published);
+        let latest = lists(Query { concept_id, state: published, ..query() }, 1, 1, [0, 2, 1, 0]).await;
         let checksum = Some(Checksum::of(&1_234_u64.to_be_bytes()));
         let bytes = lists(Query { checksum, ..query() }, 10, 1, [0, 2, 1, 0]).await;
         let (claimed_from, claimed_before) = (Some(at(1_000)), Some(at(1_020)));
         let window = lists(Query { claimed_from, claimed_before, ..query() }, 100, 20, [0, 21, 20, 0]).await;
         // What has no list costs all that is newer than the last one found.
-        let state = lists(Query { state: Some(State::InProgress), ..query() }, 3, 3, [0, 2_100, 2_000, 0]).await;
+        let state = lists(Query { state: Some(State::InProgress), ..query() }, 3, 3, [0, 2_010, 2_000, 0]).await;
         println!(
             "requests among 2,000 [writes, lists, reads, removals]: the newest 50 {newest:?}, what is open (3) {open:?}, \
              the latest of a work {latest:?}, the same bytes {bytes:?}, 20 in a window {window:?}, by state {state:?}"

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use distribution_backends::ObjectMetadata;
-use distribution_core::{Claim, ErrorKind, IdempotencyKey, MetadataStore as _, ObjectKey, Query, Row, StoragePrefix};
+use distribution_core::{
+    Body, Checksum, Claim, Content, ContentHeaders, ErrorKind, IdempotencyKey, MetadataStore as _, Meter, ObjectKey,
+    Query, Row, StoragePrefix,
+};
+use distribution_testkit::{Fault, Op};
 use futures::executor::block_on;
 
 use crate::shelf::{Shelf, at, id, row, settled};
@@ -77,12 +81,64 @@ fn what_was_lost_is_told() {
         let shelf = Shelf::new();
         let gone = shelf.records.advance(&settled(&row(1))).await.unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::Corrupt, "{gone}");
-        let name = IdempotencyKey::parse("order-1").unwrap();
+        // A listed slot that the storage does not have.
+        shelf.claim(&row(2)).await;
+        shelf.advance(&Row { revision: 1, ..row(2) }).await;
+        let slots = shelf.keys("publication");
+        assert!(shelf.world.lose("default", &slots[0]));
+        assert_eq!(shelf.records.load(&id(2)).await.unwrap().unwrap().revision, 1, "the newest is what counts");
+    });
+}
+
+#[test]
+fn every_bit_of_a_name_that_changes_is_seen() {
+    block_on(async {
+        let (shelf, name) = (Shelf::new(), IdempotencyKey::parse("order-1").unwrap());
         shelf.records.bind(&name, &id(1)).await.unwrap();
         let key = shelf.keys("key").remove(0);
         assert!(!key.contains("order"));
-        shelf.world.corrupt("default", &key, |bytes| bytes[10] ^= 1);
-        assert_eq!(shelf.records.bind(&name, &id(1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+        let whole = shelf.world.object("default", &key).unwrap().bytes;
+        for bit in 0..whole.len() * 8 {
+            assert!(shelf.world.corrupt("default", &key, |bytes| bytes[bit / 8] ^= 1 << (bit % 8)));
+            let named = shelf.records.bind(&name, &id(2)).await;
+            let error = named.expect_err(&format!("bit {bit}"));
+            assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains(&key), "bit {bit}: {error}");
+            assert!(shelf.world.corrupt("default", &key, |bytes| *bytes = whole.to_vec()));
+        }
+        assert_eq!(shelf.records.bind(&name, &id(2)).await.unwrap(), id(1));
+    });
+}
+
+#[test]
+fn a_damaged_record_stops_what_meets_it_and_nothing_else() {
+    block_on(async {
+        let shelf = Shelf::new();
+        for n in 1..=3 {
+            shelf.claim(&row(n)).await;
+        }
+        let key = shelf.keys("publication").remove(1);
+        assert!(shelf.world.corrupt("default", &key, |bytes| bytes[100] ^= 1));
+        let met = shelf.records.find(&OPEN, None, 10).await.unwrap_err();
+        assert!(met.kind() == ErrorKind::Corrupt && met.to_string().contains(&key), "{met}");
+        assert_eq!(shelf.records.find(&OPEN, None, 1).await.unwrap(), [row(3)]);
+        assert_eq!(shelf.records.find(&OPEN, Some(&row(2).cursor()), 10).await.unwrap(), [row(1)]);
+        assert_eq!(shelf.records.load(&id(1)).await.unwrap(), Some(row(1)));
+    });
+}
+
+#[test]
+fn who_may_not_remove_can_do_all_else() {
+    block_on(async {
+        let shelf = Shelf::new();
+        shelf.world.fail(|effect| (effect.op == Op::StorageRemove).then_some(Fault::PermissionDenied));
+        for n in 1..=3 {
+            shelf.claim(&row(n)).await;
+            shelf.advance(&Row { revision: 1, ..row(n) }).await;
+        }
+        shelf.advance(&settled(&Row { revision: 1, ..row(2) })).await;
+        let found = shelf.records.find(&OPEN, None, 10).await.unwrap();
+        assert_eq!(found, [3, 1].map(|n| Row { revision: 1, ..row(n) }));
+        assert_eq!(shelf.keys("open").len(), 6);
     });
 }
 
@@ -104,14 +160,18 @@ fn prefixes_are_worlds_of_their_own() {
 }
 
 async fn plant(shelf: &Shelf, key: &str) {
-    use distribution_core::{Body, Checksum, Content, ContentHeaders, Meter};
+    plant_bytes(shelf, &ObjectKey::parse(key).unwrap(), Bytes::new()).await;
+}
+
+pub(crate) async fn plant_bytes(shelf: &Shelf, key: &ObjectKey, bytes: Bytes) {
     let headers = ContentHeaders {
         content_type: "application/json".into(),
         content_disposition: "inline".into(),
         cache_control: "no-store".into(),
         user_metadata: Default::default(),
     };
-    let body = Body::Stream(Box::pin(futures::stream::empty()));
-    let content = Content { size: 0, expected: Checksum::of(b""), headers, body, meter: Meter::default() };
-    shelf.storage.create(&ObjectKey::parse(key).unwrap(), content).await.unwrap();
+    let (size, expected) = (bytes.len() as u64, Checksum::of(&bytes));
+    let body = Body::Stream(Box::pin(futures::stream::iter([Ok(bytes)])));
+    let content = Content { size, expected, headers, body, meter: Meter::default() };
+    shelf.storage.create(key, content).await.unwrap();
 }

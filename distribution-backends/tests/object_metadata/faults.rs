@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use distribution_backends::ObjectMetadata;
-use distribution_core::{MetadataStore as _, Query, TargetName};
-use distribution_testkit::{Fault, MemoryStorage, Scenario, request};
+use distribution_core::{AuditLogId, Error, ErrorKind, IdempotencyKey, MetadataStore as _, Query, Row, TargetName};
+use distribution_testkit::{Budget, Effect, Ended, Fault, MemoryStorage, Scenario, World, request};
 
 use crate::conformance::prefix;
+use crate::layout::broken;
+use crate::shelf::{id, row, settled};
 
 const VIDEO: &[u8] = b"approved bytes";
 
@@ -34,14 +36,97 @@ fn proof_object_metadata_survives_every_fault_below_it() {
             for row in records.find(&Query::default(), None, 10).await? {
                 world.show(row);
             }
+            if let Some(broken) = broken(&world, "records") {
+                return Err(Error::new(ErrorKind::Invalid, broken));
+            }
             Ok(vec![record])
         },
     );
-    // What damages a record is told, and nobody can go on from there.
-    let damages = |fault| matches!(fault, Fault::Conflict | Fault::Corrupt | Fault::Truncate);
     let faults = scenario.every_fault_that(|effect, fault| !effect.subject.starts_with("records/") || !damages(fault));
     let faults = faults.unwrap();
     let drops = scenario.every_drop().unwrap();
     println!("proof_object_metadata_survives_every_fault_below_it: {faults:?}, drops {drops:?}");
     assert!(faults.runs > 150 && drops.runs > 50);
+}
+
+/// What damages a record is told, and nobody can go on from there.
+fn damages(fault: Fault) -> bool {
+    matches!(fault, Fault::Conflict | Fault::Corrupt | Fault::Truncate)
+}
+
+/// Every fault, and every pair, at the requests of each call of the store: a repeat finishes, and nothing is
+/// missing at any moment.
+#[test]
+fn proof_every_call_of_object_metadata_survives_every_pair_of_faults() {
+    let clean = survive(&[]);
+    let (mut runs, mut singles) = (1, 0);
+    for first in faults_from(&clean, 0) {
+        singles += 1;
+        let after = survive(&[first]);
+        for second in faults_from(&after, first.0 + 1).into_iter().step_by(Budget::chosen().pick(5, 1, 1)) {
+            survive(&[first, second]);
+            runs += 1;
+        }
+    }
+    println!(
+        "proof_every_call_of_object_metadata_survives_every_pair_of_faults: {} requests, {singles} faults, {runs} runs",
+        clean.len()
+    );
+}
+
+fn faults_from(effects: &[Effect], from: usize) -> Vec<(usize, Fault)> {
+    let later = effects.iter().filter(|effect| effect.number >= from);
+    later
+        .flat_map(|effect| effect.op.faults().map(|fault| (effect.number, fault)))
+        .filter(|(_, f)| !damages(*f))
+        .collect()
+}
+
+/// The calls with these faults, repeated by a new process each time until they succeed.
+fn survive(faults: &[(usize, Fault)]) -> Vec<Effect> {
+    let world = World::new();
+    faults.iter().for_each(|(number, fault)| world.inject(*number, *fault));
+    for _ in 0..10 {
+        let ended = world.run(calls(&world));
+        assert_eq!(broken(&world, "default"), None, "{faults:?}");
+        match ended {
+            Ended::Returned(Ok(())) => {
+                let effects = world.effects();
+                world.heal();
+                // What came late has changed nothing.
+                assert!(matches!(world.run(calls(&world)), Ended::Returned(Ok(()))), "{faults:?}");
+                assert_eq!(broken(&world, "default"), None, "{faults:?}");
+                return effects;
+            }
+            Ended::Returned(Err(error)) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{faults:?}: {error}"),
+            Ended::Hung | Ended::Crashed => {}
+        }
+    }
+    panic!("{faults:?}: not finished");
+}
+
+/// Binds, claims, and advances to the end, each unless it is done; then finds the same as ever.
+async fn calls(world: &World) -> Result<(), Error> {
+    let records = ObjectMetadata::new(Arc::new(MemoryStorage::new(world, &TargetName::default())), prefix());
+    let name = IdempotencyKey::parse("order-1")?;
+    assert_eq!(records.bind(&name, &id(1)).await?, id(1));
+    let mut later = row(1);
+    later.index.claimed_at = world.now();
+    records.claim(&later).await?;
+    let last = settled(&Row { revision: 2, ..later.clone() });
+    let load = async |id: &AuditLogId| Ok::<_, Error>(records.load(id).await?.unwrap());
+    let mut known = load(&later.id).await?;
+    for _ in 0..5 {
+        if known.revision == last.revision {
+            break;
+        }
+        let next = Row { revision: known.revision + 1, ..later.clone() };
+        records.advance(if next.revision == last.revision { &last } else { &next }).await?;
+        known = load(&later.id).await?;
+    }
+    assert_eq!(known, last);
+    assert_eq!(records.find(&Query { settled: Some(false), ..Query::default() }, None, 10).await?, []);
+    assert_eq!(records.find(&Query::default(), None, 10).await?, [last]);
+    assert_eq!(records.bind(&name, &id(2)).await?, id(1));
+    Ok(())
 }

@@ -10,9 +10,13 @@
 )]
 
 mod conformance;
+mod controls;
 mod costs;
 mod damage;
 mod faults;
+mod interleaved;
+mod layout;
+mod revisions;
 #[cfg(feature = "s3")]
 #[path = "../support/s3_server.rs"]
 mod s3_server;

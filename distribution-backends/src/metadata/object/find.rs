@@ -1,13 +1,16 @@
 //! Rows by lists of markers, newest first.
 
+use std::collections::VecDeque;
+
 use distribution_core::{Cursor, Error, ObjectKey, Query, Row, Timestamp};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::TryStreamExt as _;
+use futures::stream::FuturesOrdered;
 use tracing::debug;
 
 use super::keys::{List, Marker};
 use super::{IN_FLIGHT, LIST_KEYS, ObjectMetadata};
 
-/// How many markers are asked for at least: some are skipped.
+/// How many markers are asked for first, at least: some are skipped. Each further page is twice as long.
 const PAGE_MARKERS_MIN: usize = 32;
 
 /// At most `limit` rows that match, behind `after`.
@@ -17,34 +20,65 @@ pub(super) async fn find(
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Vec<Row>, Error> {
-    let (list, mut found) = (list(query), Vec::new());
-    let mut from = start(records, &list, query, after)?;
-    let oldest = query.claimed_from.map(micros_from);
+    let mut markers = Markers::new(records, query, after, limit)?;
+    let (mut found, mut loading, mut skipped) = (Vec::new(), FuturesOrdered::new(), 0);
     while found.len() < limit {
-        let page = (limit - found.len()).clamp(PAGE_MARKERS_MIN, LIST_KEYS);
-        let keys = records.storage.list(&records.keys.list(&list), from.as_ref(), page).await?;
-        let is_last = keys.len() < page;
-        from = keys.last().cloned();
-        let markers = keys.into_iter().filter_map(|key| Some((records.keys.marker(&list, &key)?, key)));
-        let mut markers: Vec<_> = markers.collect();
-        let known = markers.len();
-        markers.retain(|(marker, _)| oldest.is_none_or(|oldest| marker.claimed_at.timestamp_micros() >= oldest));
-        let is_last = is_last || markers.len() < known;
-        let mut rows = stream::iter(markers).map(|marked| row(records, marked)).buffered(IN_FLIGHT);
-        while let Some(row) = rows.try_next().await? {
-            let is_new = |row: &Row| found.last().is_none_or(|last: &Row| last.id != row.id);
-            found.extend(row.filter(|row| query.matches(&row.index) && is_new(row)));
-            if found.len() >= limit {
-                return Ok(found);
-            }
+        // No more than are wanted, and as many again as have turned out not to be.
+        let ahead = (limit - found.len()).saturating_add(skipped).min(IN_FLIGHT);
+        while loading.len() < ahead
+            && let Some(marker) = markers.next().await?
+        {
+            loading.push_back(row(records, marker));
         }
-        drop(rows);
-        // The last publication may have more markers on the next page.
-        if is_last {
-            break;
+        let Some(row) = loading.try_next().await? else { break };
+        // The markers of one publication that are open follow each other.
+        let is_new = |row: &Row| found.last().is_none_or(|last: &Row| last.id != row.id);
+        match row.filter(|row| query.matches(&row.index) && is_new(row)) {
+            Some(row) => found.push(row),
+            None => skipped += 1,
         }
     }
     Ok(found)
+}
+
+/// The markers of a list, one after the other.
+struct Markers<'a> {
+    records: &'a ObjectMetadata,
+    list: List,
+    from: Option<ObjectKey>,
+    /// The microsecond before which nothing was claimed that is wanted.
+    oldest: Option<i64>,
+    page: usize,
+    read: VecDeque<(Marker, ObjectKey)>,
+    is_last: bool,
+}
+
+impl<'a> Markers<'a> {
+    fn new(records: &'a ObjectMetadata, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Self, Error> {
+        let list = list(query);
+        let from = start(records, &list, query, after)?;
+        let page = limit.clamp(PAGE_MARKERS_MIN, LIST_KEYS);
+        let oldest = query.claimed_from.map(micros_from);
+        Ok(Self { records, list, from, oldest, page, read: VecDeque::new(), is_last: false })
+    }
+
+    async fn next(&mut self) -> Result<Option<(Marker, ObjectKey)>, Error> {
+        let keys = &self.records.keys;
+        while self.read.is_empty() && !self.is_last {
+            let page = self.records.storage.list(&keys.list(&self.list), self.from.as_ref(), self.page).await?;
+            self.is_last = page.len() < self.page || page.last() == self.from.as_ref();
+            self.page = self.page.saturating_mul(2).min(LIST_KEYS);
+            self.from = page.last().cloned();
+            self.read.extend(page.into_iter().filter_map(|key| Some((keys.marker(&self.list, &key)?, key))));
+        }
+        let is_older = |(marker, _): &(Marker, ObjectKey)| {
+            self.oldest.is_some_and(|oldest| marker.claimed_at.timestamp_micros() < oldest)
+        };
+        if self.read.front().is_some_and(is_older) {
+            (self.is_last, self.read) = (true, VecDeque::new());
+        }
+        Ok(self.read.pop_front())
+    }
 }
 
 /// The list that tells the most apart.

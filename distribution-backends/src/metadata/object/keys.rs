@@ -1,13 +1,15 @@
 //! Where what is kept.
 
 use distribution_core::{
-    AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKind, IdempotencyKey, Index, ObjectKey, StoragePrefix,
-    Timestamp,
+    AuditLogId, Checksum, ConceptId, Cursor, Error, IdempotencyKey, Index, ObjectKey, StoragePrefix, Timestamp,
 };
 
-/// How often a row can be replaced: what six digits can count.
-pub(super) const REVISION_MAX: u64 = 999_999;
-/// Follows every id.
+/// How many digits a revision has at least.
+const DIGITS_MIN: usize = 6;
+/// Before the digits of a revision that has seven of them, eight, and so on up to 20: it follows every digit, so
+/// that keys stay in the order of revisions.
+const MORE_DIGITS: &str = "abcdefghijklmn";
+/// Follows every id and every revision.
 const BEHIND_IDS: &str = "z";
 
 /// The keys below a prefix.
@@ -53,21 +55,17 @@ impl Keys {
 
     /// The key of one revision of a publication.
     pub(super) fn slot(&self, id: &AuditLogId, revision: u64) -> Result<ObjectKey, Error> {
-        if revision > REVISION_MAX {
-            let message = format!("publication {id} cannot change more than {REVISION_MAX} times in object storage");
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
-        key(format!("{}{revision:06}.jsonl", self.slots(id)))
+        key(format!("{}{}.jsonl", self.slots(id), numbered(revision)))
     }
 
     /// The revision that the key of a slot names.
     pub(super) fn revision(&self, id: &AuditLogId, slot: &ObjectKey) -> Option<u64> {
-        digits(slot.as_str().strip_prefix(&self.slots(id))?.strip_suffix(".jsonl")?)
+        number(slot.as_str().strip_prefix(&self.slots(id))?.strip_suffix(".jsonl")?)
     }
 
     /// The key of what an idempotency key names. It is hashed, since it may hold what keys may not.
     pub(super) fn name(&self, name: &IdempotencyKey) -> Result<ObjectKey, Error> {
-        key(format!("{}key/{}.json", self.prefix, Checksum::of(name.as_str().as_bytes()).hex()))
+        key(format!("{}key/{}.jsonl", self.prefix, Checksum::of(name.as_str().as_bytes()).hex()))
     }
 
     /// The markers of a publication that never change.
@@ -79,7 +77,7 @@ impl Keys {
 
     /// The marker of a revision that has something left to do.
     pub(super) fn open(&self, id: &AuditLogId, claimed_at: Timestamp, revision: u64) -> Result<ObjectKey, Error> {
-        key(format!("{}{}-{id}-{revision:06}", self.list(&List::Open), countdown(claimed_at)))
+        key(format!("{}{}-{id}-{}", self.list(&List::Open), countdown(claimed_at), numbered(revision)))
     }
 
     /// What the keys of a list begin with.
@@ -108,7 +106,7 @@ impl Keys {
         let name = marker.as_str().strip_prefix(&self.list(list))?;
         let (count, rest) = name.split_at_checked(16)?;
         let (id, revision) = rest.strip_prefix('-')?.split_at_checked(31)?;
-        let revision = if revision.is_empty() { None } else { Some(digits(revision.strip_prefix('-')?)?) };
+        let revision = if revision.is_empty() { None } else { Some(number(revision.strip_prefix('-')?)?) };
         let micros = u64::from_str_radix(count, 16).ok()?;
         let claimed_at = Timestamp::from_timestamp_micros((!micros ^ (1 << 63)).cast_signed())?;
         Some(Marker { claimed_at, id: AuditLogId::parse(id).ok()?, revision })
@@ -121,9 +119,17 @@ fn key(text: String) -> Result<ObjectKey, Error> {
     })
 }
 
-/// The digits as [`Keys::slot`] writes them.
-fn digits(text: &str) -> Option<u64> {
-    (text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+/// `000000` to `999999`, then `a1000000` and so on: in byte order, up to the last number there is.
+fn numbered(revision: u64) -> String {
+    let digits = format!("{revision:0DIGITS_MIN$}");
+    let more = digits.len().checked_sub(DIGITS_MIN + 1).and_then(|more| MORE_DIGITS.get(more..=more));
+    format!("{}{digits}", more.unwrap_or_default())
+}
+
+/// The revision that is spelt like this.
+fn number(text: &str) -> Option<u64> {
+    let revision = text.trim_start_matches(|first: char| first.is_ascii_lowercase()).parse().ok()?;
+    (numbered(revision) == text).then_some(revision)
 }
 
 fn countdown(at: Timestamp) -> String {

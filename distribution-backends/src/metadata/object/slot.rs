@@ -1,5 +1,5 @@
-//! What is in a slot: a line with the SHA-256 of all that follows, a line of JSON with the columns, and the
-//! body as it is.
+//! What is in an object: a line with the SHA-256 of all that follows; in a slot, a line of JSON with the
+//! columns, and the body as it is.
 
 use bytes::Bytes;
 use distribution_core::{AuditLogId, Checksum, Error, ErrorKind, Index, ObjectKey, Row, State, Timestamp};
@@ -25,6 +25,34 @@ struct Columns {
     claimed_at: i64,
 }
 
+/// With its SHA-256 before it.
+pub(super) fn seal(contents: &[u8]) -> Bytes {
+    [Checksum::of(contents).to_string().as_bytes(), b"\n", contents].concat().into()
+}
+
+/// What was sealed.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] for anything else.
+pub(super) fn unseal(key: &ObjectKey, sealed: &Bytes) -> Result<Bytes, Error> {
+    let (checksum, contents) = split(sealed).ok_or_else(|| corrupt(key, "is cut"))?;
+    if Checksum::of(&contents).to_string().as_bytes() != checksum {
+        return Err(corrupt(key, "has other bytes than were written"));
+    }
+    Ok(contents)
+}
+
+/// What an operator has to see to.
+pub(super) fn corrupt(key: &ObjectKey, what: &str) -> Error {
+    Error::corrupt(format!("{key} {what}: bring it back from a backup or an older version of the object"))
+}
+
+/// The first line, and what is behind it.
+fn split(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
+    let line = bytes.iter().position(|byte| *byte == b'\n')?;
+    Some((bytes.slice(..line), bytes.slice(line + 1..)))
+}
+
 /// # Errors
 /// [`ErrorKind::Invalid`] for a time that would not come back as it is, or columns that are too long.
 pub(super) fn encode(row: &Row) -> Result<Bytes, Error> {
@@ -44,47 +72,36 @@ pub(super) fn encode(row: &Row) -> Result<Bytes, Error> {
         settled,
         claimed_at: micros,
     };
-    let mut rest = serde_json::to_vec(&columns)
+    let mut contents = serde_json::to_vec(&columns)
         .map_err(|error| Error::new(ErrorKind::Invalid, "a row could not be written as JSON").because(error))?;
-    rest.push(b'\n');
-    rest.extend_from_slice(&row.body);
-    let slot = [Checksum::of(&rest).to_string().as_bytes(), b"\n", &rest].concat();
+    contents.push(b'\n');
+    contents.extend_from_slice(&row.body);
+    let slot = seal(&contents);
     if slot.len() > SLOT_BYTES_MAX {
         let message = format!("a row is {} bytes long with its columns, the limit is {SLOT_BYTES_MAX}", slot.len());
         return Err(Error::new(ErrorKind::Invalid, message));
     }
-    Ok(slot.into())
+    Ok(slot)
 }
 
 /// # Errors
 /// [`ErrorKind::Corrupt`] for what does not decode or is not the row that its key says;
 /// [`ErrorKind::Unsupported`] for what a newer version wrote.
 pub(super) fn decode(key: &ObjectKey, id: &AuditLogId, revision: u64, slot: &Bytes) -> Result<Row, Error> {
-    let corrupt = |what: &str| Error::corrupt(format!("the record at {key} {what}: was it edited by hand?"));
-    let split = |from: usize| {
-        let line = slot.get(from..)?.iter().position(|byte| *byte == b'\n')?;
-        Some((slot.slice(from..from + line), from + line + 1))
-    };
-    let (checksum, rest) = split(0).ok_or_else(|| corrupt("is cut"))?;
-    if Checksum::of(&slot.slice(rest..)).to_string().as_bytes() != checksum {
-        return Err(corrupt("has other bytes than were written"));
-    }
-    let (columns, body) = split(rest).ok_or_else(|| corrupt("is cut"))?;
-    let Format { format } =
-        serde_json::from_slice(&columns).map_err(|error| corrupt("does not decode").because(error))?;
+    let (columns, body) = split(&unseal(key, slot)?).ok_or_else(|| corrupt(key, "is cut"))?;
+    let undecodable = |error| corrupt(key, "does not decode").because(error);
+    let Format { format } = serde_json::from_slice(&columns).map_err(undecodable)?;
     if format > FORMAT {
         let message = format!("the record at {key} has format {format}: this version reads format {FORMAT}");
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    let columns: Columns =
-        serde_json::from_slice(&columns).map_err(|error| corrupt("does not decode").because(error))?;
-    let body = slot.slice(body..);
+    let columns: Columns = serde_json::from_slice(&columns).map_err(undecodable)?;
     if (&columns.id, columns.revision) != (id, revision) {
-        return Err(corrupt("is another one than its key says"));
+        return Err(corrupt(key, "is another one than its key says"));
     }
     let Columns { id, revision, concept_id, checksum, tags, state, settled, .. } = columns;
     let claimed_at = Timestamp::from_timestamp_micros(columns.claimed_at)
-        .ok_or_else(|| corrupt("was claimed past the end of the calendar"))?;
+        .ok_or_else(|| corrupt(key, "was claimed past the end of the calendar"))?;
     Ok(Row { id, revision, index: Index { concept_id, checksum, tags, state, settled, claimed_at }, body })
 }
 
