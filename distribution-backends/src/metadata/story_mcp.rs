@@ -289,7 +289,7 @@ fn query_arguments(
     // A bound between two microseconds is the next one: no row is in between.
     let micros = |at: distribution_core::Timestamp| {
         let whole = at.timestamp_micros();
-        json!(if at.timestamp_subsec_nanos() % 1_000 == 0 { whole } else { whole.saturating_add(1) })
+        json!(if at.timestamp_subsec_nanos().is_multiple_of(1_000) { whole } else { whole.saturating_add(1) })
     };
     let mut arguments = Object::new();
     let conditions = [
