@@ -7,7 +7,7 @@ use std::time::Duration;
 use distribution_backends::{MirrorTo, StoryContract, StoryMirror};
 use distribution_core::{ErrorKind, PublishRequest, Publisher, QcReport, Record, Row, TargetName};
 use distribution_testkit::story::StoryServer;
-use distribution_testkit::{MemoryMetadata, World, request};
+use distribution_testkit::{Fault, MemoryMetadata, Op, World, request};
 
 use crate::server::{Fate, Http, Story};
 
@@ -145,4 +145,22 @@ async fn a_refusal_has_no_record_to_mirror() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(site.world.audit().len(), 1);
     assert_eq!(site.story.calls(), 0);
+}
+
+/// A host that delivers some of the entries reads what another has recorded since; that one delivers the rest.
+#[tokio::test]
+async fn the_mirror_is_settled_at_last_however_the_entries_came() {
+    let site = Site::new(|story| story).await;
+    site.world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::LostRequest));
+    assert!(site.publisher("host-1").publish(ask()).await.is_err());
+    site.world.heal();
+    let waiting = Record::decode(&site.world.rows()[0]).unwrap().trail.waiting;
+    assert!(waiting.len() > 1);
+    let parts = site.world.parts(&TargetName::default());
+    let audit = MirrorTo::new(parts.audit, parts.metadata, site.mirror.clone());
+    distribution_core::AuditSink::append(&audit, &waiting[..1]).await.unwrap();
+    assert!(!site.held().await.unwrap().1);
+
+    site.publisher("host-2").publish(ask()).await.unwrap();
+    site.assert_final().await;
 }

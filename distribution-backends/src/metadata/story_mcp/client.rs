@@ -7,7 +7,8 @@ use distribution_core::{Error, ErrorKind};
 use rmcp::model::{CallToolResponse, CallToolResult, ErrorCode, Tool};
 use rmcp::service::ServiceError;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::config::StoryConfig;
@@ -27,7 +28,11 @@ struct Inner {
     check: Check,
     place: String,
     state: Mutex<State>,
+    calls: Semaphore,
 }
+
+/// How many calls are under way at a time: each may bring a long answer.
+const CALLS_MAX: usize = 16;
 
 enum State {
     Closed,
@@ -48,7 +53,14 @@ impl Client {
     pub(super) async fn open(config: StoryConfig, contract: StoryContract, check: Check) -> Result<Self, Error> {
         contract.check()?;
         let (place, connector) = (config.place(), Connector::new(config)?);
-        let client = Self(Arc::new(Inner { connector, contract, check, place, state: Mutex::new(State::Lost) }));
+        let client = Self(Arc::new(Inner {
+            connector,
+            contract,
+            check,
+            place,
+            state: Mutex::new(State::Lost),
+            calls: Semaphore::new(CALLS_MAX),
+        }));
         client.offer().await?;
         Ok(client)
     }
@@ -95,6 +107,7 @@ impl Client {
 
 impl Inner {
     async fn call(&self, tool: &str, arguments: Object) -> Result<Value, Error> {
+        let _permit = self.calls.acquire().await;
         let (session, _) = self.session().await?;
         let answer = match timeout(self.connector.config.call_timeout, session.call(tool, arguments)).await {
             Ok(Ok(answer)) => self.value(tool, answer),
@@ -212,7 +225,11 @@ fn json(result: &CallToolResult) -> Option<Value> {
 
 /// In a task of its own, so that a caller that is dropped, or not polled, holds nothing up.
 async fn run<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
-    let done = tokio::spawn(work).await;
+    let runtime = Handle::try_current().map_err(|error| {
+        let message = "a Story server needs a Tokio runtime with timers: call this from within one";
+        Error::new(ErrorKind::Unsupported, message).because(error)
+    })?;
+    let done = runtime.spawn(work).await;
     done.map_err(|error| Error::unavailable("the runtime is shutting down: repeat").because(error))?
 }
 

@@ -80,8 +80,8 @@ impl StoryConfig {
         let Reach::Http { url, token } = &mut self.reach else {
             return Err(wrong("a server on standard input and output takes no bearer token"));
         };
-        if secret.is_empty() || secret.len() > TOKEN_BYTES_MAX || !secret.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(wrong("must be 1 to 16384 visible ASCII characters without blanks"));
+        if secret.is_empty() || secret.len() > TOKEN_BYTES_MAX || !secret.bytes().all(is_of_token) {
+            return Err(wrong("must be 1 to 16384 of the characters A-Z, a-z, 0-9 and -._~+/="));
         }
         if url.scheme() != "https" && !is_this_machine(url) {
             return Err(wrong("would be sent unencrypted: use https://"));
@@ -126,6 +126,12 @@ impl StoryConfig {
         let shown = text.chars().filter(|c| !c.is_control());
         shown.take(CHARS_MAX).collect()
     }
+}
+
+/// Whether it may be in a bearer token (RFC 6750 §2.1): nothing that is spelt otherwise in JSON, where it could
+/// not be found any more to be hidden.
+fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }
 
 fn is_this_machine(url: &Url) -> bool {

@@ -69,9 +69,10 @@ pub(super) fn row(contract: &StoryContract, document: &Value, place: &str) -> Re
     Ok(Row { id, revision, index, body: fields.body()? })
 }
 
-/// The document's revision.
-pub(super) fn revision(contract: &StoryContract, document: &Value, place: &str) -> Result<u64, Error> {
-    Fields { document, names: &contract.document, place }.revision()
+/// How far a document is: its revision, and whether nothing is left to do.
+pub(super) fn standing(contract: &StoryContract, document: &Value, place: &str) -> Result<(u64, bool), Error> {
+    let fields = Fields { document, names: &contract.document, place };
+    Ok((fields.revision()?, fields.maybe(&contract.document.settled, Value::as_bool)?.unwrap_or_default()))
 }
 
 /// The publication that the document, an idempotency key, names.

@@ -12,8 +12,8 @@ use super::get;
 /// The Story MCP datastore as a copy of records that are kept elsewhere, for [`MirrorTo`](crate::MirrorTo).
 ///
 /// It needs no more of the server than `put`, which it calls without `expected_revision`: the document
-/// that comes last stays. Where there is a `get`, a document that is there with the same revision or a
-/// newer one is left alone. The rest of the contract is that of
+/// that comes last stays. Where there is a `get`, a document that is there and as far or further is left
+/// alone. The rest of the contract is that of
 /// [`StoryMcpMetadata`](crate::StoryMcpMetadata).
 #[derive(Clone, Debug)]
 pub struct StoryMirror {
@@ -43,7 +43,8 @@ impl StoryMirror {
     /// Has the server hold this row, or a newer one.
     pub(crate) async fn put(&self, row: &Row) -> Result<(), Error> {
         let contract = self.client.contract();
-        if self.client.offer().await?.get && self.revision(&row.id).await?.is_some_and(|held| held >= row.revision) {
+        let standing = (row.revision, row.index.settled);
+        if self.client.offer().await?.get && self.standing(&row.id).await?.is_some_and(|held| held >= standing) {
             return Ok(());
         }
         let (tool, names) = (&contract.tools.put, &contract.answers);
@@ -61,9 +62,10 @@ impl StoryMirror {
         self.client.place()
     }
 
-    async fn revision(&self, id: &AuditLogId) -> Result<Option<u64>, Error> {
+    /// Who delivers some entries of a revision puts it unsettled, and who delivers them all, settled.
+    async fn standing(&self, id: &AuditLogId) -> Result<Option<(u64, bool)>, Error> {
         let contract = self.client.contract();
         let found = get(&self.client, &contract.collections.publications, id.as_str()).await?;
-        found.map(|document| document::revision(contract, &document, self.client.place())).transpose()
+        found.map(|document| document::standing(contract, &document, self.client.place())).transpose()
     }
 }
