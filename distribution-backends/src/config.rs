@@ -15,6 +15,7 @@ mod place;
 mod plan;
 mod secret;
 mod staging;
+mod story;
 mod values;
 
 use std::fmt;

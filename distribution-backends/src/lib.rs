@@ -11,9 +11,11 @@
 //! | | `HttpSource`, closed by default | `http-source` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | | `PostgresMetadata` | `postgres` |
+//! | | `StoryMcpMetadata` | `story-mcp` |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
+//! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
@@ -29,7 +31,7 @@ mod config;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "opendal", feature = "http-source"))]
+#[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp"))]
 mod http;
 mod metadata;
 mod pin;
@@ -47,6 +49,8 @@ mod uri;
 #[cfg(feature = "opendal")]
 pub use ::opendal;
 pub use alert::LogAlerts;
+#[cfg(feature = "story-mcp")]
+pub use audit::MirrorTo;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
@@ -56,6 +60,11 @@ pub use metadata::ObjectMetadata;
 pub use metadata::SqliteMetadata;
 #[cfg(feature = "postgres")]
 pub use metadata::{PostgresConfig, PostgresMetadata};
+#[cfg(feature = "story-mcp")]
+pub use metadata::{
+    StoryAnswers, StoryArguments, StoryCollections, StoryConfig, StoryContract, StoryDocument, StoryMcpMetadata,
+    StoryMirror, StoryTools,
+};
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};

@@ -98,6 +98,11 @@
 //! `s3::S3Double` (feature `s3`) is a strict double of Amazon S3 for tests of whoever speaks its
 //! protocol, with the faults that no server has on demand.
 //!
+//! # The Story datastore
+//!
+//! `story::StoryServer` (feature `story`) is a reference server of the contract that a Story MCP server
+//! has to keep, over any metadata store.
+//!
 //! # The checker
 //!
 //! [`checker`] holds what is in a world, or in real stores, against the promises, without asking the
@@ -124,6 +129,8 @@ pub mod s3;
 mod scenario;
 mod schedule;
 mod simulation;
+#[cfg(feature = "story")]
+pub mod story;
 mod time;
 mod world;
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::metadata::Metadata;
 use super::secret::Secret;
+use super::story::Story;
 use super::values::{Template, Whole};
 
 /// The whole file.
@@ -176,6 +177,11 @@ pub(super) struct Audit {
     /// The file that entries are appended to, one line of JSON each; made if absent. Processes of one machine
     /// may share it.
     pub(super) jsonl: String,
+    /// `story:https://…` or `story:stdio`: the Story MCP datastore gets a copy of each record whenever its trail is
+    /// delivered, before a link is given. Default: none.
+    pub(super) mirror: Option<String>,
+    /// `mirror`: how it is reached and spoken to.
+    pub(super) story: Option<Story>,
 }
 
 /// `[alerts]`

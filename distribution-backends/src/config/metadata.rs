@@ -9,9 +9,12 @@ use serde::Deserialize;
 
 use super::document::Places;
 use super::fault::all_of;
+use super::file::Credentials;
 use super::secret::Secret;
+use super::story::{self, Story};
 use super::values::Whole;
 
+mod objects;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
@@ -27,8 +30,14 @@ use self::sqlite::parse as sqlite;
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Metadata {
     /// `sqlite:records.db`: a file, made if absent, which processes of one machine may share. Or
-    /// `postgres://user@host/database`, for many hosts, with the settings of `PostgresConfig`, but no password.
-    uri: String,
+    /// `postgres://user@host/database`, for many hosts, with the settings of `PostgresConfig`, but no password. Or
+    /// `objects:` and a directory or bucket like the `storage` of a target, which belongs to records alone: no
+    /// database, but slow to find by tag or state. Or `story:https://…` or `story:stdio`, the Story MCP datastore.
+    pub(super) uri: String,
+    /// `story:`: how it is reached and spoken to.
+    story: Option<Story>,
+    /// `objects:`: with which keys the bucket is asked, if not with those that its own tools would find.
+    credentials: Option<Credentials>,
     /// `postgres://`: the user's password, if the server asks for one. Default: `PGPASSWORD`.
     password: Option<Secret>,
     /// `postgres://`: how many connections read, 1 to 256; two more write. Default: 4.
@@ -75,13 +84,27 @@ impl Metadata {
                 self.check_keys("postgres:", &OF_POSTGRES, places)?;
                 postgres(self, places)
             }
-            _ => Err(places.invalid(AT, "must be like sqlite:records.db or postgres://user@host/database")),
+            Some(("objects", place)) => {
+                self.check_keys("objects:", &["credentials"], places)?;
+                objects::parse(self, place, base, places)
+            }
+            Some(("story", server)) => {
+                self.check_keys("story:", &["story"], places)?;
+                story::records(server, self.story.as_ref(), places)
+            }
+            _ => {
+                let message = "must be like sqlite:records.db, postgres://user@host/database, \
+                               objects:s3://bucket/prefix or story:https://host/mcp";
+                Err(places.invalid(AT, message))
+            }
         }
     }
 
     /// That no key of another store is there.
     fn check_keys(&self, scheme: &str, known: &[&str], places: &Places) -> Result<(), Error> {
         let given = [
+            ("credentials", self.credentials.is_some()),
+            ("story", self.story.is_some()),
             ("password", self.password.is_some()),
             ("read_connections", self.read_connections.is_some()),
             ("connect_timeout_secs", self.connect_timeout_secs.is_some()),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use distribution_core::{Builder, Error, ErrorKind, Publisher, Storage, TargetName, UrlSigner, Verification};
+use distribution_core::{
+    AuditSink, Builder, Error, ErrorKind, Publisher, Storage, TargetName, UrlSigner, Verification,
+};
 use futures::future::try_join_all;
 
 use super::file::{AlertKind, Credentials};
@@ -37,11 +39,15 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     let targets = try_join_all(opening).await?;
     let records = plan.records.open(&config.base, places).await?;
     let audit = JsonlAudit::open(&plan.journal).await.map_err(|error| places.locate("audit.jsonl", error))?;
+    let mut audit: Arc<dyn AuditSink> = Arc::new(audit);
+    if let Some(mirror) = &plan.mirror {
+        audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
+    }
     let AlertKind::Log = plan.alerts;
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
         .metadata(records)
-        .audit(Arc::new(audit))
+        .audit(audit)
         .alerts(Arc::new(LogAlerts))
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
@@ -101,7 +107,7 @@ impl Config {
     }
 }
 
-async fn storage(place: Place, is_attested: bool) -> Result<Arc<dyn Storage>, Error> {
+pub(super) async fn storage(place: Place, is_attested: bool) -> Result<Arc<dyn Storage>, Error> {
     match place {
         Place::Disk(root) => Ok(Arc::new(blocking(move |_| LocalDisk::open(root)).await?)),
         Place::Bucket(bucket) => bucket.open(is_attested).await,

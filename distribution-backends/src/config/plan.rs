@@ -12,6 +12,7 @@ use super::links::Signing;
 use super::metadata::Records;
 use super::place::{Place, path};
 use super::staging::Roots;
+use super::story::{self, Mirror};
 
 /// The longest and shortest life of a link, in hours, whatever signs it.
 const VALID_HOURS: std::ops::RangeInclusive<u32> = 1..=168;
@@ -22,6 +23,7 @@ pub(super) struct Plan {
     pub(super) roots: Roots,
     pub(super) records: Arc<dyn Records>,
     pub(super) journal: PathBuf,
+    pub(super) mirror: Option<Arc<dyn Mirror>>,
     pub(super) alerts: AlertKind,
     pub(super) policy: Policy,
 }
@@ -42,14 +44,35 @@ impl Plan {
         let targets = targets.collect::<Result<BTreeMap<_, _>, Error>>()?;
         check_bases(&targets, places)?;
         let AlertKind::Log = file.alerts.kind;
+        let records = file.metadata.uri.strip_prefix("objects:");
+        if let Some((name, _)) = file.targets.iter().find(|(_, target)| records == Some(target.storage.as_str())) {
+            let message = format!("is the storage of the target `{name}`: records need a prefix of their own");
+            return Err(places.invalid("metadata.uri", message));
+        }
         Ok(Self {
             policy: policy(&file.defaults, &targets, places)?,
             roots: Roots::check(file, base, places)?,
             records: file.metadata.check(base, places)?,
             journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
+            mirror: mirror(file, places)?,
             alerts: file.alerts.kind,
             targets,
         })
+    }
+}
+
+fn mirror(file: &File, places: &Places) -> Result<Option<Arc<dyn Mirror>>, Error> {
+    const AT: &str = "audit.mirror";
+    match (&file.audit.mirror, &file.audit.story) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(places.invalid("audit.story", "is of no use without `audit.mirror`")),
+        (Some(_), _) if file.metadata.uri.starts_with("story:") => {
+            Err(places.invalid(AT, "is of no use where records are kept in Story: remove it"))
+        }
+        (Some(uri), keys) => match uri.strip_prefix("story:") {
+            Some(server) => story::mirror(server, keys.as_ref(), places).map(Some),
+            None => Err(places.invalid(AT, "must be like story:https://host/mcp or story:stdio")),
+        },
     }
 }
 

@@ -5,9 +5,16 @@ mod object;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "story-mcp")]
+mod story_mcp;
 
 pub use object::ObjectMetadata;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresConfig, PostgresMetadata};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteMetadata;
+#[cfg(feature = "story-mcp")]
+pub use story_mcp::{
+    StoryAnswers, StoryArguments, StoryCollections, StoryConfig, StoryContract, StoryDocument, StoryMcpMetadata,
+    StoryMirror, StoryTools,
+};

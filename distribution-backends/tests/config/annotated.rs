@@ -59,6 +59,7 @@ fn every_key_is_in_it() {
         "targets.t.links",
         "staging.s",
         "metadata",
+        "metadata.story",
         "audit",
         "alerts",
     ] {
@@ -77,6 +78,20 @@ fn every_key_is_in_it() {
 pub(crate) fn consistent() -> String {
     let other_ways = [
         "uri = \"sqlite:",
+        "uri = \"objects:",
+        "uri = \"story:",
+        "[metadata.story]",
+        "command = ",
+        "bearer = ",
+        "call_timeout_secs = ",
+        "contract = ",
+        "mirror = ",
+        "[audit.story]",
+        "[metadata.credentials]",
+        "access_key_id = { env = \"MEDIA_ACCESS_KEY_ID\" }",
+        "secret_access_key = { env = \"MEDIA_SECRET_ACCESS_KEY\" }",
+        "[targets.cloud.credentials]",
+        "secret_access_key = { file = \"/run/secrets/media\" }",
         "key = { env = \"DISTRIBUTION_LINK_KEY\" }",
         "key_file = \"service-account.json\"",
         "account_key = ",

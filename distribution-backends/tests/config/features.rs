@@ -12,6 +12,12 @@ fn a_build_without_a_feature_says_so() {
         let message = format!("targets.media.storage: {} (line 2)", lacks(feature));
         assert_eq!(refused_target(&format!("storage = \"{scheme}://media\"")), message);
     }
+    #[cfg(not(feature = "story-mcp"))]
+    {
+        let records = "[metadata]\nuri = \"story:stdio\"\n[audit]\njsonl = \"a\"\n";
+        let message = format!("metadata.uri: {} (line 8)", lacks("story-mcp"));
+        assert_eq!(parse(&format!("{TARGET}{STAGING}{records}")).unwrap_err().to_string(), message);
+    }
     let error = parse(&format!("{TARGET}{STAGING}[staging.web]\nhosts = [\"a.example\"]\n{RECORDS}")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.to_string(), format!("staging.web: {} (line 7)", lacks("http-source")));

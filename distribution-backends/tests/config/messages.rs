@@ -113,7 +113,10 @@ fn a_value_out_of_its_range_is_told_with_the_range() {
         "alerts.kind: must be `log` (line 8)"
     );
     for (uri, message) in [
-        ("postgresql", "must be like sqlite:records.db or postgres://user@host/database"),
+        (
+            "postgresql",
+            "must be like sqlite:records.db, postgres://user@host/database, objects:s3://bucket/prefix or story:https://host/mcp",
+        ),
         ("sqlite:", "must be a path behind `sqlite:`, such as sqlite:records.db or sqlite:///srv/records.db"),
         ("sqlite::memory:", "must be a path behind `sqlite:`, such as sqlite:records.db or sqlite:///srv/records.db"),
         (

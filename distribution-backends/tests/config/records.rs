@@ -21,6 +21,28 @@ fn a_key_of_another_store_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn records_can_be_objects_in_a_folder_of_their_own() {
+    let folder = super::site();
+    std::fs::create_dir(folder.path().join("records")).unwrap();
+    let text = format!("{TARGET}{STAGING}[audit]\njsonl = \"a\"\n[metadata]\nuri = \"objects:records\"\n");
+    let opened = distribution_backends::Config::parse(&text, folder.path()).unwrap().open().await.unwrap();
+    assert_eq!(opened.publisher.recover().await.unwrap().settled, 0);
+
+    assert_eq!(
+        refused("uri = \"objects:objects\""),
+        "metadata.uri: is the storage of the target `media`: records need a prefix of their own (line 10)"
+    );
+    assert_eq!(
+        refused("uri = \"objects:records\"\n[metadata.credentials]\nkey_file = \"k\""),
+        "metadata.credentials: a local disk takes no credentials: remove them (line 11)"
+    );
+    assert_eq!(
+        refused("uri = \"objects:records\"\nlock_timeout_secs = 5"),
+        "metadata.lock_timeout_secs: is of no use with objects:, which has `credentials` (line 11)"
+    );
+}
+
 #[cfg(not(feature = "postgres"))]
 #[test]
 fn a_build_without_postgres_says_so() {
@@ -96,4 +118,52 @@ async fn a_publisher_with_records_in_postgres_opens() {
     let options: sqlx::postgres::PgConnectOptions = uri.parse().unwrap();
     let drop = AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"));
     sqlx::raw_sql(drop).execute(&mut options.connect().await.unwrap()).await.unwrap();
+}
+
+#[cfg(feature = "story-mcp")]
+#[test]
+fn story_is_told_by_a_url_or_a_command() {
+    for (wrong, message) in [
+        ("uri = \"story:stdio\"", "metadata.uri: needs `metadata.story.command`, an array (line 10)"),
+        (
+            "uri = \"story:https://story.example/mcp\"\n[metadata.story]\ncommand = [\"x\"]",
+            "metadata.story.command: is of no use with a URL: use story:stdio (line 12)",
+        ),
+        (
+            "uri = \"story:stdio\"\n[metadata.story]\ncommand = [\"x\"]\nbearer = { env = \"T\" }",
+            "metadata.story.bearer: is of no use with a child: give it by its environment (line 13)",
+        ),
+        (
+            "uri = \"story:stdio\"\n[metadata.story]\ncommand = [\"x\"]\ncall_timeout_secs = 0",
+            "metadata.story.call_timeout_secs: must be 1 to 3600, not 0 (line 13)",
+        ),
+    ] {
+        assert_eq!(refused(wrong), message);
+    }
+    let unknown =
+        refused("uri = \"story:https://s.example/\"\n[metadata.story]\ncontract = { tools = { putt = \"x\" } }");
+    assert!(
+        unknown.starts_with("metadata.story.contract.tools.putt: is no key here: did you mean `put`?"),
+        "{unknown}"
+    );
+    assert!(!refused("uri = \"story:https://user:hunter2@story.example/mcp\"").contains("hunter2"));
+
+    let audit = |rest: &str| {
+        refusal(&format!("{TARGET}{STAGING}[metadata]\nuri = \"sqlite:r.db\"\n[audit]\njsonl = \"a\"\n{rest}"))
+    };
+    assert_eq!(
+        audit("[audit.story]\ncall_timeout_secs = 3"),
+        "audit.story: is of no use without `audit.mirror` (line 11)"
+    );
+    assert_eq!(
+        audit("mirror = \"https://x\""),
+        "audit.mirror: must be like story:https://host/mcp or story:stdio (line 12)"
+    );
+    assert_eq!(
+        refusal(&format!(
+            "{TARGET}{STAGING}[metadata]\nuri = \"story:https://s.example/\"\n[audit]\njsonl = \"a\"\n\
+             mirror = \"story:https://s.example/\""
+        )),
+        "audit.mirror: is of no use where records are kept in Story: remove it (line 12)"
+    );
 }

@@ -80,6 +80,25 @@ async fn what_a_column_could_not_give_back_is_refused() {
     assert_eq!(store.load(&id(1)).await.unwrap(), Some(largest));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_of_the_largest_rows_are_written_at_once() {
+    let Some(schema) = Schema::new() else { return };
+    let store = schema.open().await;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let rows: Vec<_> = (0..80)
+        .map(|n| {
+            let mut body = vec![0; Row::BODY_BYTES_MAX];
+            rng.fill(&mut body);
+            Row { body: body.into(), ..row(n) }
+        })
+        .collect();
+    for claim in futures::future::join_all(rows.iter().map(|row| store.claim(row))).await {
+        assert_eq!(claim.unwrap(), Claim::Claimed);
+    }
+    let found = store.find(&Query::default(), None, 100).await.unwrap();
+    assert!(found == rows, "not as they were");
+}
+
 #[tokio::test]
 async fn any_text_is_a_tag() {
     let Some(schema) = Schema::new() else { return };

@@ -109,7 +109,7 @@ fn the_latest_of_a_work_is_the_version_published_that_was_claimed_last() {
     assert_eq!(block_on(ui.latest(&concept)).unwrap(), None);
     let mut ids = Vec::new();
     for n in 1..=3 {
-        world.stage(&format!("v{n}.mp4"), vec![n]);
+        world.stage(format!("v{n}.mp4"), vec![n]);
         ids.push(publish(&world, &version(n)).unwrap().audit_log_id);
         world.advance(Duration::from_secs(1));
     }

@@ -26,10 +26,12 @@ impl Failed {
 
 /// The error of a statement in the database `place`.
 pub(super) fn failed(place: &str, error: sqlx::Error) -> Failed {
-    // SQLSTATE, PostgreSQL appendix A: data, constraints, deadlocks, limits, and lock_not_available.
+    // SQLSTATE, PostgreSQL appendix A: data, constraints, limits; serialization_failure, deadlock_detected
+    // and lock_not_available. Not all of class 40, in which 40003 says that the outcome is unknown.
     let refused = server_error(&error).is_some_and(|error| {
         let class = error.code().get(..2).unwrap_or_default();
-        error.severity() == PgSeverity::Error && (matches!(class, "22" | "23" | "40" | "54") || error.code() == "55P03")
+        error.severity() == PgSeverity::Error
+            && (matches!(class, "22" | "23" | "54") || matches!(error.code(), "40001" | "40P01" | "55P03"))
     });
     Failed { error: fault(place, error), refused }
 }

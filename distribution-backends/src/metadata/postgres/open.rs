@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::fault::migration_fault;
 use super::session::{Session, Settings};
@@ -46,8 +47,11 @@ async fn open(config: PostgresConfig) -> Result<PostgresMetadata, Error> {
     let waiting =
         Settings { statement_timeout: MIGRATION_TIMEOUT, lock_timeout: MIGRATION_TIMEOUT, ..settings.clone() };
     let mut setup = Session::open(&waiting).await?;
-    let migrated = migrate(&mut setup.connection, &settings.schema).await;
-    migrated.map_err(|error| migration_fault(&settings.place, error))?;
+    let migrated = timeout(MIGRATION_TIMEOUT, migrate(&mut setup.connection, &settings.schema)).await;
+    let place = &settings.place;
+    migrated
+        .map_err(|_| Error::unavailable(format!("the database {place} could not be set up in time: repeat")))?
+        .map_err(|error| migration_fault(place, error))?;
     setup.close().await;
     let sessions = |size| Arc::new(Sessions::new(settings.clone(), size, config.acquire_timeout));
     let (writers, readers) = (Writers::new(sessions(config.writers)), sessions(config.readers));
