@@ -37,6 +37,8 @@ mod memory;
 #[cfg(feature = "azblob")]
 mod proxy;
 #[cfg(any(feature = "gcs", feature = "azblob"))]
+mod records;
+#[cfg(any(feature = "gcs", feature = "azblob"))]
 mod support;
 
 use tokio::runtime::Runtime;

@@ -76,6 +76,26 @@ fn markers_of_no_use_are_skipped_and_removed_by_whoever_finds_them() {
 }
 
 #[test]
+fn a_claim_that_lost_lists_nothing_at_its_own_time() {
+    block_on(async {
+        let (shelf, loser) = (Shelf::new(), Shelf::new());
+        shelf.claim(&row(1)).await;
+        shelf.claim(&row(3)).await;
+        let mut later = row(1);
+        later.index.claimed_at = at(5);
+        loser.claim(&later).await;
+        for list in ["by-time", "by-concept/work-1", "open"] {
+            plant(&shelf, &loser.keys(list)[0]).await;
+        }
+        let concept_id = row(1).index.concept_id;
+        assert_eq!(shelf.records.find(&Query { concept_id, ..Query::default() }, None, 10).await.unwrap(), [row(1)]);
+        assert_eq!(shelf.records.find(&Query::default(), None, 10).await.unwrap(), [row(3), row(1)]);
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), [row(3), row(1)]);
+        assert_eq!((shelf.keys("by-time").len(), shelf.keys("open").len()), (2, 2));
+    });
+}
+
+#[test]
 fn what_was_lost_is_told() {
     block_on(async {
         let shelf = Shelf::new();
