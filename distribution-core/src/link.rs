@@ -57,6 +57,9 @@ impl Publisher {
                 record = self.advance(&record, delivered).await?;
                 continue;
             }
+            if expires_at <= self.now() {
+                return Err(expired());
+            }
             let sequence = record.trail.next;
             record = match self.swap(&record, Event::LinkAsked { expires_at }).await? {
                 Swap::Done(next) => {
@@ -84,8 +87,7 @@ impl Publisher {
         }
         let now = self.now();
         if granted <= now {
-            let message = "the link expired while it was made: repeat the call for a new one";
-            return Err(Error::unavailable(message));
+            return Err(expired());
         }
         // Another host's clock, which granted it, may have been ahead of this one.
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
@@ -97,4 +99,8 @@ impl Publisher {
         }
         Ok(signed)
     }
+}
+
+fn expired() -> Error {
+    Error::unavailable("the link expired while it was made: repeat the call for a new one")
 }

@@ -139,7 +139,7 @@ async fn open(config: &Path) -> Result<Opened, Error> {
 async fn publish(config: &Path, batch: &Path, limits: &Limits) -> Result<ExitCode, Error> {
     let edits = batch::read(batch)?;
     let publisher = open(config).await?.publisher;
-    tell(&publisher.recover().await?);
+    recover(&publisher).await;
     let stop = publishing::stop_when_interrupted();
     tokio::select! {
         tally = publishing::publish(&publisher, edits, limits, stop) => Ok(tally?.exit_code()),
@@ -157,10 +157,14 @@ async fn serve(config: &Path, options: Serve) -> Result<ExitCode, Error> {
     for download in &opened.downloads {
         say(&format!("serving the links of `{}`, {}/…, at {}", download.target, download.signer.base(), options.addr));
     }
-    tell(&opened.publisher.recover().await?);
+    // Links need no records: they are served while what crashed is finished, and if that fails.
+    let recovering = async {
+        recover(&opened.publisher).await;
+        recover_now_and_then(&opened.publisher, options.recover_every).await;
+    };
     tokio::select! {
         served = shell::serve(listener, routes) => served?,
-        () = recover_now_and_then(&opened.publisher, options.recover_every) => {}
+        () = recovering => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -169,10 +173,15 @@ async fn serve(config: &Path, options: Serve) -> Result<ExitCode, Error> {
 async fn recover_now_and_then(publisher: &Publisher, every: Duration) {
     loop {
         tokio::time::sleep(every.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-        match publisher.recover().await {
-            Ok(recovery) => tell(&recovery),
-            Err(error) => say(&format!("recovery comes again later: {error}")),
-        }
+        recover(publisher).await;
+    }
+}
+
+/// What hinders it hinders nobody who publishes something else.
+async fn recover(publisher: &Publisher) {
+    match publisher.recover().await {
+        Ok(recovery) => tell(&recovery),
+        Err(error) => say(&format!("recovery comes again later: {error}")),
     }
 }
 

@@ -157,13 +157,13 @@ fn story_is_told_by_a_url_or_a_command() {
     );
     assert_eq!(
         audit("mirror = \"https://x\""),
-        "audit.mirror: must be like story:https://host/mcp or story:stdio (line 12)"
+        "audit.mirror: must be like story:https://host/mcp or story:stdio (line 11)"
     );
     assert_eq!(
         refusal(&format!(
             "{TARGET}{STAGING}[metadata]\nuri = \"story:https://s.example/\"\n[audit]\njsonl = \"a\"\n\
              mirror = \"story:https://s.example/\""
         )),
-        "audit.mirror: is of no use where records are kept in Story: remove it (line 12)"
+        "audit.mirror: is of no use where records are kept in Story: remove it (line 11)"
     );
 }

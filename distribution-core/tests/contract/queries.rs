@@ -174,6 +174,27 @@ fn a_link_that_cannot_be_is_refused_with_the_way_out() {
     world.heal();
     block_on(ui.link(&id, HOUR)).unwrap();
 
+    // A link that is over before it is on record is no damage.
+    let slow = world.clone();
+    world.fail(move |effect| {
+        if effect.op == Op::AuditAppend {
+            slow.advance(Duration::from_secs(2));
+        }
+        (effect.op == Op::AuditAppend).then_some(Fault::LostAnswer)
+    });
+    assert_eq!(block_on(ui.link(&id, HOUR)).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(block_on(ui.link(&id, Duration::from_secs(1))).unwrap_err().kind(), ErrorKind::Unavailable);
+    let slow = world.clone();
+    world.fail(move |effect| {
+        if effect.op == Op::AuditAppend {
+            slow.advance(Duration::from_secs(2));
+        }
+        None
+    });
+    let late = block_on(ui.link(&id, Duration::from_secs(1))).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Unavailable, "{late}");
+    world.heal();
+
     let storage = world.parts(&TargetName::default()).storage;
     let key: ObjectKey = world.objects().keys().next().unwrap().1.parse().unwrap();
     block_on(Storage::remove(&*storage, &key)).unwrap();

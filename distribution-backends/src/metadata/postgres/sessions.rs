@@ -47,13 +47,15 @@ impl Sessions {
     }
 
     async fn session(&self) -> Result<Session, Error> {
-        loop {
-            let idle = self.idle().pop();
-            let Some(mut session) = idle else { return Session::open(&self.settings).await };
+        let idle = self.idle().pop();
+        if let Some(mut session) = idle {
             if session.is_alive().await {
                 return Ok(session);
             }
+            // What has taken this one has taken the others, and each would be waited for.
+            self.idle().clear();
         }
+        Session::open(&self.settings).await
     }
 
     async fn permit(&self, permits: u32) -> Result<SemaphorePermit<'_>, Error> {

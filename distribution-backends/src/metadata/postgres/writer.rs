@@ -116,10 +116,12 @@ impl Pen {
     async fn serve_each(&self, writes: Vec<Write>, callers: Vec<Caller<bool>>) {
         let mut refusals: Vec<Error> = Vec::new();
         for (write, caller) in writes.into_iter().zip(callers) {
-            let written = match refusals.get(REFUSALS_MAX - 1) {
-                Some(error) => Err(error.clone()),
-                None => self.write(&[&write]).await.map_err(|failed| failed.error),
-            };
+            let written =
+                match refusals.get(REFUSALS_MAX - 1) {
+                    Some(error) => Err(Error::unavailable("others that were written beside it are refused: repeat")
+                        .because(error.clone())),
+                    None => self.write(&[&write]).await.map_err(|failed| failed.error),
+                };
             match written {
                 Ok(written) => answer(&[write], vec![caller], &written),
                 Err(error) => {
