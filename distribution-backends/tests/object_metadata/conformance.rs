@@ -115,7 +115,7 @@ mod s3 {
         }
 
         fn trials(&self) -> usize {
-            distribution_testkit::Budget::chosen().pick(2, 8, 24)
+            distribution_testkit::Budget::chosen().pick(2, 3, 24)
         }
     }
 

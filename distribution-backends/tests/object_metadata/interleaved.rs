@@ -21,7 +21,7 @@ const FAULTS_MAX: usize = 8;
 
 #[test]
 fn proof_that_no_marker_is_missing_in_any_order() {
-    let seeds = Budget::chosen().pick(400_u64, 20_000, 500_000);
+    let seeds = Budget::chosen().pick(400_u64, 5_000, 500_000);
     let (mut faults, mut crashes, mut revisions) = (0, 0, 0);
     for seed in 0..seeds {
         let (world, told) = (World::new(), Told::default());

@@ -110,7 +110,7 @@ async fn proof_that_a_cut_connection_neither_fails_nor_doubles_a_publish() {
     let Some(cutter) = Cutter::new().await else { return };
     let whole = cutter.publish("uncut", None).await;
     assert_eq!(whole.failed, 0);
-    let step = Budget::chosen().pick(64, 1, 1);
+    let step = Budget::chosen().pick(64, 8, 1);
     let mut cuts = Vec::new();
     for (direction, bytes) in [(Direction::ToServer, whole.to_server), (Direction::ToClient, whole.to_client)] {
         let mut rng = Rng::with_seed(1);

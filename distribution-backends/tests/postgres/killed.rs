@@ -22,7 +22,7 @@ async fn proof_that_a_killed_server_loses_and_doubles_nothing() {
     let cluster = Arc::new(cluster);
     let schema = Schema::on(&cluster.uri());
     let (mut repeats, mut told) = (0, 0);
-    let rounds = Budget::chosen().pick(4, 25, 500);
+    let rounds = Budget::chosen().pick(4, 10, 500);
     let world = World::new();
     let mut publishers = Vec::new();
     for host in ["host-1", "host-2"] {

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 #[test]
 fn proof_fleet_on_s3_and_postgres() {
     let (Some(server), Some(database)) = (Remote::named("DISTRIBUTION_TEST_S3"), Database::named()) else { return };
-    let (hosts, each, kills) = Budget::chosen().pick((2, 10, 2), (8, 200, 40), (8, 200, 400));
+    let (hosts, each, kills) = Budget::chosen().pick((2, 10, 2), (8, 60, 15), (8, 200, 40));
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let proxy = runtime.block_on(FaultyProxy::start(server.host().to_owned()));

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::s3_server::S3Server;
 
+/// The hosts that have the bucket of this run.
+static MADE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 /// A server that the environment names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Server {
@@ -43,6 +46,8 @@ impl Server {
         let double = S3Double::new([Credentials::new(id, secret)]).with_clock(Arc::new(SystemClock));
         let served = S3Server::start(double.clone()).await;
         let host = served.endpoint().strip_prefix("http://").unwrap().to_owned();
+        // An earlier double of this process may have had the same port.
+        MADE.lock().unwrap().remove(&host);
         (Self { host, id: id.into(), secret: secret.into() }, double, served)
     }
 
@@ -54,7 +59,6 @@ impl Server {
             getrandom::fill(&mut random).unwrap();
             format!("test-{}", data_encoding::HEXLOWER.encode(&random))
         });
-        static MADE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let mut made = MADE.lock().unwrap();
         if !made.contains(&self.host) {
             let answer = self.curl(&["-X", "PUT"], bucket, b"");

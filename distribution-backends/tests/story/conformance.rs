@@ -29,6 +29,10 @@ impl Harness for Stdio {
     fn run(&self, future: BoxFuture<'_, ()>) {
         self.runtime.block_on(future);
     }
+
+    fn trials(&self) -> usize {
+        distribution_testkit::Budget::chosen().pick(4, 24, 200)
+    }
 }
 
 #[async_trait]
@@ -55,6 +59,10 @@ struct OverHttp {
 impl Harness for OverHttp {
     fn run(&self, future: BoxFuture<'_, ()>) {
         self.runtime.block_on(future);
+    }
+
+    fn trials(&self) -> usize {
+        distribution_testkit::Budget::chosen().pick(4, 24, 200)
     }
 }
 

@@ -26,10 +26,10 @@ const VIDEO: &[u8] = b"approved bytes";
 /// How often a racer that is told to come back does so.
 const REPEATS_MAX: usize = 100_000;
 
-/// Every fault at every effect on the store (every fourth of them where there are few trials): of a publish under a name, of an amendment, of a link and of
+/// Every fault at every effect on the store (a sample of them where there are few trials): of a publish under a name, of an amendment, of a link and of
 /// a recovery. Storage, audit and the rest are in memory.
 pub(super) fn publishing_survives_every_fault(harness: &dyn MetadataHarness) {
-    let (store, stride) = (run(harness, harness.open()), if harness.trials() < 10 { 4 } else { 1 });
+    let (store, stride) = (run(harness, harness.open()), stride(harness.trials()));
     let (ask, asked) = mpsc::channel::<Job>();
     let survived = thread::scope(|scope| {
         let sweeping = scope.spawn(move || {
@@ -46,6 +46,14 @@ pub(super) fn publishing_survives_every_fault(harness: &dyn MetadataHarness) {
     });
     let survived = survived.expect("the sweep ends").unwrap_or_else(|failure| panic!("{failure}"));
     assert!(survived.runs > 60 / stride, "{survived:?}: the sweep has become too small");
+}
+
+fn stride(trials: usize) -> usize {
+    match trials {
+        0..4 => 16,
+        4..10 => 4,
+        _ => 1,
+    }
 }
 
 /// One of so many faults on the store.
