@@ -144,7 +144,7 @@ async fn wrong_credentials_and_buckets_say_what_to_do() {
 
 /// moto checks first and then completes, and checks no payload: it is refused what it does not do.
 #[tokio::test]
-async fn proof_of_the_probe_on_real_servers() {
+async fn proof_the_probe_on_real_servers() {
     for (variable, safe) in [("DISTRIBUTION_TEST_S3", true), ("DISTRIBUTION_TEST_MOTO", false)] {
         let Some(server) = Server::named(variable) else { continue };
         let config = server.config(server.bucket(), "probe", &server.host);
