@@ -129,7 +129,7 @@ async fn look(name: &str, store: &dyn MetadataStore, options: &Options) -> Resul
             let started = Instant::now();
             let found = match query(kind, n)? {
                 None => usize::from(store.load(&row(n)?.id).await?.is_some()),
-                Some((query, limit)) => store.find(&query, None, limit).await?.len(),
+                Some((query, limit)) => store.find(&query, None, limit).await?.rows.len(),
             };
             millis.push(started.elapsed().as_secs_f64() * 1e3);
             if found == 0 && kind != "a page in the middle" {
@@ -163,7 +163,7 @@ async fn page_through(name: &str, store: &dyn MetadataStore, options: &Options) 
     let (mut after, mut seen, mut resident) = (None, 0, Vec::new());
     let started = Instant::now();
     loop {
-        let page = store.find(&Query::default(), after.as_ref(), 1_000).await?;
+        let page = store.find(&Query::default(), after.as_ref(), 1_000).await?.rows;
         seen += page.len() as u64;
         resident.push(memory_kib("VmRSS:")?);
         after = page.last().map(Row::cursor);

@@ -5,7 +5,6 @@
 //! All of it stands on one step, [`Files::publish`]: a name is given once, to something whole. Any
 //! store with such a step (an insert with a unique key, a conditional PUT) can be made a backend.
 
-use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -139,18 +138,17 @@ impl MetadataStore for Files {
         AuditLogId::parse(fs::read_to_string(&place).map_err(failed)?)
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let mut rows = Vec::new();
         for entry in fs::read_dir(self.root.join("records")).map_err(failed)? {
             let id = AuditLogId::parse(entry.map_err(failed)?.file_name().to_string_lossy())?;
             rows.extend(self.newest(&id)?.filter(|row| query.matches(&row.index)));
         }
         // The cursor is a place in the order, not a row: that may be gone, or match no more.
-        let after = after.map(|after| (Reverse(after.claimed_at), &after.id));
-        rows.retain(|row| after.is_none_or(|after| (Reverse(row.index.claimed_at), &row.id) > after));
-        rows.sort_by(|a, b| (Reverse(a.index.claimed_at), &a.id).cmp(&(Reverse(b.index.claimed_at), &b.id)));
+        rows.retain(|row| after.is_none_or(|after| row.cursor() > *after));
+        rows.sort_by_key(Row::cursor);
         rows.truncate(limit);
-        Ok(rows)
+        Ok(rows.into())
     }
 }
 

@@ -258,7 +258,7 @@ async fn rot_at_rest_before_the_proof_is_noticed() {
     let stored = storage.digest(&retried, &Default::default()).await.unwrap().unwrap();
     assert_eq!(stored.checksum, Checksum::of(VIDEO));
     let records = SqliteMetadata::open(host.path("records.sqlite")).await.unwrap();
-    assert!(records.find(&Query { settled: Some(false), ..Query::default() }, None, 10).await.unwrap().is_empty());
+    assert!(records.find(&Query { settled: Some(false), ..Query::default() }, None, 10).await.unwrap().rows.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

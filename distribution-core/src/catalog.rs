@@ -82,8 +82,11 @@ impl Publisher {
     /// As [`record`](Self::record).
     pub async fn latest(&self, concept_id: &ConceptId) -> Result<Option<AssetRecord>, Error> {
         let query = Query { concept_id: Some(concept_id.clone()), state: Some(State::Published), ..Query::default() };
-        let rows = self.parts().metadata.find(&query, None, 1).await?;
-        rows.first().map(|row| Record::decode(row).map(|record| AssetRecord::from(&record))).transpose()
+        let found = self.parts().metadata.find(&query, None, 1).await?;
+        if let Some((_, error)) = found.damaged.into_iter().next() {
+            return Err(error);
+        }
+        found.rows.first().map(|row| Record::decode(row).map(|record| AssetRecord::from(&record))).transpose()
     }
 
     /// A page of at most `limit` records that match `query`, newest claim first, behind `after`.
@@ -118,15 +121,15 @@ impl Publisher {
         if !(1..=Self::PAGE_MAX).contains(&limit) {
             return Err(Error::invalid("limit", format!("must be 1 to {}, not {limit}", Self::PAGE_MAX)));
         }
-        let rows = self.parts().metadata.find(query, after, limit).await?;
-        let mut page = Page::default();
-        for row in &rows {
+        let found = self.parts().metadata.find(query, after, limit).await?;
+        let mut page = Page { next: found.end().filter(|_| found.len() >= limit), ..Page::default() };
+        for row in &found.rows {
             match Record::decode(row) {
                 Ok(record) => page.records.push(AssetRecord::from(&record)),
                 Err(error) => page.unreadable.push((row.id.clone(), error)),
             }
         }
-        page.next = rows.last().filter(|_| rows.len() >= limit).map(|row| row.cursor());
+        page.unreadable.extend(found.damaged.into_iter().map(|(place, error)| (place.id, error)));
         Ok(page)
     }
 }

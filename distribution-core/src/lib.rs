@@ -79,7 +79,7 @@ pub use catalog::{AssetRecord, Page, PublishedAsset};
 pub use error::{Error, ErrorKind};
 pub use identity::{AuditLogId, Identity};
 pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};
-pub use metadata::{Advance, Claim, Cursor, Index, MetadataStore, Query, Row, State};
+pub use metadata::{Advance, Claim, Cursor, Found, Index, MetadataStore, Query, Row, State};
 pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
 pub use parts::Policy;
 pub use progress::{Meter, Progress, Stage};

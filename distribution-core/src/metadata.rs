@@ -1,5 +1,6 @@
 //! The metadata port: a compare-and-swap document store with a few indexed columns.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, quote};
+use crate::error::{Error, ErrorKind, quote};
 use crate::identity::AuditLogId;
 use crate::key::ConceptId;
 use crate::object::Checksum;
@@ -48,8 +49,9 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error>;
 
     /// At most `limit` rows that match `query`, newest claim first (and by id among equals),
-    /// beginning behind `after`; fewer only where there are no more.
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error>;
+    /// beginning behind `after`; fewer only where there are no more. A row that is there and cannot be
+    /// read is told as [`Found::damaged`] and hides no other.
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error>;
 }
 
 /// A record as a store sees it: columns to find it by, and a body that is opaque to the store.
@@ -155,14 +157,78 @@ impl Query {
     }
 }
 
-/// A place in the order of [`MetadataStore::find`]: newest first, then by id. As text, for the next page
-/// of a user interface: the microseconds since 1970, a dot, the id.
+/// What a [`MetadataStore::find`] found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The rows that match, in order.
+    pub rows: Vec<Row>,
+    /// What is in between and cannot be read, each with its place; it may match or not. An error is
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) or, for what a newer version wrote,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    pub damaged: Vec<(Cursor, Error)>,
+}
+
+impl Found {
+    /// How many there are, damaged ones included: what the limit of a find is about.
+    pub fn len(&self) -> usize {
+        self.rows.len() + self.damaged.len()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the last one is: what the next page is behind.
+    pub fn end(&self) -> Option<Cursor> {
+        let damaged = self.damaged.last().map(|(place, _)| place.clone());
+        self.rows.last().map(Row::cursor).into_iter().chain(damaged).max()
+    }
+
+    /// Adds a row, or that the one at `place` is damaged.
+    ///
+    /// # Errors
+    /// That of the row, if it says nothing of damage.
+    pub fn push(&mut self, place: impl FnOnce() -> Option<Cursor>, row: Result<Row, Error>) -> Result<(), Error> {
+        match row {
+            Ok(row) => self.rows.push(row),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => match place() {
+                Some(place) => self.damaged.push((place, error)),
+                None => return Err(error),
+            },
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl From<Vec<Row>> for Found {
+    /// Of a store where no row is damaged.
+    fn from(rows: Vec<Row>) -> Self {
+        Self { rows, damaged: Vec::new() }
+    }
+}
+
+/// A place in the order of [`MetadataStore::find`]: newest first, then by id; what comes later is greater.
+/// As text, for the next page of a user interface: the microseconds since 1970, a dot, the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// When the row at that place was claimed.
     pub claimed_at: Timestamp,
     /// The row at that place.
     pub id: AuditLogId,
+}
+
+impl Ord for Cursor {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.claimed_at.cmp(&self.claimed_at).then_with(|| self.id.cmp(&other.id))
+    }
+}
+
+impl PartialOrd for Cursor {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for Cursor {

@@ -66,9 +66,12 @@ impl Publisher {
         let unsettled = Query { settled: Some(false), ..Query::default() };
         let (mut recovery, mut after) = (Recovery::default(), None);
         loop {
-            let page = self.parts().metadata.find(&unsettled, after.as_ref(), PAGE_ROWS).await?;
-            let next = page.last().filter(|_| page.len() == PAGE_ROWS).map(Row::cursor);
-            let settling = page.into_iter().map(|row| self.settle(row));
+            let found = self.parts().metadata.find(&unsettled, after.as_ref(), PAGE_ROWS).await?;
+            let next = found.end().filter(|_| found.len() >= PAGE_ROWS);
+            for (place, error) in found.damaged {
+                recovery.count(place.id, Err(error));
+            }
+            let settling = found.rows.into_iter().map(|row| self.settle(row));
             let mut outcomes = stream::iter(settling).buffer_unordered(self.parts().policy.recoveries_max as usize);
             while let Some((id, outcome)) = outcomes.next().await {
                 recovery.count(id, outcome);

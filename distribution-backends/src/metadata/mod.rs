@@ -1,5 +1,8 @@
 //! Where records are kept.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod columns;
+mod instant;
 mod object;
 #[cfg(feature = "postgres")]
 mod postgres;

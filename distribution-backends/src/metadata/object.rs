@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use distribution_core::{
     Advance, AuditLogId, Body, Checksum, Claim, Content, ContentHeaders, CreateOutcome, Cursor, Error, ErrorKind,
-    IdempotencyKey, MetadataStore, Meter, ObjectKey, Query, Row, Storage, StoragePrefix,
+    Found, IdempotencyKey, MetadataStore, Meter, ObjectKey, Query, Row, Storage, StoragePrefix,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -242,7 +242,7 @@ impl MetadataStore for ObjectMetadata {
         }
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         find::find(self, query, after, limit).await
     }
 }

@@ -13,7 +13,7 @@ mod writer;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
+use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Query, Row};
 
 pub use config::PostgresConfig;
 use row::Statement;
@@ -147,12 +147,12 @@ impl MetadataStore for PostgresMetadata {
         }
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         if query.tag.as_ref().is_some_and(|tag| tag.contains('\0')) {
             // No row has such a tag, and PostgreSQL takes no such text.
-            return Ok(Vec::new());
+            return Ok(Found::default());
         }
         let found = self.read(find::select(query, after, limit)?).await?;
-        found.iter().map(|found| row::decode(found, &self.place)).collect()
+        row::decode_all(&found, &self.place)
     }
 }

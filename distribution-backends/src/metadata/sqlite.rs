@@ -7,7 +7,7 @@ mod row;
 mod writer;
 
 use async_trait::async_trait;
-use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
+use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Query, Row};
 use sqlx::SqlitePool;
 
 use writer::Writer;
@@ -118,10 +118,10 @@ impl MetadataStore for SqliteMetadata {
         }
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let (mut select, readers) = (find::select(query, after, limit)?, self.readers.clone());
         let found = self.read(async move { select.build().fetch_all(&readers).await }).await?;
-        found.iter().map(|found| row::decode(found, &self.place)).collect()
+        row::decode_all(&found, &self.place)
     }
 }
 

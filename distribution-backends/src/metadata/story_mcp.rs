@@ -8,9 +8,10 @@ mod mirror;
 mod session;
 
 use async_trait::async_trait;
-use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
+use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Query, Row};
 use serde_json::{Value, json};
 
+use crate::metadata::instant::micros_from;
 use client::Client;
 pub use config::StoryConfig;
 pub use contract::{StoryAnswers, StoryArguments, StoryCollections, StoryContract, StoryDocument, StoryTools};
@@ -159,7 +160,7 @@ impl StoryMcpMetadata {
     }
 
     /// A page of at most [`PAGE_ROWS`].
-    async fn page(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn page(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let contract = self.client.contract();
         let (tool, names) = (&contract.tools.query, &contract.answers);
         let answer = self.client.call(tool, query_arguments(contract, query, after, limit)?).await?;
@@ -172,19 +173,19 @@ impl StoryMcpMetadata {
         if documents.len() > limit {
             return Err(wrong("gave more documents than were asked for"));
         }
-        let mut rows: Vec<Row> = Vec::with_capacity(documents.len());
+        let mut found = Found::default();
         for document in documents {
-            let row = document::row(contract, document, self.client.place())?;
-            if !query.matches(&row.index) {
+            let before = found.end();
+            let row = document::row(contract, document, self.client.place());
+            if row.as_ref().is_ok_and(|row| !query.matches(&row.index)) {
                 return Err(wrong("gave a document that does not match"));
             }
-            let before = rows.last().map(Row::cursor);
-            if before.as_ref().or(after).is_some_and(|before| !is_behind(&row, before)) {
+            found.push(|| document::cursor(contract, document), row)?;
+            if before.as_ref().or(after).is_some_and(|before| found.end().as_ref() <= Some(before)) {
                 return Err(wrong("gave documents that are not in order"));
             }
-            rows.push(row);
         }
-        Ok(rows)
+        Ok(found)
     }
 }
 
@@ -244,19 +245,20 @@ impl MetadataStore for StoryMcpMetadata {
         document::named(contract, &found, place)
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
-        let mut rows: Vec<Row> = Vec::new();
-        while rows.len() < limit {
-            let asked = PAGE_ROWS.min(limit - rows.len());
-            let behind = rows.last().map(Row::cursor);
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
+        let mut found = Found::default();
+        while found.len() < limit {
+            let asked = PAGE_ROWS.min(limit - found.len());
+            let behind = found.end();
             let page = self.page(query, behind.as_ref().or(after), asked).await?;
             let is_last = page.len() < asked;
-            rows.extend(page);
+            found.rows.extend(page.rows);
+            found.damaged.extend(page.damaged);
             if is_last {
                 break;
             }
         }
-        Ok(rows)
+        Ok(found)
     }
 }
 
@@ -274,11 +276,6 @@ async fn get(client: &Client, collection: &str, id: &str) -> Result<Option<Value
     }
 }
 
-fn is_behind(row: &Row, place: &Cursor) -> bool {
-    let (at, before) = (row.index.claimed_at, place.claimed_at);
-    at < before || (at == before && row.id > place.id)
-}
-
 fn query_arguments(
     contract: &StoryContract,
     query: &Query,
@@ -286,11 +283,7 @@ fn query_arguments(
     limit: usize,
 ) -> Result<Object, Error> {
     let (a, d) = (&contract.arguments, &contract.document);
-    // A bound between two microseconds is the next one: no row is in between.
-    let micros = |at: distribution_core::Timestamp| {
-        let whole = at.timestamp_micros();
-        json!(if at.timestamp_subsec_nanos().is_multiple_of(1_000) { whole } else { whole.saturating_add(1) })
-    };
+    let micros = |at| json!(micros_from(at));
     let mut arguments = Object::new();
     let conditions = [
         (&d.concept_id, query.concept_id.as_ref().map(|id| json!(id.as_str()))),

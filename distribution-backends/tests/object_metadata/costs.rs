@@ -80,7 +80,7 @@ fn finds_cost_what_they_look_at() {
             let shelf = &shelf;
             async move {
                 let before = shelf.begun();
-                let rows = shelf.records.find(&query, None, limit).await.unwrap();
+                let rows = shelf.records.find(&query, None, limit).await.unwrap().rows;
                 assert_eq!(rows.len(), found, "{query:?}");
                 let requests = shelf.requests(before);
                 assert!(requests.iter().zip(requests_max).all(|(is, max)| *is <= max), "{query:?}: {requests:?}");

@@ -61,17 +61,17 @@ fn markers_of_no_use_are_skipped_and_removed_by_whoever_finds_them() {
         assert_eq!(shelf.records.claim(&later).await.unwrap(), Claim::Exists(settled(&row(1))));
 
         assert_eq!((shelf.keys("open").len(), shelf.keys("by-time").len()), (1, 2));
-        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), []);
-        assert_eq!(shelf.records.find(&Query::default(), None, 10).await.unwrap(), [settled(&row(1))]);
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap().rows, []);
+        assert_eq!(shelf.records.find(&Query::default(), None, 10).await.unwrap().rows, [settled(&row(1))]);
         assert_eq!((shelf.keys("open").len(), shelf.keys("by-time").len()), (0, 1));
 
         // A claim that was never finished, or is on its way, keeps its markers.
         shelf.claim(&row(2)).await;
         assert!(shelf.world.lose("default", &shelf.keys("publication")[2]));
-        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), []);
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap().rows, []);
         assert_eq!(shelf.keys("open").len(), 1);
         shelf.claim(&row(2)).await;
-        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), [row(2)]);
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap().rows, [row(2)]);
     });
 }
 
@@ -88,9 +88,12 @@ fn a_claim_that_lost_lists_nothing_at_its_own_time() {
             plant(&shelf, &loser.keys(list)[0]).await;
         }
         let concept_id = row(1).index.concept_id;
-        assert_eq!(shelf.records.find(&Query { concept_id, ..Query::default() }, None, 10).await.unwrap(), [row(1)]);
-        assert_eq!(shelf.records.find(&Query::default(), None, 10).await.unwrap(), [row(3), row(1)]);
-        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap(), [row(3), row(1)]);
+        assert_eq!(
+            shelf.records.find(&Query { concept_id, ..Query::default() }, None, 10).await.unwrap().rows,
+            [row(1)]
+        );
+        assert_eq!(shelf.records.find(&Query::default(), None, 10).await.unwrap().rows, [row(3), row(1)]);
+        assert_eq!(shelf.records.find(&OPEN, None, 10).await.unwrap().rows, [row(3), row(1)]);
         assert_eq!((shelf.keys("by-time").len(), shelf.keys("open").len()), (2, 2));
     });
 }
@@ -130,7 +133,7 @@ fn every_bit_of_a_name_that_changes_is_seen() {
 }
 
 #[test]
-fn a_damaged_record_stops_what_meets_it_and_nothing_else() {
+fn a_damaged_record_hides_no_other() {
     block_on(async {
         let shelf = Shelf::new();
         for n in 1..=3 {
@@ -138,10 +141,15 @@ fn a_damaged_record_stops_what_meets_it_and_nothing_else() {
         }
         let key = shelf.keys("publication").remove(1);
         assert!(shelf.world.corrupt("default", &key, |bytes| bytes[100] ^= 1));
-        let met = shelf.records.find(&OPEN, None, 10).await.unwrap_err();
+        let found = shelf.records.find(&OPEN, None, 10).await.unwrap();
+        assert_eq!(found.rows, [row(3), row(1)]);
+        let [(place, met)] = &found.damaged[..] else { panic!("{found:?}") };
+        assert_eq!(*place, row(2).cursor());
         assert!(met.kind() == ErrorKind::Corrupt && met.to_string().contains(&key), "{met}");
-        assert_eq!(shelf.records.find(&OPEN, None, 1).await.unwrap(), [row(3)]);
-        assert_eq!(shelf.records.find(&OPEN, Some(&row(2).cursor()), 10).await.unwrap(), [row(1)]);
+        let two = shelf.records.find(&OPEN, None, 2).await.unwrap();
+        assert_eq!((two.rows.len(), two.damaged.len(), two.end()), (1, 1, Some(row(2).cursor())), "it counts");
+        assert_eq!(shelf.records.find(&OPEN, None, 1).await.unwrap().rows, [row(3)]);
+        assert_eq!(shelf.records.find(&OPEN, Some(&row(2).cursor()), 10).await.unwrap().rows, [row(1)]);
         assert_eq!(shelf.records.load(&id(1)).await.unwrap(), Some(row(1)));
     });
 }
@@ -156,7 +164,7 @@ fn who_may_not_remove_can_do_all_else() {
             shelf.advance(&Row { revision: 1, ..row(n) }).await;
         }
         shelf.advance(&settled(&Row { revision: 1, ..row(2) })).await;
-        let found = shelf.records.find(&OPEN, None, 10).await.unwrap();
+        let found = shelf.records.find(&OPEN, None, 10).await.unwrap().rows;
         assert_eq!(found, [3, 1].map(|n| Row { revision: 1, ..row(n) }));
         assert_eq!(shelf.keys("open").len(), 6);
     });
@@ -171,7 +179,7 @@ fn prefixes_are_worlds_of_their_own() {
         shelf.claim(&row(1)).await;
         for records in [&other, &root] {
             assert_eq!(records.load(&id(1)).await.unwrap(), None);
-            assert_eq!(records.find(&Query::default(), None, 10).await.unwrap(), []);
+            assert_eq!(records.find(&Query::default(), None, 10).await.unwrap().rows, []);
         }
         let body = Bytes::from_static(b"other");
         assert_eq!(other.claim(&Row { body, ..row(1) }).await.unwrap(), Claim::Claimed);

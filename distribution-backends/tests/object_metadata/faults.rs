@@ -33,7 +33,7 @@ fn proof_object_metadata_survives_every_fault_below_it() {
             assert!(publisher.records(&open, None, 10).await?.records.is_empty());
             let shown = publisher.record(&record.audit_log_id).await?;
             assert!(shown.is_some_and(|shown| shown.published.is_some()));
-            for row in records.find(&Query::default(), None, 10).await? {
+            for row in records.find(&Query::default(), None, 10).await?.rows {
                 world.show(row);
             }
             if let Some(broken) = broken(&world, "records") {
@@ -125,8 +125,8 @@ async fn calls(world: &World) -> Result<(), Error> {
         known = load(&later.id).await?;
     }
     assert_eq!(known, last);
-    assert_eq!(records.find(&Query { settled: Some(false), ..Query::default() }, None, 10).await?, []);
-    assert_eq!(records.find(&Query::default(), None, 10).await?, [last]);
+    assert_eq!(records.find(&Query { settled: Some(false), ..Query::default() }, None, 10).await?.rows, []);
+    assert_eq!(records.find(&Query::default(), None, 10).await?.rows, [last]);
     assert_eq!(records.bind(&name, &id(2)).await?, id(1));
     Ok(())
 }

@@ -159,7 +159,7 @@ fn settle(world: &World, told: &Told, case: &str) -> Option<Row> {
     let (records, id) = (records(world), row(1).id);
     let latest = block_on(records.load(&id)).unwrap();
     for settled in [Some(false), None] {
-        let found = block_on(records.find(&Query { settled, ..Query::default() }, None, 10)).unwrap();
+        let found = block_on(records.find(&Query { settled, ..Query::default() }, None, 10)).unwrap().rows;
         let is_meant = |row: &Row| settled.is_none_or(|settled| settled == row.index.settled);
         let expected: Vec<_> = latest.clone().into_iter().filter(is_meant).collect();
         assert_eq!(found, expected, "{case}, settled {settled:?}");

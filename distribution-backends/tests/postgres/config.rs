@@ -304,7 +304,7 @@ async fn the_documented_privileges_are_enough_and_fewer_are_named() {
     assert_eq!(store.advance(&next(&row(1))).await.unwrap(), Advance::Advanced);
     let key = distribution_core::IdempotencyKey::parse("key").unwrap();
     assert_eq!(store.bind(&key, &row(1).id).await.unwrap(), row(1).id);
-    assert_eq!(store.find(&crate::rows::by_tag("tag 0"), None, 10).await.unwrap(), [next(&row(1))]);
+    assert_eq!(store.find(&crate::rows::by_tag("tag 0"), None, 10).await.unwrap().rows, [next(&row(1))]);
     drop(store);
     role.drop().await;
 }

@@ -17,9 +17,11 @@ mod config;
 mod conformance;
 mod cut;
 mod faults;
-mod find;
+#[path = "../support/finds.rs"]
+mod finds;
 mod killed;
 mod proxy;
+#[path = "../support/rows.rs"]
 mod rows;
 mod server;
 mod store;

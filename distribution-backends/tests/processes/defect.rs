@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use distribution_core::{
     Advance, AuditEntry, AuditLogId, AuditSink, Body, ByteStream, Claim, Content, CreateOutcome, Cursor, Digest, Error,
-    IdempotencyKey, Location, MetadataStore, Meter, ObjectKey, ObjectStat, Query, Row, Storage,
+    Found, IdempotencyKey, Location, MetadataStore, Meter, ObjectKey, ObjectStat, Query, Row, Storage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -157,7 +157,7 @@ impl MetadataStore for HastyMetadata {
         self.0.bind(key, id).await
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         self.0.find(query, after, limit).await
     }
 }

@@ -43,7 +43,7 @@ async fn an_answer_may_be_one_text_that_is_json() {
     assert_eq!(store.claim(&row(1)).await.unwrap(), Claim::Claimed);
     assert_eq!(store.claim(&row(1)).await.unwrap(), Claim::Exists(row(1)));
     assert_eq!(store.load(&row(1).id).await.unwrap(), Some(row(1)));
-    assert_eq!(store.find(&Query::default(), None, 10).await.unwrap(), [row(1)]);
+    assert_eq!(store.find(&Query::default(), None, 10).await.unwrap().rows, [row(1)]);
 }
 
 #[tokio::test]
@@ -202,4 +202,18 @@ async fn what_does_not_speak_the_protocol_is_unavailable() {
         let error = StoryMcpMetadata::open(config, StoryContract::default()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{status} {body}");
     }
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_hides_no_other() {
+    let (story, _http, store) = opened().await;
+    let mut damaged = document(&row(2));
+    damaged["checksum"] = json!("md5:1");
+    let documents = json!([document(&row(3)), damaged, document(&row(1))]);
+    story.fate(move |_| says(json!({"documents": documents})));
+    let found = store.find(&Query::default(), None, 10).await.unwrap();
+    assert_eq!(found.rows, [row(3), row(1)]);
+    let [(place, error)] = &found.damaged[..] else { panic!("{found:?}") };
+    assert_eq!((place, error.kind()), (&row(2).cursor(), ErrorKind::Corrupt));
+    assert!(error.to_string().starts_with("field \"checksum\" of document "), "{error}");
 }

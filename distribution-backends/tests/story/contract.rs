@@ -50,7 +50,7 @@ async fn every_name_can_be_another() {
     assert_eq!(store.advance(&next).await.unwrap(), Advance::Superseded(next.clone()));
     assert_eq!(store.load(&first.id).await.unwrap(), Some(next.clone()));
     let query = Query { tag: Some("a tag".into()), settled: Some(false), ..Query::default() };
-    assert_eq!(store.find(&query, None, 10).await.unwrap(), [next]);
+    assert_eq!(store.find(&query, None, 10).await.unwrap().rows, [next]);
     let key = IdempotencyKey::parse("order-66").unwrap();
     assert_eq!(store.bind(&key, &first.id).await.unwrap(), first.id);
     assert_eq!(store.bind(&key, &row(2).id).await.unwrap(), first.id);

@@ -1,10 +1,15 @@
 //! Recovery of what a crash left.
 
 use std::future::Future as _;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use distribution_core::{Policy, Record, State};
+use async_trait::async_trait;
+use distribution_core::{
+    Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Policy, Query, Record, Row, State,
+    TargetName,
+};
 use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
 
@@ -44,6 +49,75 @@ fn recovery_goes_on_after_a_failure_and_tells_it() {
     world.advance(Duration::from_secs(60));
     let recovery = block_on(world.publisher("b").recover()).unwrap();
     assert_eq!((recovery.settled, recovery.failed, recovery.failures.len()), (2, 1, 1));
+}
+
+/// A store with rows that cannot be read.
+struct Damaged {
+    inner: Arc<dyn MetadataStore>,
+    rows: Vec<AuditLogId>,
+}
+
+#[async_trait]
+impl MetadataStore for Damaged {
+    async fn claim(&self, first: &Row) -> Result<Claim, Error> {
+        self.inner.claim(first).await
+    }
+
+    async fn load(&self, id: &AuditLogId) -> Result<Option<Row>, Error> {
+        self.inner.load(id).await
+    }
+
+    async fn advance(&self, next: &Row) -> Result<Advance, Error> {
+        self.inner.advance(next).await
+    }
+
+    async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error> {
+        self.inner.bind(key, id).await
+    }
+
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
+        let mut found = Found::default();
+        for row in self.inner.find(query, after, limit).await?.rows {
+            let place = row.cursor();
+            let damaged = self.rows.contains(&row.id);
+            found.push(|| Some(place), if damaged { Err(Error::corrupt("edited by hand")) } else { Ok(row) })?;
+        }
+        Ok(found)
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_read_hides_no_other() {
+    let world = World::new();
+    world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+    // More than recovery asks for at a time.
+    for n in 0..300_u16 {
+        let (name, bytes) = (format!("{n}.mp4"), n.to_be_bytes());
+        world.stage(&name, bytes.to_vec());
+        assert!(block_on(world.publisher("a").publish(request(&name, &bytes))).is_err());
+    }
+    world.heal();
+    world.advance(Duration::from_secs(60));
+    let rows: Vec<_> = world.rows().into_iter().map(|row| row.id).step_by(2).collect();
+    let inner = world.parts(&TargetName::default()).metadata;
+    let publisher = world.builder("b").metadata(Arc::new(Damaged { inner, rows: rows.clone() })).build().unwrap();
+
+    let recovery = block_on(publisher.recover()).unwrap();
+    assert_eq!((recovery.settled, recovery.failed), (150, 150));
+    let published = world.rows().into_iter().filter(|row| row.index.state == State::Published);
+    assert!(published.clone().count() == 150 && published.clone().all(|row| !rows.contains(&row.id)));
+
+    let (mut read, mut unreadable, mut after) = (0, 0, None);
+    loop {
+        let page = block_on(publisher.records(&Query::default(), after.as_ref(), 1)).unwrap();
+        read += page.records.len();
+        unreadable += page.unreadable.len();
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((read, unreadable), (150, 150));
 }
 
 #[test]

@@ -123,8 +123,11 @@ async fn all_rows(metadata: &dyn MetadataStore) -> Result<Vec<Row>, Error> {
     loop {
         let after = rows.last().map(Row::cursor);
         let page = metadata.find(&all, after.as_ref(), PAGE).await?;
-        let full = page.len() == PAGE;
-        rows.extend(page);
+        if let Some((_, error)) = page.damaged.into_iter().next() {
+            return Err(error);
+        }
+        let full = page.rows.len() == PAGE;
+        rows.extend(page.rows);
         if !full {
             return Ok(rows);
         }

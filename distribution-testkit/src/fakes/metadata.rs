@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, MetadataStore, Query, Row};
+use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Query, Row};
 
 use crate::faults::{Fault, Op};
 use crate::world::{State, World};
@@ -64,7 +64,7 @@ impl MetadataStore for MemoryMetadata {
         call.write(move |state| Ok(state.names.entry(key.clone()).or_insert_with(|| id.clone()).clone())).await
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let call = self.world.begin(Op::MetadataFind, "").await?;
         let found = find(&self.world.lock(), query, after, limit);
         call.end(Ok(found)).await
@@ -92,17 +92,12 @@ fn advance(state: &mut State, next: &Row) -> Result<Advance, Error> {
     Ok(Advance::Advanced)
 }
 
-fn find(state: &State, query: &Query, after: Option<&Cursor>, limit: usize) -> Vec<Row> {
+fn find(state: &State, query: &Query, after: Option<&Cursor>, limit: usize) -> Found {
     let mut found: Vec<&Row> = state.rows.values().filter(|row| query.matches(&row.index)).collect();
     // By id within one moment already, because the rows are a map by id.
     found.sort_by_key(|row| std::cmp::Reverse(row.index.claimed_at));
-    let follows = |row: &&Row| after.is_none_or(|after| is_behind(row, after));
-    found.into_iter().filter(follows).take(limit).cloned().collect()
-}
-
-fn is_behind(row: &Row, cursor: &Cursor) -> bool {
-    let claimed_at = row.index.claimed_at;
-    claimed_at < cursor.claimed_at || (claimed_at == cursor.claimed_at && row.id > cursor.id)
+    let follows = |row: &&Row| after.is_none_or(|after| row.cursor() > *after);
+    found.into_iter().filter(follows).take(limit).cloned().collect::<Vec<_>>().into()
 }
 
 fn check(row: &Row, possible_revision: bool) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use distribution_core::{AuditLogId, Checksum, ConceptId, Error, Index, Query, Row, State, Timestamp};
+use distribution_core::{AuditLogId, Checksum, ConceptId, Cursor, Error, Index, Query, Row, State, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -67,6 +67,11 @@ pub(super) fn document(row: &Row) -> Value {
         "body": body,
         "body_encoding": encoding,
     })
+}
+
+/// All that is known of a row that its store cannot read.
+pub(super) fn place(place: &Cursor) -> Value {
+    json!({"id": place.id.as_str(), "claimed_at": place.claimed_at.timestamp_micros()})
 }
 
 /// A row whose store counts its own revisions: the document's own is beside the body.

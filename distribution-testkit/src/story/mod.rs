@@ -206,9 +206,19 @@ impl StoryServer {
         let limit = arguments.get("limit").and_then(Value::as_u64);
         let limit = limit.ok_or_else(|| Error::invalid("limit", "must be a number"))?;
         let limit = usize::try_from(limit.min(100)).unwrap_or(100);
-        let rows = self.store.find(&query, after.as_ref(), limit).await?;
-        let rows = rows.into_iter().map(|row| self.opened(row)).collect::<Result<Vec<_>, _>>()?;
-        Ok(json!({"documents": rows.iter().map(|row| self.document(row)).collect::<Vec<_>>()}))
+        let found = self.store.find(&query, after.as_ref(), limit).await?;
+        let mut documents = Vec::with_capacity(found.len());
+        for row in found.rows {
+            let (place, row) = (row.cursor(), self.opened(row)?);
+            documents.push((place, self.document(&row)));
+        }
+        // All that is known of it. The client sees that the rest is missing.
+        documents.extend(found.damaged.into_iter().map(|(place, _)| {
+            let known = self.with_names(document::place(&place));
+            (place, known)
+        }));
+        documents.sort_by(|(place, _), (other, _)| place.cmp(other));
+        Ok(json!({"documents": documents.into_iter().map(|(_, document)| document).collect::<Vec<_>>()}))
     }
 
     fn opened(&self, row: Row) -> Result<Row, Error> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use distribution_core::{
-    Advance, AuditLogId, Claim, Cursor, Error, IdempotencyKey, Index, MetadataStore, Query, Row, Timestamp,
+    Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, Index, MetadataStore, Query, Row, Timestamp,
 };
 use distribution_testkit::conformance::{Harness, MetadataHarness, metadata::CHECKS};
 use distribution_testkit::{MemoryMetadata, World, let_others_go_first};
@@ -161,7 +161,7 @@ impl BrokenMetadata {
     }
 
     async fn all(&self) -> Vec<Row> {
-        self.inner.find(&Query::default(), None, usize::MAX).await.unwrap()
+        self.inner.find(&Query::default(), None, usize::MAX).await.unwrap().rows
     }
 }
 
@@ -239,7 +239,7 @@ impl MetadataStore for BrokenMetadata {
         }
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         match (self.flaw, after) {
             (IgnoresSettled, _) => {
                 let query = Query { settled: None, ..query.clone() };
@@ -247,27 +247,27 @@ impl MetadataStore for BrokenMetadata {
             }
             (FindsOldestFirst, _) => {
                 let mut rows = self.inner.find(query, after, limit).await?;
-                rows.reverse();
+                rows.rows.reverse();
                 Ok(rows)
             }
             (PagesByTimeOnly, Some(after)) => {
-                let mut rows = self.inner.find(query, None, usize::MAX).await?;
+                let mut rows = self.inner.find(query, None, usize::MAX).await?.rows;
                 rows.retain(|row| row.index.claimed_at < after.claimed_at);
                 rows.truncate(limit);
-                Ok(rows)
+                Ok(rows.into())
             }
             (PagesByPosition, _) => {
-                let rows = self.inner.find(query, None, usize::MAX).await?.into_iter().enumerate();
+                let rows = self.inner.find(query, None, usize::MAX).await?.rows.into_iter().enumerate();
                 let mut positions = self.shared.positions.lock().unwrap();
                 let from = after.and_then(|after| positions.get(&after.id).copied()).unwrap_or(0);
                 let page: Vec<_> = rows.skip(from).take(limit).collect();
                 positions.extend(page.iter().map(|(position, row)| (row.id.clone(), position + 1)));
-                Ok(page.into_iter().map(|(_, row)| row).collect())
+                Ok(page.into_iter().map(|(_, row)| row).collect::<Vec<_>>().into())
             }
             (PagesByRow, Some(after)) => {
-                let rows = self.inner.find(query, None, usize::MAX).await?;
+                let rows = self.inner.find(query, None, usize::MAX).await?.rows;
                 let found = rows.iter().position(|row| row.id == after.id);
-                Ok(found.map_or(Vec::new(), |at| rows.into_iter().skip(at + 1).take(limit).collect()))
+                Ok(found.map_or(Vec::new(), |at| rows.into_iter().skip(at + 1).take(limit).collect()).into())
             }
             _ => self.inner.find(query, after, limit).await,
         }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use distribution_core::{
     Advance, AuditEntry, AuditLogId, AuditSink, Builder, ByteStream, Claim, Content, CreateOutcome, Cursor, Digest,
-    Error, IdempotencyKey, LinkLimits, LinkRequest, Location, MetadataStore, Meter, ObjectKey, ObjectStat, Proof,
-    Query, Row, SignedUrl, Storage, TargetName, Timestamp, UrlSigner, Verification,
+    Error, Found, IdempotencyKey, LinkLimits, LinkRequest, Location, MetadataStore, Meter, ObjectKey, ObjectStat,
+    Proof, Query, Row, SignedUrl, Storage, TargetName, Timestamp, UrlSigner, Verification,
 };
 use distribution_testkit::{
     MemoryAudit, MemoryMetadata, MemoryStorage, Parts, Schedule, Simulation, TestSigner, World, every_schedule, request,
@@ -133,7 +133,7 @@ impl MetadataStore for Store {
         self.inner.bind(key, id).await
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         self.inner.find(query, after, limit).await
     }
 }

@@ -2,39 +2,42 @@
 
 use std::collections::VecDeque;
 
-use distribution_core::{Cursor, Error, ObjectKey, Query, Row, Timestamp};
-use futures::TryStreamExt as _;
+use distribution_core::{Cursor, Error, Found, ObjectKey, Query, Row};
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt as _, StreamExt as _};
 use tracing::debug;
 
 use super::keys::{List, Marker};
 use super::{IN_FLIGHT, LIST_KEYS, ObjectMetadata};
+use crate::metadata::instant::micros_from;
 
 /// How many markers are asked for first, at least: some are skipped. Each further page is twice as long.
 const PAGE_MARKERS_MIN: usize = 32;
 
-/// At most `limit` rows that match, behind `after`.
+/// At most `limit` rows that match, behind `after`, and what is damaged between them.
 pub(super) async fn find(
     records: &ObjectMetadata,
     query: &Query,
     after: Option<&Cursor>,
     limit: usize,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Found, Error> {
     let mut markers = Markers::new(records, query, after, limit)?;
-    let (mut found, mut loading, mut skipped) = (Vec::new(), FuturesOrdered::new(), 0);
+    let (mut found, mut loading, mut skipped) = (Found::default(), FuturesOrdered::new(), 0);
     while found.len() < limit {
         // No more than are wanted, and as many again as have turned out not to be.
         let ahead = (limit - found.len()).saturating_add(skipped).min(IN_FLIGHT);
         while loading.len() < ahead
             && let Some(marker) = markers.next().await?
         {
-            loading.push_back(row(records, marker));
+            let place = Cursor { claimed_at: marker.0.claimed_at, id: marker.0.id.clone() };
+            loading.push_back(row(records, marker).map(|row| (place, row)));
         }
-        let Some(row) = loading.try_next().await? else { break };
+        let Some((place, row)) = loading.next().await else { break };
         // The markers of one publication that are open follow each other.
-        let is_new = |row: &Row| found.last().is_none_or(|last: &Row| last.id != row.id);
-        match row.filter(|row| query.matches(&row.index) && is_new(row)) {
-            Some(row) => found.push(row),
+        let is_known = found.rows.last().is_some_and(|last| last.id == place.id)
+            || found.damaged.iter().any(|(damaged, _)| damaged.id == place.id);
+        match row.transpose().filter(|row| !is_known && row.as_ref().map_or(true, |row| query.matches(&row.index))) {
+            Some(row) => found.push(|| Some(place), row)?,
             None => skipped += 1,
         }
     }
@@ -118,11 +121,4 @@ async fn row(records: &ObjectMetadata, (marker, key): (Marker, ObjectKey)) -> Re
         debug!(%error, "a marker of no use was left");
     }
     Ok(is_of_row.then_some(row))
-}
-
-/// The first whole microsecond that is not before `at`.
-fn micros_from(at: Timestamp) -> i64 {
-    // chrono writes a leap second as more than a second's nanoseconds: it ends with the second.
-    let sub_micros = at.timestamp_subsec_nanos().min(1_000_000_000).div_ceil(1_000);
-    at.timestamp().saturating_mul(1_000_000).saturating_add(i64::from(sub_micros))
 }

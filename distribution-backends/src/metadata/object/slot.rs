@@ -5,6 +5,8 @@ use bytes::Bytes;
 use distribution_core::{AuditLogId, Checksum, Error, ErrorKind, Index, ObjectKey, Row, State, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::metadata::instant::micros;
+
 /// The most bytes that are read of a slot: the longest body, and columns that are far longer than any.
 pub(super) const SLOT_BYTES_MAX: usize = 2 * Row::BODY_BYTES_MAX;
 
@@ -57,10 +59,6 @@ fn split(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
 /// [`ErrorKind::Invalid`] for a time that would not come back as it is, or columns that are too long.
 pub(super) fn encode(row: &Row) -> Result<Bytes, Error> {
     let Index { concept_id, checksum, tags, state, settled, claimed_at } = row.index.clone();
-    let micros = claimed_at.timestamp_micros();
-    if Timestamp::from_timestamp_micros(micros) != Some(claimed_at) {
-        return Err(Error::invalid("claimed_at", "must be cut to the microsecond"));
-    }
     let columns = Columns {
         format: FORMAT,
         id: row.id.clone(),
@@ -70,7 +68,7 @@ pub(super) fn encode(row: &Row) -> Result<Bytes, Error> {
         tags,
         state,
         settled,
-        claimed_at: micros,
+        claimed_at: micros(claimed_at)?,
     };
     let mut contents = serde_json::to_vec(&columns)
         .map_err(|error| Error::new(ErrorKind::Invalid, "a row could not be written as JSON").because(error))?;

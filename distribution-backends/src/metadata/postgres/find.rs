@@ -1,9 +1,10 @@
 //! The statement that finds rows, a page at a time.
 
-use distribution_core::{Cursor, Error, Query, Timestamp};
+use distribution_core::{Cursor, Error, Query};
 use sqlx::AssertSqlSafe;
 
-use super::row::{COLUMNS, Statement, micros};
+use super::row::{COLUMNS, Statement};
+use crate::metadata::instant::{micros, micros_from};
 
 /// Selects at most `limit` rows that match, newest claim first and by id among equals, behind `after`.
 /// Sorts, hashes and scans of the whole table are switched off in our sessions (`session.rs`), so the
@@ -70,13 +71,6 @@ fn times(sql: &mut Sql, query: &Query, after: Option<&Cursor>, ordered: &str) ->
         _ => {}
     }
     Ok(place)
-}
-
-/// The first whole microsecond that is not before `at`.
-fn micros_from(at: Timestamp) -> i64 {
-    // chrono writes a leap second as more than a second's nanoseconds: it ends with the second.
-    let sub_micros = at.timestamp_subsec_nanos().min(1_000_000_000).div_ceil(1_000);
-    at.timestamp().saturating_mul(1_000_000).saturating_add(i64::from(sub_micros))
 }
 
 /// The values of a statement's parameters, in order.

@@ -10,9 +10,11 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::fault::Failed;
-use super::row::{self, Statement, array_literal, micros, revision};
+use super::row::{self, Statement, array_literal};
 use super::sessions::Sessions;
 use crate::desk::{Caller, Desk, Shift};
+use crate::metadata::columns::revision;
+use crate::metadata::instant::micros;
 
 /// How many writes share a statement at most.
 const GROUP_WRITES_MAX: usize = 64;

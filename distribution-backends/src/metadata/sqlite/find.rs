@@ -1,10 +1,10 @@
 //! The statement that finds rows, a page at a time.
 
-use distribution_core::{Cursor, Error, Query, State, Timestamp};
+use distribution_core::{Cursor, Error, Query, State};
 use sqlx::QueryBuilder;
 use sqlx::sqlite::Sqlite;
 
-use super::row::micros;
+use crate::metadata::instant::{micros, micros_from};
 
 /// Selects at most `limit` rows that match, newest claim first and by id among equals, behind
 /// `after`. The index is chosen here and not by statistics that nobody gathers: the one that tells
@@ -75,13 +75,6 @@ fn push_times(
         _ => {}
     }
     Ok(())
-}
-
-/// The first whole microsecond that is not before `at`.
-fn micros_from(at: Timestamp) -> i64 {
-    // chrono writes a leap second as more than a second's nanoseconds: it ends with the second.
-    let sub_micros = at.timestamp_subsec_nanos().min(1_000_000_000).div_ceil(1_000);
-    at.timestamp().saturating_mul(1_000_000).saturating_add(i64::from(sub_micros))
 }
 
 #[cfg(test)]

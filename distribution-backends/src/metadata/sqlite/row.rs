@@ -1,12 +1,11 @@
 //! Rows as columns, and back, with checks on both sides.
 
-use bytes::Bytes;
-use distribution_core::{
-    AuditLogId, Checksum, ConceptId, Error, ErrorKind, IdempotencyKey, Index, Row, State, Timestamp,
-};
+use distribution_core::{AuditLogId, Error, Found, IdempotencyKey, Row};
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
-use sqlx::{ColumnIndex, Decode, Row as _, Type};
+
+use crate::metadata::columns::{Columns, check_body, revision};
+use crate::metadata::instant::micros;
 
 pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
@@ -37,11 +36,7 @@ pub(super) fn select(id: &AuditLogId) -> Statement {
 
 /// Binds the columns that change with every replacement, in one order for all statements.
 fn bind(statement: Statement, row: &Row) -> Result<Statement, Error> {
-    if row.body.len() > Row::BODY_BYTES_MAX {
-        let message =
-            format!("the body of {} is {} bytes long, the limit is {}", row.id, row.body.len(), Row::BODY_BYTES_MAX);
-        return Err(Error::invalid("body", message));
-    }
+    check_body(row)?;
     let index = &row.index;
     let tags = serde_json::to_string(&index.tags)
         .map_err(|error| Error::invalid("tags", "could not be written as JSON").because(error))?;
@@ -55,34 +50,21 @@ fn bind(statement: Statement, row: &Row) -> Result<Statement, Error> {
         .bind(row.body.to_vec()))
 }
 
-/// The row that `found`, a row of `publication`, holds.
+/// The row that `found` holds.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`], naming the column and the file.
+/// [`ErrorKind::Corrupt`](distribution_core::ErrorKind::Corrupt), naming the column and the database.
 pub(super) fn decode(found: &SqliteRow, place: &str) -> Result<Row, Error> {
-    let columns = Columns { found, place };
-    let index = Index {
-        concept_id: columns.parsed("concept_id", |text: Option<String>| text.map(ConceptId::parse).transpose())?,
-        checksum: columns.parsed("checksum", |text: String| Checksum::parse(text))?,
-        tags: columns.parsed("tags", |json: String| {
-            serde_json::from_str(&json).map_err(|error| Error::corrupt("is no list of texts").because(error))
-        })?,
-        state: columns.parsed("state", |name: String| {
-            State::parse(&name).ok_or_else(|| Error::corrupt("is not known to this version"))
-        })?,
-        settled: columns.get("settled")?,
-        claimed_at: columns.parsed("claimed_at", |micros: i64| {
-            Timestamp::from_timestamp_micros(micros).ok_or_else(|| Error::corrupt("is past the end of the calendar"))
-        })?,
-    };
-    Ok(Row {
-        id: columns.parsed("id", |text: String| AuditLogId::parse(text))?,
-        revision: columns.parsed("revision", |revision: i64| {
-            u64::try_from(revision).map_err(|error| Error::corrupt("is negative").because(error))
-        })?,
-        index,
-        body: Bytes::from(columns.get::<Vec<u8>>("body")?),
-    })
+    Columns { found, place }.row(tags)
+}
+
+/// The rows, and which of them are damaged.
+pub(super) fn decode_all(found: &[SqliteRow], place: &str) -> Result<Found, Error> {
+    let mut all = Found::default();
+    for found in found {
+        Columns { found, place }.add_to(&mut all, decode(found, place))?;
+    }
+    Ok(all)
 }
 
 /// Makes the key name `id`; changes nothing if it names a publication.
@@ -97,50 +79,11 @@ pub(super) fn select_key(key: &IdempotencyKey) -> Statement {
 }
 
 pub(super) fn decode_key(found: &SqliteRow, place: &str) -> Result<AuditLogId, Error> {
-    Columns { found, place }.parsed("id", |text: String| AuditLogId::parse(text))
+    Columns { found, place }.id()
 }
 
-/// The instant as a column holds it.
-///
-/// # Errors
-/// [`ErrorKind::Invalid`] for one that would not come back as it is: not of whole microseconds.
-pub(super) fn micros(at: Timestamp) -> Result<i64, Error> {
-    let micros = at.timestamp_micros();
-    if Timestamp::from_timestamp_micros(micros) == Some(at) {
-        return Ok(micros);
-    }
-    Err(Error::invalid("claimed_at", "must be cut to the microsecond"))
-}
-
-/// The revision as a column holds it.
-fn revision(revision: u64) -> Result<i64, Error> {
-    i64::try_from(revision)
-        .map_err(|error| Error::new(ErrorKind::Invalid, "a revision must be below 2^63").because(error))
-}
-
-struct Columns<'r> {
-    found: &'r SqliteRow,
-    place: &'r str,
-}
-
-impl<'r> Columns<'r> {
-    fn get<T>(&self, name: &'static str) -> Result<T, Error>
-    where
-        T: Decode<'r, Sqlite> + Type<Sqlite>,
-        &'static str: ColumnIndex<SqliteRow>,
-    {
-        self.found.try_get(name).map_err(|error| self.corrupt(name).because(error))
-    }
-
-    fn parsed<T, U>(&self, name: &'static str, parse: impl FnOnce(T) -> Result<U, Error>) -> Result<U, Error>
-    where
-        T: Decode<'r, Sqlite> + Type<Sqlite>,
-    {
-        parse(self.get(name)?).map_err(|error| self.corrupt(name).because(error))
-    }
-
-    fn corrupt(&self, name: &str) -> Error {
-        let id: &str = self.found.try_get("id").unwrap_or("with an unreadable id");
-        Error::corrupt(format!("column {name} of row {id} in {} does not decode: was it edited by hand?", self.place))
-    }
+fn tags(columns: &Columns<'_, SqliteRow>) -> Result<Vec<String>, Error> {
+    columns.parsed("tags", |json: String| {
+        serde_json::from_str(&json).map_err(|error| Error::corrupt("is no list of texts").because(error))
+    })
 }

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use distribution_core::{
-    AuditLogId, Checksum, ConceptId, Error, ErrorKind, IdempotencyKey, Index, Row, State, Timestamp,
-};
+use distribution_core::{AuditLogId, Checksum, ConceptId, Cursor, Error, IdempotencyKey, Index, Row, State, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::contract::{StoryContract, StoryDocument};
+use crate::metadata::instant::micros;
 
 pub(super) type Object = Map<String, Value>;
 
@@ -31,7 +30,7 @@ pub(super) fn put_row(contract: &StoryContract, row: &Row) -> Result<Object, Err
         (&d.tags, json!(index.tags)),
         (&d.state, json!(index.state.as_str())),
         (&d.settled, json!(index.settled)),
-        (&d.claimed_at, json!(micros("claimed_at", index.claimed_at)?)),
+        (&d.claimed_at, json!(micros(index.claimed_at)?)),
     ];
     arguments.extend(columns.map(|(name, value)| (name.clone(), value)));
     Ok(arguments)
@@ -69,6 +68,15 @@ pub(super) fn row(contract: &StoryContract, document: &Value, place: &str) -> Re
     Ok(Row { id, revision, index, body: fields.body()? })
 }
 
+/// Where the document is in the order of rows, if that can be read.
+pub(super) fn cursor(contract: &StoryContract, document: &Value) -> Option<Cursor> {
+    let names = &contract.document;
+    Some(Cursor {
+        claimed_at: Timestamp::from_timestamp_micros(document.get(&names.claimed_at)?.as_i64()?)?,
+        id: AuditLogId::parse(document.get(&names.id)?.as_str()?).ok()?,
+    })
+}
+
 /// How far a document is: its revision, and whether nothing is left to do.
 pub(super) fn standing(contract: &StoryContract, document: &Value, place: &str) -> Result<(u64, bool), Error> {
     let fields = Fields { document, names: &contract.document, place };
@@ -81,18 +89,6 @@ pub(super) fn named(contract: &StoryContract, document: &Value, place: &str) -> 
     let body = fields.body()?;
     let id = std::str::from_utf8(&body).ok().and_then(|text| AuditLogId::parse(text).ok());
     id.ok_or_else(|| fields.corrupt(&contract.document.body))
-}
-
-/// The instant in microseconds since 1970.
-///
-/// # Errors
-/// [`ErrorKind::Invalid`] for one that is not of whole microseconds.
-pub(super) fn micros(field: &str, at: Timestamp) -> Result<i64, Error> {
-    let micros = at.timestamp_micros();
-    if Timestamp::from_timestamp_micros(micros) == Some(at) {
-        return Ok(micros);
-    }
-    Err(Error::new(ErrorKind::Invalid, "must be cut to the microsecond").at(field))
 }
 
 fn put(contract: &StoryContract, collection: &str, id: &str, revision: u64, body: &[u8]) -> Object {

@@ -15,7 +15,7 @@ pub(super) fn finds_what_matches(harness: &dyn MetadataHarness) {
     run(harness, async {
         let store = store_with(harness, &rows).await;
         for query in many_queries() {
-            let found = store.find(&query, None, usize::MAX).await.expect("a find");
+            let found = store.find(&query, None, usize::MAX).await.expect("a find").rows;
             assert!(found == expected(&rows, &query), "{query:?} found {:?}", ids(&found));
         }
     });
@@ -36,10 +36,10 @@ pub(super) fn finds_by_the_advanced_index(harness: &dyn MetadataHarness) {
         let state = |state| Query { state: Some(state), ..Query::default() };
         let settled = |settled| Query { settled: Some(settled), ..Query::default() };
         for query in [tag("kept"), tag("new"), state(State::Published), settled(true), Query::default()] {
-            assert_eq!(reader.find(&query, None, 10).await.expect("a find"), [second.clone()], "{query:?}");
+            assert_eq!(reader.find(&query, None, 10).await.expect("a find").rows, [second.clone()], "{query:?}");
         }
         for query in [tag("old"), state(State::InProgress), settled(false)] {
-            assert_eq!(reader.find(&query, None, 10).await.expect("a find"), [], "{query:?}");
+            assert_eq!(reader.find(&query, None, 10).await.expect("a find").rows, [], "{query:?}");
         }
     });
 }
@@ -55,11 +55,11 @@ pub(super) fn finds_tags_exactly(harness: &dyn MetadataHarness) {
         let store = store_with(harness, &rows).await;
         for (row, tag) in rows.iter().zip(STRANGE_TAGS) {
             let query = Query { tag: Some(tag.into()), ..Query::default() };
-            let found = store.find(&query, None, 100).await.expect("a find");
+            let found = store.find(&query, None, 100).await.expect("a find").rows;
             assert_eq!(ids(&found), [&row.id], "the tag {tag:?}");
         }
         let query = Query { tag: Some("all".into()), ..Query::default() };
-        assert_eq!(store.find(&query, None, 100).await.expect("a find"), expected(&rows, &query));
+        assert_eq!(store.find(&query, None, 100).await.expect("a find").rows, expected(&rows, &query));
     });
 }
 
@@ -68,7 +68,7 @@ pub(super) fn finds_newest_first(harness: &dyn MetadataHarness) {
     let rows: Vec<_> = (0..24).map(|n| claimed_at(n, (n as i64 * 7) % 6)).collect();
     run(harness, async {
         let store = store_with(harness, &rows).await;
-        let found = store.find(&Query::default(), None, 100).await.expect("a find");
+        let found = store.find(&Query::default(), None, 100).await.expect("a find").rows;
         assert_eq!(ids(&found), ids(&expected(&rows, &Query::default())));
     });
 }
@@ -84,9 +84,9 @@ pub(super) fn finds_in_pages(harness: &dyn MetadataHarness) {
             for limit in [1, 2, 7, all.len(), all.len() + 1, usize::MAX] {
                 assert!(paged(&*store, &query, limit).await == all, "{query:?} in pages of {limit}");
             }
-            assert_eq!(store.find(&query, None, 0).await.expect("a find"), []);
+            assert_eq!(store.find(&query, None, 0).await.expect("a find").rows, []);
             let end = all.last().map(Row::cursor);
-            assert_eq!(store.find(&query, end.as_ref(), 10).await.expect("a find"), [], "behind the last");
+            assert_eq!(store.find(&query, end.as_ref(), 10).await.expect("a find").rows, [], "behind the last");
         }
     });
 }
@@ -97,13 +97,13 @@ pub(super) fn pages_stay_while_rows_advance(harness: &dyn MetadataHarness) {
         let store = store_with(harness, &rows).await;
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let page = store.find(&Query::default(), after.as_ref(), 5).await.expect("a find");
+            let page = store.find(&Query::default(), after.as_ref(), 5).await.expect("a find").rows;
             let Some(last) = page.last() else { break };
             after = Some(last.cursor());
             seen.extend(page.iter().map(|row| row.id.clone()));
             assert!(seen.len() < 1_000, "pages that never end");
             // Every row changes between two pages, those seen and those to come.
-            for row in store.find(&Query::default(), None, 100).await.expect("a find") {
+            for row in store.find(&Query::default(), None, 100).await.expect("a find").rows {
                 advance(&*store, &next(&row, "changed")).await;
             }
         }
@@ -166,13 +166,13 @@ pub(super) fn finds_behind_a_cursor_of_no_row(harness: &dyn MetadataHarness) {
             let all = expected(&rows, &Query::default());
             let following: Vec<_> = all.into_iter().filter(behind).collect();
             for limit in [3, 100] {
-                let found = store.find(&Query::default(), Some(&cursor), limit).await.expect("a find");
+                let found = store.find(&Query::default(), Some(&cursor), limit).await.expect("a find").rows;
                 assert_eq!(ids(&found), ids(&following[..following.len().min(limit)]), "behind {cursor:?}");
             }
         }
         // Of a row that does not match any more, or never did.
         let unmatched = Query { state: Some(State::Published), ..Query::default() };
-        assert_eq!(store.find(&unmatched, Some(&rows[0].cursor()), 10).await.expect("a find"), []);
+        assert_eq!(store.find(&unmatched, Some(&rows[0].cursor()), 10).await.expect("a find").rows, []);
     });
 }
 
@@ -193,7 +193,7 @@ async fn paged(store: &dyn MetadataStore, query: &Query, limit: usize) -> Vec<Ro
     let mut all: Vec<Row> = Vec::new();
     loop {
         let after = all.last().map(Row::cursor);
-        let page = store.find(query, after.as_ref(), limit).await.expect("a find");
+        let page = store.find(query, after.as_ref(), limit).await.expect("a find").rows;
         assert!(page.len() <= limit, "a page of {} rows, where {limit} were asked for", page.len());
         let is_last = page.len() < limit;
         all.extend(page);

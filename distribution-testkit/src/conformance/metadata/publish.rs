@@ -6,8 +6,8 @@ use std::thread;
 
 use async_trait::async_trait;
 use distribution_core::{
-    Advance, AuditLogId, Claim, ConceptId, Cursor, Error, ErrorKind, IdempotencyKey, MetadataStore, PublishRequest,
-    Query, Row,
+    Advance, AuditLogId, Claim, ConceptId, Cursor, Error, ErrorKind, Found, IdempotencyKey, MetadataStore,
+    PublishRequest, Query, Row,
 };
 use futures::future::BoxFuture;
 
@@ -221,7 +221,7 @@ impl MetadataStore for UnderFaults {
         .await
     }
 
-    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Vec<Row>, Error> {
+    async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let call = self.world.begin(Op::MetadataFind, "").await?;
         let (query, after) = (query.clone(), after.cloned());
         let found = self.real(move |store| Box::pin(async move { store.find(&query, after.as_ref(), limit).await }));

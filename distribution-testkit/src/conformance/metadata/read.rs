@@ -43,7 +43,7 @@ async fn look(store: &dyn MetadataStore, publication: usize, by_id: bool) -> Row
         return store.load(&id(publication)).await.expect("a load").expect("the row is there");
     }
     let query = Query { checksum: Some(row(publication).index.checksum), ..Query::default() };
-    store.find(&query, None, 2).await.expect("a find").pop().expect("the row is there")
+    store.find(&query, None, 2).await.expect("a find").rows.pop().expect("the row is there")
 }
 
 /// A row of which every part tells its revision.
@@ -60,7 +60,7 @@ pub(super) fn another_handle_sees_at_once(harness: &dyn MetadataHarness) {
         let (one, other) = (harness.open().await, harness.open().await);
         for store in [&one, &other] {
             assert_eq!(store.load(&id(0)).await.expect("a load"), None);
-            assert_eq!(store.find(&Query::default(), None, 10).await.expect("a find"), []);
+            assert_eq!(store.find(&Query::default(), None, 10).await.expect("a find").rows, []);
         }
         let mut present = at_revision(0, 0);
         claim(&*one, &present).await;
@@ -68,7 +68,7 @@ pub(super) fn another_handle_sees_at_once(harness: &dyn MetadataHarness) {
             let (reader, writer) = if revision % 2 == 0 { (&one, &other) } else { (&other, &one) };
             for store in [reader, writer] {
                 assert_row(&**store, &present).await;
-                assert_eq!(store.find(&Query::default(), None, 10).await.expect("a find"), [present.clone()]);
+                assert_eq!(store.find(&Query::default(), None, 10).await.expect("a find").rows, [present.clone()]);
             }
             present = at_revision(0, revision);
             advance(&**writer, &present).await;
@@ -120,7 +120,7 @@ async fn dropped_advance(store: &dyn MetadataStore, n: usize, polls: usize) -> b
     assert!(seen == first || present == dropped, "what was seen did not stay");
     assert_row(store, &present).await;
     let query = Query { checksum: Some(first.index.checksum), ..Query::default() };
-    assert_eq!(store.find(&query, None, 10).await.expect("a find"), [present]);
+    assert_eq!(store.find(&query, None, 10).await.expect("a find").rows, [present]);
     ended
 }
 

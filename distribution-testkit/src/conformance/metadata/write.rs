@@ -265,7 +265,7 @@ pub(super) fn each_write_survives_reopening(harness: &dyn MetadataHarness) {
         run(harness, advance(&*reopened(), &present));
         run(harness, assert_row(&*reopened(), &present));
         let query = Query { tag: Some(n.to_string()), ..Query::default() };
-        assert_eq!(run(harness, reopened().find(&query, None, 10)).expect("a find"), [present.clone()]);
+        assert_eq!(run(harness, reopened().find(&query, None, 10)).expect("a find").rows, [present.clone()]);
         for publication in [0, n] {
             assert_eq!(run(harness, reopened().bind(&name, &id(publication))).expect("a bind"), id(0));
         }

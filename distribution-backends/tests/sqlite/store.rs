@@ -1,7 +1,5 @@
 //! What `SqliteMetadata` promises beyond the conformance suite: other processes, crashes of a
 //! future, damaged files, and what its columns can hold.
-#![cfg(feature = "sqlite")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -11,54 +9,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use distribution_backends::SqliteMetadata;
-use distribution_core::{
-    Advance, AuditLogId, Checksum, Claim, ConceptId, ErrorKind, IdempotencyKey, Index, MetadataStore, Query, Row,
-    State, Timestamp,
-};
+use distribution_core::{Advance, Claim, ErrorKind, IdempotencyKey, Index, MetadataStore, Query, Row, Timestamp};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
+
+use crate::rows::{at, by_tag, id, next, row};
 
 const PROCESSES: usize = 8;
 const RACERS: usize = 16;
 const PATH_VARIABLE: &str = "SQLITE_METADATA_TEST_PATH";
 
-fn id(n: u64) -> AuditLogId {
-    AuditLogId::parse(format!("dist_{n:025}0")).unwrap()
-}
-
-fn at(micros: i64) -> Timestamp {
-    Timestamp::from_timestamp_micros(micros).unwrap()
-}
-
-fn row(n: u64) -> Row {
-    let index = Index {
-        concept_id: Some(ConceptId::parse("concept").unwrap()),
-        checksum: Checksum::of(&n.to_be_bytes()),
-        tags: vec!["one".into(), "two".into()],
-        state: State::InProgress,
-        settled: false,
-        claimed_at: at(1_700_000_000_000_001),
-    };
-    Row { id: id(n), revision: 0, index, body: Bytes::from_static(b"{\"a\":\0 1}") }
-}
-
-/// What follows `row`, with other columns throughout.
-fn next(row: &Row) -> Row {
-    let index = Index {
-        tags: vec![format!("tag {}", row.revision)],
-        state: State::Published,
-        settled: true,
-        ..row.index.clone()
-    };
-    Row { revision: row.revision + 1, index, body: Bytes::from(format!("{}", row.revision)), ..row.clone() }
-}
-
 fn file(directory: &tempfile::TempDir) -> PathBuf {
     directory.path().join("records.db")
-}
-
-fn by_tag(tag: &str) -> Query {
-    Query { tag: Some(tag.into()), ..Query::default() }
 }
 
 #[test]
@@ -95,8 +57,8 @@ async fn what_was_written_is_there_after_a_reopen() {
     assert_eq!(store.load(&id(3)).await.unwrap(), None);
     assert_eq!(store.claim(&row(1)).await.unwrap(), Claim::Exists(next(&row(1))));
     assert_eq!(store.bind(&key, &id(2)).await.unwrap(), id(1));
-    assert_eq!(store.find(&by_tag("one"), None, 10).await.unwrap(), [row(2)]);
-    assert_eq!(store.find(&by_tag("tag 0"), None, 10).await.unwrap(), [next(&row(1))]);
+    assert_eq!(store.find(&by_tag("one"), None, 10).await.unwrap().rows, [row(2)]);
+    assert_eq!(store.find(&by_tag("tag 0"), None, 10).await.unwrap().rows, [next(&row(1))]);
 }
 
 #[tokio::test]
@@ -115,7 +77,7 @@ async fn an_advance_of_another_revision_changes_nothing() {
         assert_eq!(store.advance(&wrong).await.unwrap_err().kind(), ErrorKind::Invalid);
     }
     assert_eq!(store.load(&id(1)).await.unwrap(), Some(row(1)));
-    assert_eq!(store.find(&by_tag("tag 0"), None, 10).await.unwrap(), []);
+    assert_eq!(store.find(&by_tag("tag 0"), None, 10).await.unwrap().rows, []);
 }
 
 #[tokio::test]
@@ -149,13 +111,13 @@ async fn any_text_is_a_tag() {
     let first = Row { index: Index { tags: tags.clone(), ..row(1).index }, ..row(1) };
     store.claim(&first).await.unwrap();
     for tag in &tags {
-        assert_eq!(store.find(&by_tag(tag), None, 10).await.unwrap(), std::slice::from_ref(&first), "{tag:?}");
+        assert_eq!(store.find(&by_tag(tag), None, 10).await.unwrap().rows, std::slice::from_ref(&first), "{tag:?}");
     }
-    assert_eq!(store.find(&by_tag("aa"), None, 10).await.unwrap(), []);
+    assert_eq!(store.find(&by_tag("aa"), None, 10).await.unwrap().rows, []);
     let second = Row { revision: 1, index: Index { tags: vec![], ..first.index.clone() }, ..first };
     assert_eq!(store.advance(&second).await.unwrap(), Advance::Advanced);
     for tag in &tags {
-        assert_eq!(store.find(&by_tag(tag), None, 10).await.unwrap(), [], "{tag:?}");
+        assert_eq!(store.find(&by_tag(tag), None, 10).await.unwrap().rows, [], "{tag:?}");
     }
 }
 
@@ -219,7 +181,7 @@ fn processes_that_open_a_fresh_file_at_once_all_succeed_and_one_claims() {
         let mut children = Vec::new();
         for _ in 0..PROCESSES {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args(["child_opens_and_claims", "--exact", "--ignored", "--nocapture"]);
+            command.args(["store::child_opens_and_claims", "--exact", "--ignored", "--nocapture"]);
             command.env(PATH_VARIABLE, file(&directory)).stdout(Stdio::piped()).stderr(Stdio::piped());
             children.push(command.spawn().unwrap());
         }
@@ -283,7 +245,7 @@ async fn poll_some<T>(future: impl Future<Output = T>, polls: usize) -> bool {
 }
 
 #[tokio::test]
-async fn a_column_edited_by_hand_is_corrupt_and_named() {
+async fn a_column_edited_by_hand_is_named_and_hides_no_other_row() {
     let edits = [
         ("revision", "UPDATE publication SET revision = -1"),
         ("concept_id", "UPDATE publication SET concept_id = '../etc'"),
@@ -296,9 +258,23 @@ async fn a_column_edited_by_hand_is_corrupt_and_named() {
     for (column, edit) in edits {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteMetadata::open(file(&directory)).await.unwrap();
-        store.claim(&row(1)).await.unwrap();
-        execute(&file(&directory), edit).await;
-        let error = store.find(&Query::default(), None, 10).await.unwrap_err();
+        for n in [1, 2] {
+            store.claim(&row(n)).await.unwrap();
+        }
+        execute(&file(&directory), &format!("{edit} WHERE id = '{}'", row(1).id)).await;
+        let error = match store.find(&Query::default(), None, 10).await {
+            Ok(found) => {
+                assert_eq!(found.rows, [row(2)], "{column}");
+                let [(place, _)] = &found.damaged[..] else { panic!("{column}: {found:?}") };
+                assert_eq!(*place, row(1).cursor());
+                found.damaged.into_iter().next().unwrap().1
+            }
+            // Where it is cannot be told.
+            Err(error) => {
+                assert!(["claimed_at", "id"].contains(&column), "{error}");
+                error
+            }
+        };
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.to_string().starts_with(&format!("column {column} of row ")), "{error}");
     }
@@ -327,7 +303,7 @@ async fn what_is_no_usable_file_is_refused_with_a_way_out() {
     refusal(file(&directory), ErrorKind::Unsupported, "newer version").await;
 }
 
-async fn execute(path: &Path, sql: &'static str) {
+async fn execute(path: &Path, sql: &str) {
     let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
 }

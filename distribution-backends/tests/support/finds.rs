@@ -1,23 +1,12 @@
-//! `SqliteMetadata::find` beside `Query::matches`, on rows, queries and pages that look random.
-#![cfg(feature = "sqlite")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+//! A store's `find` beside `Query::matches`, on rows, queries and pages that look random.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use distribution_backends::SqliteMetadata;
-use distribution_core::{
-    Advance, AuditLogId, Checksum, ConceptId, Cursor, Index, MetadataStore, Query, Row, State, Timestamp,
-};
+use distribution_core::{Advance, Checksum, ConceptId, Cursor, Index, MetadataStore, Query, Row, State, Timestamp};
 use fastrand::Rng;
 
-fn id(n: u64) -> AuditLogId {
-    AuditLogId::parse(format!("dist_{n:025}0")).unwrap()
-}
-
-fn at(micros: i64) -> Timestamp {
-    Timestamp::from_timestamp_micros(micros).unwrap()
-}
+use crate::rows::{at, id};
 
 /// Numbers that look random, the same in every run.
 struct Numbers(Rng);
@@ -77,30 +66,28 @@ impl Numbers {
     }
 }
 
-#[tokio::test]
-async fn find_gives_what_matches_in_order_whatever_the_query_and_the_page() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = SqliteMetadata::open(directory.path().join("records.db")).await.unwrap();
+/// The store is empty.
+pub(crate) async fn random(store: &dyn MetadataStore) {
     let mut numbers = Numbers(Rng::with_seed(1));
     let mut rows = Vec::new();
     for n in 0..150 {
         let body = Bytes::from(n.to_string());
         let first = Row { id: id(n * 7919 % 1000), revision: 0, index: numbers.index(), body };
         store.claim(&first).await.unwrap();
-        let next = Row { revision: 1, index: numbers.index(), ..first.clone() };
-        let next = Row { index: Index { claimed_at: first.index.claimed_at, ..next.index }, ..next };
+        let index = Index { claimed_at: first.index.claimed_at, ..numbers.index() };
+        let next = Row { revision: 1, index, ..first.clone() };
         rows.push(if numbers.below(2) == 0 { first } else { next.clone() });
         if rows.last() == Some(&next) {
             assert_eq!(store.advance(&next).await.unwrap(), Advance::Advanced);
         }
     }
-    rows.sort_by(|a, b| b.index.claimed_at.cmp(&a.index.claimed_at).then_with(|| a.id.cmp(&b.id)));
+    rows.sort_by_key(Row::cursor);
     let mut found_some = 0;
     for round in 0..600 {
         let query = numbers.query();
         let expected: Vec<&Row> = rows.iter().filter(|row| query.matches(&row.index)).collect();
         let limit = usize::try_from(numbers.below(9) + 1).unwrap();
-        let pages = pages(&store, &query, limit).await;
+        let pages = pages(store, &query, limit).await;
         assert!(pages.iter().eq(expected.iter().copied()), "round {round}: {query:?}");
         found_some += usize::from(!expected.is_empty());
 
@@ -109,17 +96,17 @@ async fn find_gives_what_matches_in_order_whatever_the_query_and_the_page() {
             let at = row.index.claimed_at;
             at < anywhere.claimed_at || at == anywhere.claimed_at && row.id > anywhere.id
         };
-        let found = store.find(&query, Some(&anywhere), usize::MAX).await.unwrap();
+        let found = store.find(&query, Some(&anywhere), usize::MAX).await.unwrap().rows;
         assert!(found.iter().eq(expected.into_iter().filter(behind)), "round {round}: {query:?} {anywhere:?}");
     }
     assert!(found_some > 200, "the queries hardly find anything: {found_some}");
-    assert_eq!(store.find(&Query::default(), None, 0).await.unwrap(), []);
+    assert_eq!(store.find(&Query::default(), None, 0).await.unwrap().rows, []);
 }
 
-async fn pages(store: &SqliteMetadata, query: &Query, limit: usize) -> Vec<Row> {
+async fn pages(store: &dyn MetadataStore, query: &Query, limit: usize) -> Vec<Row> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
-        let page = store.find(query, after.as_ref(), limit).await.unwrap();
+        let page = store.find(query, after.as_ref(), limit).await.unwrap().rows;
         let full = page.len() == limit;
         rows.extend(page);
         if !full {
