@@ -27,11 +27,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Edit>, Error> {
     }
     let values = values(&bytes).map_err(wrong)?;
     // Each by itself, so that the library sees its very text, and looks for doubled keys.
-    Ok(values.into_iter().map(PublishRequest::from_json).collect())
+    Ok(values.into_iter().map(|value| PublishRequest::from_json(value?)).collect())
 }
 
-/// The text of each value.
-fn values(json: &[u8]) -> Result<Vec<&[u8]>, String> {
+/// The text of each value. What is no JSON ends with its line, where no array is around it.
+fn values(json: &[u8]) -> Result<Vec<Result<&[u8], Error>>, String> {
     let json = json.trim_ascii();
     let (mut rest, is_array) = match json.strip_prefix(b"[") {
         Some(rest) => (rest.trim_ascii_start(), true),
@@ -40,9 +40,16 @@ fn values(json: &[u8]) -> Result<Vec<&[u8]>, String> {
     let mut values = Vec::new();
     while !(rest.is_empty() || is_array && rest.starts_with(b"]")) {
         let mut stream = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
-        stream.next().transpose().map_err(|error| format!("edit {} is no JSON: {error}", values.len()))?;
-        let (value, after) = rest.split_at_checked(stream.byte_offset()).unwrap_or((rest, &[]));
-        values.push(value);
+        let (value, end) = match stream.next().transpose() {
+            Ok(_) => (Ok(()), stream.byte_offset()),
+            Err(error) if is_array => return Err(format!("edit {} is no JSON: {error}", values.len())),
+            Err(error) => {
+                let error = Error::invalid("BATCH", format!("the line is no JSON: {error}"));
+                (Err(error), rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()))
+            }
+        };
+        let (text, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        values.push(value.map(|()| text));
         rest = after.trim_ascii_start();
         if is_array && !rest.starts_with(b"]") {
             let after =
@@ -61,7 +68,10 @@ mod tests {
     use super::*;
 
     fn split(text: &str) -> Result<Vec<String>, String> {
-        let texts = values(text.as_bytes())?.into_iter().map(|value| String::from_utf8_lossy(value).into_owned());
+        let texts = values(text.as_bytes())?.into_iter().map(|value| match value {
+            Ok(text) => String::from_utf8_lossy(text).into_owned(),
+            Err(error) => error.to_string(),
+        });
         Ok(texts.collect())
     }
 
@@ -71,8 +81,15 @@ mod tests {
         assert_eq!(split("{\"a\": 1}\n\n{\"b\": 2}\n").unwrap(), ["{\"a\": 1}", "{\"b\": 2}"]);
         assert_eq!(split("[]").unwrap(), Vec::<String>::new());
         assert_eq!(split(" ").unwrap(), Vec::<String>::new());
-        for wrong in ["[{}", "[{} {}]", "[{}]]", "{} nonsense", "[{},", "[", "{"] {
+        for wrong in ["[{}", "[{} {}]", "[{}]]", "[{},", "["] {
             assert!(split(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_no_json_hinders_no_other() {
+        let edits = split("{\"a\": 1}\n{\"a\": \n{\"b\": 2}\nnonsense\n{\"c\": 3}").unwrap();
+        assert_eq!((edits.len(), edits[0].as_str(), edits[4].as_str()), (5, "{\"a\": 1}", "{\"c\": 3}"), "{edits:?}");
+        assert!([1, 3].iter().all(|n| edits[*n].contains("the line is no JSON")), "{edits:?}");
     }
 }

@@ -90,19 +90,25 @@ pub(crate) async fn find(publisher: &Publisher, find: &Find) -> Result<ExitCode,
 }
 
 pub(crate) async fn link(publisher: &Publisher, link: &Link) -> Result<ExitCode, Error> {
-    let signed = publisher.link(&link.audit_log_id, link.valid_for).await?;
+    let id = &link.audit_log_id;
+    if publisher.record(id).await?.is_none() {
+        return Ok(missing(&format!("{id} is not on record")));
+    }
+    let signed = publisher.link(id, link.valid_for).await?;
     let (url, limited_by) = (signed.link.expose(), &signed.limited_by);
     print(&json!({ "public_url": url, "expires_at": signed.expires_at, "expiry_limited_by": limited_by }))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn answer(found: Option<AssetRecord>, missing: &str) -> Result<ExitCode, Error> {
-    let Some(found) = found else {
-        say(missing);
-        return Ok(ExitCode::from(NOT_FOUND));
-    };
+fn answer(found: Option<AssetRecord>, what: &str) -> Result<ExitCode, Error> {
+    let Some(found) = found else { return Ok(missing(what)) };
     print(&value(&found)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn missing(what: &str) -> ExitCode {
+    say(what);
+    ExitCode::from(NOT_FOUND)
 }
 
 fn state(name: &str) -> Result<State, String> {

@@ -32,6 +32,9 @@ pub(super) trait Bucket: Send + Sync {
     /// What it is called in a sentence.
     fn name(&self) -> &'static str;
 
+    /// The bucket and its service, and the prefix in it.
+    fn at(&self) -> (String, &str);
+
     /// The keys of its credentials, all of which it needs if it has any.
     fn credentials(&self) -> &'static [&'static str];
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::document::Places;
 use super::fault::all_of;
 use super::file::Credentials;
+use super::place::Place;
 use super::secret::Secret;
 use super::story::{self, Story};
 use super::values::Whole;
@@ -57,6 +58,11 @@ pub(super) struct Metadata {
 pub(super) trait Records: Send + Sync {
     /// Reads its secrets and opens it. Errors name no key but that of a secret.
     async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error>;
+
+    /// Where they are, if that is a place that could also be a target's.
+    fn place(&self) -> Option<&Place> {
+        None
+    }
 }
 
 /// The key that errors name.
@@ -82,7 +88,7 @@ impl Metadata {
             }
             Some(("postgres" | "postgresql", _)) => {
                 self.check_keys("postgres:", &OF_POSTGRES, places)?;
-                postgres(self, places)
+                postgres(self, base, places)
             }
             Some(("objects", place)) => {
                 self.check_keys("objects:", &["credentials"], places)?;
@@ -127,6 +133,6 @@ fn sqlite(_: &str, _: &Path) -> Result<Arc<dyn Records>, Error> {
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres(_: &Metadata, places: &Places) -> Result<Arc<dyn Records>, Error> {
+fn postgres(_: &Metadata, _: &Path, places: &Places) -> Result<Arc<dyn Records>, Error> {
     Err(places.locate(AT, super::bucket::lacks("postgres")))
 }

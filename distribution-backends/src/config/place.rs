@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use distribution_core::{Error, ErrorKind};
@@ -30,6 +30,21 @@ impl Place {
         }
     }
 
+    /// Whether one of the two is in the other, or both are the same, as far as their names tell.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Disk(one), Self::Disk(other)) => {
+                let (one, other) = (plain(one), plain(other));
+                one.starts_with(&other) || other.starts_with(&one)
+            }
+            (Self::Bucket(one), Self::Bucket(other)) => {
+                let ((bucket, prefix), (other, other_prefix)) = (one.at(), other.at());
+                bucket == other && (prefix.starts_with(other_prefix) || other_prefix.starts_with(prefix))
+            }
+            _ => false,
+        }
+    }
+
     /// What it is called in a sentence.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -37,6 +52,18 @@ impl Place {
             Self::Bucket(bucket) => bucket.name(),
         }
     }
+}
+
+/// The path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            _ => plain.push(part),
+        }
+        plain
+    })
 }
 
 /// A path, or a `file:` URL (RFC 8089); relative to `base`.

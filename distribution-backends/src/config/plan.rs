@@ -44,20 +44,33 @@ impl Plan {
         let targets = targets.collect::<Result<BTreeMap<_, _>, Error>>()?;
         check_bases(&targets, places)?;
         let AlertKind::Log = file.alerts.kind;
-        let records = file.metadata.uri.strip_prefix("objects:");
-        if let Some((name, _)) = file.targets.iter().find(|(_, target)| records == Some(target.storage.as_str())) {
-            let message = format!("is the storage of the target `{name}`: records need a prefix of their own");
-            return Err(places.invalid("metadata.uri", message));
-        }
+        let records = file.metadata.check(base, places)?;
+        check_records(records.place(), &targets, places)?;
         Ok(Self {
             policy: policy(&file.defaults, &targets, places)?,
             roots: Roots::check(file, base, places)?,
-            records: file.metadata.check(base, places)?,
+            records,
             journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
             mirror: mirror(file, places)?,
             alerts: file.alerts.kind,
             targets,
         })
+    }
+}
+
+/// What is no publication's object would be taken for a left-over of one.
+fn check_records(
+    records: Option<&Place>,
+    targets: &BTreeMap<TargetName, TargetPlan>,
+    places: &Places,
+) -> Result<(), Error> {
+    let Some(records) = records else { return Ok(()) };
+    match targets.iter().find(|(_, target)| target.place.overlaps(records)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!("shares the storage of the target `{name}`: give records a prefix beside it");
+            Err(places.invalid("metadata.uri", message))
+        }
     }
 }
 

@@ -29,10 +29,12 @@ async fn records_can_be_objects_in_a_folder_of_their_own() {
     let opened = distribution_backends::Config::parse(&text, folder.path()).unwrap().open().await.unwrap();
     assert_eq!(opened.publisher.recover().await.unwrap().settled, 0);
 
-    assert_eq!(
-        refused("uri = \"objects:objects\""),
-        "metadata.uri: is the storage of the target `media`: records need a prefix of their own (line 10)"
-    );
+    for shared in ["objects", "./objects", "other/../objects", "objects/records", "."] {
+        assert_eq!(
+            refused(&format!("uri = \"objects:{shared}\"")),
+            "metadata.uri: shares the storage of the target `media`: give records a prefix beside it (line 10)"
+        );
+    }
     assert_eq!(
         refused("uri = \"objects:records\"\n[metadata.credentials]\nkey_file = \"k\""),
         "metadata.credentials: a local disk takes no credentials: remove them (line 11)"

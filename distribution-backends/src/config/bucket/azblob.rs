@@ -19,6 +19,10 @@ impl Bucket for AzblobConfig {
         "an az:// container"
     }
 
+    fn at(&self) -> (String, &str) {
+        (format!("{} of {:?} at {:?}", self.container, self.account, self.endpoint), &self.prefix)
+    }
+
     fn credentials(&self) -> &'static [&'static str] {
         &["account_key"]
     }

@@ -20,6 +20,10 @@ impl Bucket for GcsConfig {
         "a gs:// bucket"
     }
 
+    fn at(&self) -> (String, &str) {
+        (format!("{} at {:?}", self.bucket, self.endpoint), &self.prefix)
+    }
+
     fn credentials(&self) -> &'static [&'static str] {
         &["key_file"]
     }

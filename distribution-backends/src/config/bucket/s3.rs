@@ -19,6 +19,10 @@ impl Bucket for S3Config {
         "an s3:// bucket"
     }
 
+    fn at(&self) -> (String, &str) {
+        (self.place(), &self.prefix)
+    }
+
     fn credentials(&self) -> &'static [&'static str] {
         &["access_key_id", "secret_access_key"]
     }

@@ -32,6 +32,10 @@ pub(super) fn parse(metadata: &Metadata, text: &str, base: &Path, places: &Place
 
 #[async_trait]
 impl Records for Objects {
+    fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+
     async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error> {
         let place = match (&self.place, self.credentials.clone()) {
             (Place::Bucket(bucket), Some(credentials)) => {

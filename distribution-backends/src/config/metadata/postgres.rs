@@ -22,12 +22,12 @@ struct Postgres {
     password: Option<Secret>,
 }
 
-pub(super) fn parse(metadata: &Metadata, places: &Places) -> Result<Arc<dyn Records>, Error> {
+pub(super) fn parse(metadata: &Metadata, base: &Path, places: &Places) -> Result<Arc<dyn Records>, Error> {
     if has_password(&metadata.uri) {
         let message = "holds a password: give it by `password`, { env = \"NAME\" } or { file = \"path\" }";
         return Err(places.invalid(AT, message));
     }
-    let mut config = PostgresConfig::from_uri(&metadata.uri).map_err(|error| places.locate(AT, error))?;
+    let mut config = PostgresConfig::from_uri(&metadata.uri).map_err(|error| places.locate(AT, error))?.below(base);
     let within = |value: Option<Whole>, key: &str, max: u32| {
         value.map(|value| value.within(1..=max, &format!("metadata.{key}"), places)).transpose()
     };

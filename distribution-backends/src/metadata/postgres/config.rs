@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+#[cfg(feature = "config")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -114,6 +116,15 @@ impl PostgresConfig {
         uri.finish()?;
         check_schema(&config.schema)?;
         Ok(config)
+    }
+
+    /// The same, whose files are below `base` where their paths are relative.
+    #[cfg(feature = "config")]
+    pub(crate) fn below(mut self, base: &Path) -> Self {
+        for path in [&mut self.ssl_root_cert, &mut self.ssl_cert, &mut self.ssl_key].into_iter().flatten() {
+            *path = base.join(&*path);
+        }
+        self
     }
 
     /// The same with this password.
