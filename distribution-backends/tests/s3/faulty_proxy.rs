@@ -203,7 +203,7 @@ impl Shared {
         Some(fault)
     }
 
-    async fn altered(&self, request: &Request<Bytes>) -> Reply {
+    async fn altered(self: &Arc<Self>, request: &Request<Bytes>) -> Reply {
         let response = self.forward(request).await?;
         let is_read = request.method() == Method::GET && response.status().is_success();
         let state = self.state.lock().unwrap();
@@ -215,8 +215,14 @@ impl Shared {
         }))
     }
 
+    /// What has begun is ended and counted, whether or not the publisher is still there for the answer.
+    async fn forward(self: &Arc<Self>, request: &Request<Bytes>) -> Result<Response<Bytes>, io::Error> {
+        let (shared, request) = (Arc::clone(self), request.clone());
+        tokio::spawn(async move { shared.pass_on(&request).await }).await.map_err(io::Error::other)?
+    }
+
     /// Each over a connection of its own. The `Host` is signed and stays.
-    async fn forward(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, io::Error> {
+    async fn pass_on(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, io::Error> {
         let stream = TcpStream::connect(&self.server).await?;
         let (mut sender, connection) =
             client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
