@@ -24,7 +24,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use distribution_core::{Builder, Error, ErrorKind, Publisher, Storage, TargetName};
+use distribution_core::{BaseUrl, Builder, Error, ErrorKind, Publisher, Storage, TargetName};
 
 use self::document::Places;
 use self::plan::Plan;
@@ -95,6 +95,8 @@ pub struct Opened {
     /// What this host, or another one with the same key, must serve, so that links work: one for each target
     /// with links of kind `hmac`.
     pub downloads: Vec<Download>,
+    /// What the host's own routes serve, those of targets with an `authenticated_url`.
+    pub guarded: Vec<Guarded>,
 }
 
 /// The parts of one target's download route.
@@ -121,6 +123,17 @@ pub struct Download {
     pub storage: Arc<dyn Storage>,
     /// What signs its links, and lets them through.
     pub signer: Arc<HmacSigner>,
+}
+
+/// What a route needs that asks the host who may read.
+#[derive(Clone)]
+pub struct Guarded {
+    /// The target.
+    pub target: TargetName,
+    /// Where its objects are.
+    pub storage: Arc<dyn Storage>,
+    /// What links begin with that lead to the route.
+    pub base: BaseUrl,
 }
 
 impl Config {
@@ -208,6 +221,12 @@ impl fmt::Debug for Config {
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("downloads", &self.downloads).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").field("target", &self.target).field("base", &self.base).finish_non_exhaustive()
     }
 }
 

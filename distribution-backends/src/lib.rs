@@ -54,7 +54,7 @@ pub use audit::MirrorTo;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
-pub use config::{Config, Download, Opened};
+pub use config::{Config, Download, Guarded, Opened};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::alert::AlertSink;
 use crate::audit::AuditSink;
+use crate::base_url::BaseUrl;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invariants::HOLDER_BYTES_MAX;
 use crate::key::TargetName;
 use crate::metadata::MetadataStore;
-use crate::parts::{Parts, Policy, Target};
+use crate::parts::{Parts, Policy, Reach, Target};
 use crate::publisher::Publisher;
 use crate::signer::UrlSigner;
 use crate::source::Source;
@@ -21,6 +22,7 @@ use crate::time::Clock;
 #[derive(Default)]
 pub struct Builder {
     targets: BTreeMap<TargetName, Target>,
+    authenticated: BTreeMap<TargetName, BaseUrl>,
     source: Option<Arc<dyn Source>>,
     metadata: Option<Arc<dyn MetadataStore>>,
     audit: Option<Arc<dyn AuditSink>>,
@@ -41,7 +43,23 @@ impl Builder {
     /// A target: where objects go, and what signs links to them. The name is part of the identity
     /// of all that is published there, so it must never change.
     pub fn target(mut self, name: TargetName, storage: Arc<dyn Storage>, signer: Arc<dyn UrlSigner>) -> Self {
-        self.targets.insert(name, Target { storage, signer });
+        let reach = Reach::Private { signer, authenticated: None };
+        self.targets.insert(name, Target { storage, reach });
+        self
+    }
+
+    /// A target that everybody can read: what is published there has, for ever, the link `{base}/{key}`. That
+    /// the base leads to the storage, and lets everybody through, is the host's to see to.
+    pub fn public_target(mut self, name: TargetName, storage: Arc<dyn Storage>, base: BaseUrl) -> Self {
+        self.targets.insert(name, Target { storage, reach: Reach::Public(base) });
+        self
+    }
+
+    /// The base of a route to this target's objects that asks the host who may read them, for requests with
+    /// the access `authenticated`: their links are `{base}/{key}`, without a signature. The target is one that
+    /// is not public.
+    pub fn authenticated(mut self, name: TargetName, base: BaseUrl) -> Self {
+        self.authenticated.insert(name, base);
         self
     }
 
@@ -92,11 +110,21 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Invalid`], naming the part that is missing or the setting that cannot work.
     pub fn build(self) -> Result<Publisher, Error> {
-        let Self { targets, policy, holder, .. } = self;
-        if !targets.contains_key(&policy.target) {
+        let Self { mut targets, policy, holder, .. } = self;
+        for (name, base) in self.authenticated {
+            let Some(Target { reach: Reach::Private { authenticated, .. }, .. }) = targets.get_mut(&name) else {
+                let message = format!("`{name}` is no configured target, or a public one");
+                return Err(Error::invalid("authenticated", message));
+            };
+            *authenticated = Some(base);
+        }
+        let Some(usual) = targets.get(&policy.target) else {
             let names: Vec<&str> = targets.keys().map(TargetName::as_str).collect();
             let message = format!("`{}` is no configured target: there are [{}]", policy.target, names.join(", "));
             return Err(Error::invalid("policy.target", message));
+        };
+        if matches!(usual.reach, Reach::Private { .. }) {
+            usual.base(policy.access).map_err(|error| error.at("policy.access"))?;
         }
         if holder.is_empty() || holder.len() > HOLDER_BYTES_MAX {
             let message = format!("must have 1 to {HOLDER_BYTES_MAX} bytes and differ in every process");

@@ -11,6 +11,7 @@ use crate::object::{Location, Verification};
 use crate::publisher::Publisher;
 use crate::receipt::RecordMetadata;
 use crate::record::{Phase, Record};
+use crate::request::Access;
 use crate::time::Timestamp;
 
 /// One publication as a user interface shows it, however far it is, with the names of
@@ -47,7 +48,9 @@ pub struct PublishedAsset {
     pub published_at: Timestamp,
     /// How the bytes were proven.
     pub verification: Verification,
-    /// Until when the link that `publish` answers works; `null` if never granted or without an end.
+    /// Who may download.
+    pub access: Access,
+    /// Until when the link that `publish` answers works, where it is signed; else `null`.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -144,7 +147,8 @@ impl From<&Record> for AssetRecord {
                     size_bytes: known.proof.digest.size,
                     published_at: known.at,
                     verification: known.proof.how,
-                    expires_at: known.link_expires_at,
+                    access: record.details.access,
+                    expires_at: known.link_expires_at.filter(|_| record.details.access == Access::Signed),
                 });
             }
             Phase::Rejected { reason } => {

@@ -39,6 +39,7 @@
 
 mod alert;
 mod audit;
+mod base_url;
 mod builder;
 mod catalog;
 mod codec;
@@ -74,11 +75,13 @@ mod trail;
 
 pub use alert::{Alert, AlertKind, AlertSink};
 pub use audit::AuditSink;
+pub use base_url::BaseUrl;
 pub use builder::Builder;
 pub use catalog::{AssetRecord, Page, PublishedAsset};
 pub use error::{Error, ErrorKind};
 pub use identity::{AuditLogId, Identity};
 pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};
+pub use link::IssuedLink;
 pub use metadata::{Advance, Claim, Cursor, Found, Index, MetadataStore, Query, Row, State};
 pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
 pub use parts::Policy;

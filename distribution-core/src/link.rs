@@ -5,22 +5,23 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::machine::Event;
-use crate::parts::Target;
 use crate::publisher::{Publisher, STEPS_MAX, Swap, overtaken};
 use crate::record::{Phase, Published, Record};
-use crate::signer::{LinkRequest, SignedUrl};
+use crate::request::Access;
+use crate::signer::{Link, LinkRequest, SignedUrl};
 use crate::time::{Timestamp, link_expiry, seconds_after};
 
 impl Publisher {
     /// A fresh link to a published asset, for whoever asks now: it works for `valid_for`, counted in whole
     /// seconds, and is an entry of the audit trail. What [`publish`](Self::publish) answers stays as it is.
+    /// Where links are not signed, it is the one that there is, which works for ever.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if nothing is published under the id, or for a validity below
     /// one second or above what the target's signer can sign; [`Corrupt`](crate::ErrorKind::Corrupt) if the
     /// object has gone; [`Unavailable`](crate::ErrorKind::Unavailable) while the trail cannot be delivered.
     /// A repeat leaves an entry of its own.
-    pub async fn link(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<SignedUrl, Error> {
+    pub async fn link(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
         let Some(row) = self.parts().metadata.load(audit_log_id).await? else {
             return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
         };
@@ -30,13 +31,42 @@ impl Publisher {
             return Err(Error::invalid("audit_log_id", message));
         };
         let published = published.clone();
+        if record.details.access != Access::Signed {
+            return self.hand_out(&self.delivered(record).await?, &published).await;
+        }
         let expires_at = self.check_validity(&record, valid_for)?;
         let record = self.issue(record, expires_at).await?;
-        self.sign(&record, &published, expires_at).await
+        self.sign(&record, &published, expires_at).await.map(IssuedLink::from)
+    }
+
+    /// The link of everybody who repeats the request.
+    pub(crate) async fn hand_out(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
+        match self.target(record)?.base(record.details.access)? {
+            Some(base) => {
+                self.check_stored(record, published).await?;
+                Ok(IssuedLink { link: base.link(&record.object_key()), expires_at: None, limited_by: None })
+            }
+            None => {
+                let granted = published.link_expires_at.ok_or_else(|| overtaken(record))?;
+                self.sign(record, published, granted).await.map(IssuedLink::from)
+            }
+        }
+    }
+
+    /// The record with nothing waiting for the audit sink: no link before its grant is told.
+    async fn delivered(&self, mut record: Record) -> Result<Record, Error> {
+        for _ in 0..STEPS_MAX {
+            if record.trail.waiting.is_empty() {
+                return Ok(record);
+            }
+            let delivered = self.deliver(&record, &()).await?;
+            record = self.advance(&record, delivered).await?;
+        }
+        Err(overtaken(&record))
     }
 
     fn check_validity(&self, record: &Record, valid_for: Duration) -> Result<Timestamp, Error> {
-        let (now, hours_max) = (self.now(), self.target(record)?.signer.limits().valid_hours_max);
+        let (now, hours_max) = (self.now(), self.target(record)?.signer()?.limits().valid_hours_max);
         seconds_after(now, valid_for.as_secs())
             .filter(|end| *end > now && link_expiry(now, hours_max).is_none_or(|last| *end <= last))
             .ok_or_else(|| {
@@ -73,18 +103,9 @@ impl Publisher {
     }
 
     /// A link that works until `granted`, or less if the signer cannot.
-    pub(crate) async fn sign(
-        &self,
-        record: &Record,
-        published: &Published,
-        granted: Timestamp,
-    ) -> Result<SignedUrl, Error> {
-        let Target { storage, signer } = self.target(record)?;
-        let stat = storage.stat(&record.object_key()).await?;
-        if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
-            let message = "was published and is now missing or of another size: restore it, no link is given";
-            return Err(Error::corrupt(format!("{} {message}", published.location)));
-        }
+    async fn sign(&self, record: &Record, published: &Published, granted: Timestamp) -> Result<SignedUrl, Error> {
+        let signer = self.target(record)?.signer()?;
+        self.check_stored(record, published).await?;
         let now = self.now();
         if granted <= now {
             return Err(expired());
@@ -98,6 +119,32 @@ impl Publisher {
             signed.limited_by.get_or_insert_with(|| reason.to_owned());
         }
         Ok(signed)
+    }
+
+    async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
+        let stat = self.target(record)?.storage.stat(&record.object_key()).await?;
+        if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
+            let message = "was published and is now missing or of another size: restore it, no link is given";
+            return Err(Error::corrupt(format!("{} {message}", published.location)));
+        }
+        Ok(())
+    }
+}
+
+/// A link that is handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedLink {
+    /// The link itself.
+    pub link: Link,
+    /// When it really stops working; `None` if never.
+    pub expires_at: Option<Timestamp>,
+    /// Why that is earlier than asked for, if it is.
+    pub limited_by: Option<String>,
+}
+
+impl From<SignedUrl> for IssuedLink {
+    fn from(SignedUrl { link, expires_at, limited_by }: SignedUrl) -> Self {
+        Self { link, expires_at: Some(expires_at), limited_by }
     }
 }
 

@@ -227,11 +227,15 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
 
         (_, Event::Delivered { before }) => next.trail.waiting.retain(|entry| entry.id.sequence >= before),
-        (_, Event::Amended(details)) => {
+        (phase, Event::Amended(details)) => {
+            let opens = matches!(phase, Phase::Published(_)) && details.access != record.details.access;
             next.details = (*details).clone();
             next.log(now, AuditEvent::Amended { details });
+            if opens {
+                next.grant_access(now);
+            }
         }
-        (Phase::Published(published), Event::LinkWanted) => {
+        (Phase::Published(published), Event::LinkWanted) if record.details.access == Access::Signed => {
             let mut published = published.clone();
             next.grant_link(&mut published, now);
             next.phase = Phase::Published(published);
@@ -321,7 +325,10 @@ impl Record {
         let StoredObject { location, pin, .. } = object.clone();
         self.log(now, AuditEvent::Published { location: location.clone(), proof });
         let mut published = Published { at: now, location, proof, pin, link_expires_at: None };
-        self.grant_link(&mut published, now);
+        match self.details.access {
+            Access::Signed => self.grant_link(&mut published, now),
+            Access::Public | Access::Authenticated => self.grant_access(now),
+        }
         self.phase = Phase::Published(published);
     }
 
@@ -344,13 +351,17 @@ impl Record {
     }
 
     fn grant_link(&mut self, published: &mut Published, now: Timestamp) {
-        let expires_at = match self.details.access {
-            Access::Signed => link_expiry(now, self.details.url_expiry_hours),
-            Access::Public | Access::Authenticated => None,
-        };
-        if let Some(expires_at) = expires_at {
+        if let Some(expires_at) = link_expiry(now, self.details.url_expiry_hours) {
             published.link_expires_at = Some(expires_at);
             self.log(now, AuditEvent::LinkGranted { expires_at });
+        }
+    }
+
+    /// Where links are not signed, the right to read is granted once, and not link by link.
+    fn grant_access(&mut self, now: Timestamp) {
+        let access = self.details.access;
+        if access != Access::Signed {
+            self.log(now, AuditEvent::AccessGranted { access });
         }
     }
 }

@@ -1,9 +1,9 @@
 //! From a request to an order: every default filled in, every value checked, nothing done yet.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::identity::{AuditLogId, Identity};
 use crate::key::{KeyParts, TargetName};
-use crate::parts::{Policy, Target};
+use crate::parts::{Policy, Reach, Target};
 use crate::publication::{Details, Publication};
 use crate::qc::QcReport;
 use crate::request::{Access, DistributionSettings, IdempotencyKey, PublishRequest, VideoUrl};
@@ -19,7 +19,7 @@ pub(crate) struct Order {
 
 impl Order {
     /// # Errors
-    /// [`ErrorKind::Invalid`] or [`ErrorKind::Unsupported`], naming the field.
+    /// [`Invalid`](crate::ErrorKind::Invalid) or [`Unsupported`](crate::ErrorKind::Unsupported), naming the field.
     pub(crate) fn new<'t>(
         request: PublishRequest,
         policy: &Policy,
@@ -57,31 +57,25 @@ impl Order {
             target: name,
             key,
         };
-        let details = Details {
-            url_expiry_hours: check_expiry(url_expiry_hours.unwrap_or(policy.url_expiry_hours), target)?,
-            access: check_access(access.unwrap_or_default())?,
-            metadata,
-        };
+        let access = access.unwrap_or(match target.reach {
+            Reach::Private { .. } => policy.access,
+            Reach::Public(_) => Access::Public,
+        });
+        target.base(access).map_err(|error| error.at("distribution_settings.access"))?;
+        let url_expiry_hours = check_expiry(url_expiry_hours.unwrap_or(policy.url_expiry_hours), target)?;
+        let details = Details { url_expiry_hours, access, metadata };
         Ok(Self { publication, details, source: final_edit.video_url, qc: qc_report, idempotency_key })
     }
 }
 
 fn check_expiry(hours: u32, target: &Target) -> Result<u32, Error> {
-    let limits = target.signer.limits();
+    // Where links never end, it is of no use and no harm.
+    let Reach::Private { signer, .. } = &target.reach else { return Ok(hours) };
+    let limits = signer.limits();
     if (limits.valid_hours_min..=limits.valid_hours_max).contains(&hours) {
         return Ok(hours);
     }
     let message =
         format!("must be {} to {} hours for this target, not {hours}", limits.valid_hours_min, limits.valid_hours_max);
     Err(Error::invalid("distribution_settings.url_expiry_hours", message))
-}
-
-fn check_access(access: Access) -> Result<Access, Error> {
-    match access {
-        Access::Signed => Ok(access),
-        Access::Public | Access::Authenticated => {
-            let message = "only `signed` is available on this publisher";
-            Err(Error::new(ErrorKind::Unsupported, message).at("distribution_settings.access"))
-        }
-    }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::alert::AlertSink;
 use crate::audit::AuditSink;
-use crate::error::Error;
+use crate::base_url::BaseUrl;
+use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::{KeyTemplate, StoragePrefix, TargetName};
 use crate::metadata::MetadataStore;
@@ -13,6 +14,7 @@ use crate::object::Verification;
 use crate::qc::QcPolicy;
 use crate::receipt::DistributionRecord;
 use crate::record::Lease;
+use crate::request::Access;
 use crate::signer::UrlSigner;
 use crate::source::Source;
 use crate::storage::Storage;
@@ -30,11 +32,54 @@ pub(crate) struct Parts {
     pub(crate) flights: Flights<Result<DistributionRecord, Error>>,
 }
 
-/// Where objects go, and what signs links to them.
+/// Where objects go, and how they are read there.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) signer: Arc<dyn UrlSigner>,
+    pub(crate) reach: Reach,
+}
+
+/// How the objects of a target are read. Where everybody can read one, nothing there is a secret: so a target
+/// is public or it is not.
+#[derive(Clone)]
+pub(crate) enum Reach {
+    /// By links that expire; and below `authenticated`, by whom the host lets through there.
+    Private { signer: Arc<dyn UrlSigner>, authenticated: Option<BaseUrl> },
+    /// By everybody, below this base.
+    Public(BaseUrl),
+}
+
+impl Target {
+    /// Where links of this access begin; `None` for those that are signed.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for an access that the target has not.
+    pub(crate) fn base(&self, access: Access) -> Result<Option<&BaseUrl>, Error> {
+        let lacks = |message: &str| Err(Error::new(ErrorKind::Unsupported, message));
+        match (access, &self.reach) {
+            (Access::Signed, Reach::Private { .. }) => Ok(None),
+            (Access::Authenticated, Reach::Private { authenticated: Some(base), .. }) => Ok(Some(base)),
+            (Access::Public, Reach::Public(base)) => Ok(Some(base)),
+            (Access::Signed | Access::Authenticated, Reach::Public(_)) => {
+                lacks("everybody can read what is on this target: ask for `public`, or name another target")
+            }
+            (Access::Public, Reach::Private { .. }) => {
+                lacks("this target is not public: name one that is, or ask for `signed`")
+            }
+            (Access::Authenticated, Reach::Private { authenticated: None, .. }) => {
+                lacks("this target has no route that asks who it is: name one that has, or ask for `signed`")
+            }
+        }
+    }
+
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where nothing is signed.
+    pub(crate) fn signer(&self) -> Result<&Arc<dyn UrlSigner>, Error> {
+        match &self.reach {
+            Reach::Private { signer, .. } => Ok(signer),
+            Reach::Public(_) => Err(Error::new(ErrorKind::Unsupported, "this target is public: nothing is signed")),
+        }
+    }
 }
 
 /// What holds for every request that does not say otherwise, and the limits of the work.
@@ -48,6 +93,8 @@ pub struct Policy {
     pub key_template: KeyTemplate,
     /// How many hours links work: 72.
     pub url_expiry_hours: u32,
+    /// Who may download, on a target that is not public: `Signed`.
+    pub access: Access,
     /// Which QC reports pass.
     pub qc: QcPolicy,
     /// The weakest proof that counts: `ReadBack`. With `StoreAttested`, what the store itself has hashed
@@ -71,6 +118,7 @@ impl Default for Policy {
             storage_prefix: StoragePrefix::default(),
             key_template: KeyTemplate::default(),
             url_expiry_hours: 72,
+            access: Access::Signed,
             qc: QcPolicy::default(),
             verification: Verification::ReadBack,
             attempts_max: 3,

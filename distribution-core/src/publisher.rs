@@ -19,7 +19,7 @@ use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
 use crate::record::{Phase, Published, Record, StagedAt, Work};
 use crate::rejection::Rejection;
-use crate::request::{PublishRequest, VideoUrl};
+use crate::request::{Access, PublishRequest, VideoUrl};
 use crate::time::Timestamp;
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 
@@ -143,9 +143,8 @@ impl Publisher {
         };
         let (record, published) = self.finish(record, call).await?;
         call.progress.stage(Stage::Sign);
-        let granted = published.link_expires_at.ok_or_else(|| overtaken(&record))?;
-        let signed = self.sign(&record, &published, granted).await?;
-        Ok(DistributionRecord::new(&record, &published, signed))
+        let issued = self.hand_out(&record, &published).await?;
+        Ok(DistributionRecord::new(&record, &published, issued))
     }
 
     /// Nothing happens before QC has passed exactly these bytes.
@@ -259,7 +258,8 @@ impl Publisher {
                 }
                 Phase::Claimed { .. } | Phase::Stored { .. } => continue,
             };
-            if published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
+            let is_signed = record.details.access == Access::Signed;
+            if !is_signed || published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
                 return Ok((record, published));
             }
             record = self.advance(&record, Event::LinkWanted).await?;

@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::identity::AuditLogId;
 use crate::key::ConceptId;
+use crate::link::IssuedLink;
 use crate::object::{Checksum, Location, Verification};
 use crate::record::{Published, Record};
 use crate::request::DurationSeconds;
-use crate::signer::{Link, SignedUrl};
+use crate::signer::Link;
 use crate::time::Timestamp;
 
 /// The answer to a [`PublishRequest`](crate::PublishRequest). Its JSON holds the link: hand it to
@@ -64,17 +65,17 @@ pub struct RecordMetadata {
 }
 
 impl DistributionRecord {
-    pub(crate) fn new(record: &Record, published: &Published, signed: SignedUrl) -> Self {
+    pub(crate) fn new(record: &Record, published: &Published, issued: IssuedLink) -> Self {
         Self {
             storage_location: published.location.clone(),
-            public_url: signed.link,
-            expires_at: Some(signed.expires_at),
+            public_url: issued.link,
+            expires_at: issued.expires_at,
             metadata: RecordMetadata::from(record),
             audit_log_id: record.id().clone(),
             size_bytes: published.proof.digest.size,
             published_at: published.at,
             verification: published.proof.how,
-            expiry_limited_by: signed.limited_by,
+            expiry_limited_by: issued.limited_by,
         }
     }
 }

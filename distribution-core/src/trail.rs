@@ -8,6 +8,7 @@ use crate::identity::AuditLogId;
 use crate::object::{Location, Proof};
 use crate::publication::Details;
 use crate::rejection::Rejection;
+use crate::request::Access;
 use crate::time::Timestamp;
 
 /// One thing that happened.
@@ -105,6 +106,11 @@ pub enum AuditEvent {
     LinkGranted {
         /// When it stops working.
         expires_at: Timestamp,
+    },
+    /// The asset can be read without a signed link from now on: by everybody, or by whom the host lets through.
+    AccessGranted {
+        /// Which of the two.
+        access: Access,
     },
     /// Somebody asked for a link of its own, which may be handed out and lives until then.
     LinkIssued {

@@ -48,7 +48,8 @@ pub(super) struct Defaults {
     pub(super) key_template: Option<Template>,
     /// How many hours links work, 1 to 168. Default: 72.
     pub(super) url_expiry_hours: Option<Whole>,
-    /// Who may download. Only `signed` is built: whoever has the link, until it expires. Default: `signed`.
+    /// Who may download, on a target that is not public: `signed`, whoever has the link, until it expires; or
+    /// `authenticated`, whom the host lets through. Default: `signed`.
     pub(super) access: Option<Access>,
     /// The weakest proof that counts: `read_back`, or `store_attested`, with which a SHA-256 that S3 itself has
     /// computed over what it stored stands for reading it back. Default: `read_back`.
@@ -119,6 +120,9 @@ pub(super) struct Links {
     pub(super) beyond_credentials: Option<Beyond>,
     /// `presign`: with which keys links are signed, if not with the target's.
     pub(super) credentials: Option<Credentials>,
+    /// `hmac` and `presign`: what viewers see of a route that asks who may read, for requests with the access
+    /// `authenticated`. Default: there is none.
+    pub(super) authenticated_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -126,6 +130,7 @@ pub(super) struct Links {
 pub(super) enum LinkKind {
     Hmac,
     Presign,
+    Public,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

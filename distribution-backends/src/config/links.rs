@@ -2,20 +2,29 @@
 
 use std::path::Path;
 
-use distribution_core::Error;
+use distribution_core::{BaseUrl, Error};
 
 use super::document::Places;
 use super::fault::all_of;
 use super::file::{Beyond, Credentials, Disposed, LinkKind, Links};
 use super::place::Place;
 use super::secret::Secret;
-use crate::signing::base_of;
 use crate::{HmacKey, HmacSigner};
 
 /// A signer that is not made yet.
 pub(super) enum Signing {
-    Hmac { base: String, key: SigningKey, accepted: Vec<Secret> },
-    Presign { disposition: Disposed, beyond: Beyond, credentials: Option<Credentials> },
+    Hmac {
+        base: BaseUrl,
+        key: SigningKey,
+        accepted: Vec<Secret>,
+    },
+    Presign {
+        disposition: Disposed,
+        beyond: Beyond,
+        credentials: Option<Credentials>,
+    },
+    /// Nothing: everybody can read what is below this base.
+    Public(BaseUrl),
 }
 
 pub(super) enum SigningKey {
@@ -39,6 +48,7 @@ impl Signing {
         links.check_kind(at, places)?;
         match links.kind {
             LinkKind::Hmac => links.hmac(at, places),
+            LinkKind::Public => links.base(at, places).map(Self::Public),
             LinkKind::Presign if matches!(place, Place::Disk(_)) => {
                 let message = "cannot be `presign`: a local disk checks no links, so it takes `hmac`";
                 Err(places.invalid(&format!("{at}.kind"), message))
@@ -49,20 +59,21 @@ impl Signing {
 }
 
 impl Links {
-    /// That no key of the other kind is there.
+    /// That no key of another kind is there.
     fn check_kind(&self, at: &str, places: &Places) -> Result<(), Error> {
-        let (hmac, presign) = (LinkKind::Hmac, LinkKind::Presign);
-        let given = [
-            ("base_url", hmac, self.base_url.is_some()),
-            ("key_file", hmac, self.key_file.is_some()),
-            ("key", hmac, self.key.is_some()),
-            ("accepted_keys", hmac, !self.accepted_keys.is_empty()),
-            ("disposition", presign, self.disposition.is_some()),
-            ("beyond_credentials", presign, self.beyond_credentials.is_some()),
-            ("credentials", presign, self.credentials.is_some()),
+        let (hmac, presign, public) = (LinkKind::Hmac, LinkKind::Presign, LinkKind::Public);
+        let given: [(&str, &[LinkKind], bool); 8] = [
+            ("base_url", &[hmac, public], self.base_url.is_some()),
+            ("key_file", &[hmac], self.key_file.is_some()),
+            ("key", &[hmac], self.key.is_some()),
+            ("accepted_keys", &[hmac], !self.accepted_keys.is_empty()),
+            ("disposition", &[presign], self.disposition.is_some()),
+            ("beyond_credentials", &[presign], self.beyond_credentials.is_some()),
+            ("credentials", &[presign], self.credentials.is_some()),
+            ("authenticated_url", &[hmac, presign], self.authenticated_url.is_some()),
         ];
-        let of = |kind: LinkKind| given.iter().filter(move |(_, of, _)| *of == kind).map(|(key, ..)| *key);
-        match given.iter().find(|(_, kind, is_given)| *is_given && *kind != self.kind) {
+        let of = |kind: LinkKind| given.iter().filter(move |(_, of, _)| of.contains(&kind)).map(|(key, ..)| *key);
+        match given.iter().find(|(_, kinds, is_given)| *is_given && !kinds.contains(&self.kind)) {
             Some((key, ..)) => {
                 let (kind, keys): (_, Vec<_>) = (name(self.kind), of(self.kind).collect());
                 let message = format!("is of no use with links of kind `{kind}`: those have {}", all_of(&keys));
@@ -74,11 +85,7 @@ impl Links {
 
     fn hmac(&self, at: &str, places: &Places) -> Result<Signing, Error> {
         let at_key = |key: &str| format!("{at}.{key}");
-        let base = self.base_url.as_deref().ok_or_else(|| {
-            let message = "is missing: what viewers see of the download route, such as https://media.example/files";
-            places.invalid(&at_key("base_url"), message)
-        })?;
-        let base = base_of(base).map_err(|message| places.invalid(&at_key("base_url"), message))?;
+        let base = self.base(at, places)?;
         let key = match (&self.key_file, &self.key) {
             (Some(path), None) if !path.is_empty() => SigningKey::MadeAt(path.clone()),
             (None, Some(secret)) => SigningKey::Given(secret.clone()),
@@ -91,6 +98,21 @@ impl Links {
             }
         };
         Ok(Signing::Hmac { base, key, accepted: self.accepted_keys.clone() })
+    }
+
+    /// What links begin with.
+    fn base(&self, at: &str, places: &Places) -> Result<BaseUrl, Error> {
+        let at = format!("{at}.base_url");
+        let text = self.base_url.as_deref().ok_or_else(|| {
+            places.invalid(&at, "is missing: what viewers see in front of the key, such as https://media.example/files")
+        })?;
+        BaseUrl::parse(text).map_err(|error| places.locate(&at, error))
+    }
+
+    /// What links begin with that ask the host who may read.
+    pub(super) fn authenticated(&self, at: &str, places: &Places) -> Result<Option<BaseUrl>, Error> {
+        let base = self.authenticated_url.as_deref().map(BaseUrl::parse).transpose();
+        base.map_err(|error| places.locate(&format!("{at}.authenticated_url"), error))
     }
 
     fn presign(&self, place: &Place, at: &str, places: &Places) -> Result<Signing, Error> {
@@ -107,7 +129,7 @@ impl Links {
 
 /// Makes the signer of a route. Blocks on the disk.
 pub(super) fn hmac_signer(
-    base_url: &str,
+    base_url: &BaseUrl,
     key: &SigningKey,
     accepted: &[Secret],
     (at, base, places): (&str, &Path, &Places),
@@ -123,7 +145,7 @@ pub(super) fn hmac_signer(
         }
         SigningKey::Given(secret) => read("key", secret)?,
     };
-    let mut signer = HmacSigner::new(base_url, signing).map_err(|error| places.locate(at, error))?;
+    let mut signer = HmacSigner::new(base_url.as_str(), signing).map_err(|error| places.locate(at, error))?;
     for (n, secret) in accepted.iter().enumerate() {
         let key = format!("accepted_keys[{n}]");
         let accepted = read(&key, secret)?;
@@ -136,5 +158,6 @@ fn name(kind: LinkKind) -> &'static str {
     match kind {
         LinkKind::Hmac => "hmac",
         LinkKind::Presign => "presign",
+        LinkKind::Public => "public",
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use distribution_core::{
-    AuditSink, Builder, Error, ErrorKind, Publisher, Storage, TargetName, UrlSigner, Verification,
+    AuditSink, BaseUrl, Builder, Error, ErrorKind, Publisher, Storage, TargetName, UrlSigner, Verification,
 };
 use futures::future::try_join_all;
 
@@ -11,7 +11,7 @@ use super::file::{AlertKind, Credentials};
 use super::links::{Signing, hmac_signer};
 use super::place::Place;
 use super::plan::TargetPlan;
-use super::{Config, Download, Opened};
+use super::{Config, Download, Guarded, Opened};
 use crate::blocking::blocking;
 use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, SystemClock, holder_name};
 
@@ -24,6 +24,7 @@ struct Parts {
 enum Signer {
     Route(Arc<HmacSigner>),
     Service(Arc<dyn UrlSigner>),
+    None(BaseUrl),
 }
 
 pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builder) -> Result<Opened, Error> {
@@ -52,18 +53,22 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());
-    let mut downloads = Vec::new();
+    let (mut downloads, mut guarded) = (Vec::new(), Vec::new());
     for (target, storage, signer) in targets {
-        let signer: Arc<dyn UrlSigner> = match signer {
-            Signer::Service(signer) => signer,
+        if let Some(base) = plan.targets.get(&target).and_then(|target| target.authenticated.clone()) {
+            builder = builder.authenticated(target.clone(), base.clone());
+            guarded.push(Guarded { target: target.clone(), storage: storage.clone(), base });
+        }
+        builder = match signer {
+            Signer::None(base) => builder.public_target(target, storage, base),
+            Signer::Service(signer) => builder.target(target, storage, signer),
             Signer::Route(signer) => {
                 downloads.push(Download { target: target.clone(), storage: storage.clone(), signer: signer.clone() });
-                signer
+                builder.target(target, storage, signer)
             }
         };
-        builder = builder.target(target, storage, signer);
     }
-    Ok(Opened { publisher: change(builder).build()?, downloads })
+    Ok(Opened { publisher: change(builder).build()?, downloads, guarded })
 }
 
 impl Config {
@@ -81,6 +86,7 @@ impl Config {
         let place = self.with_keys(&target.place, target.credentials.as_ref(), &format!("{at}.credentials"))?;
         let at = format!("{at}.links");
         let signer = match &target.signing {
+            Signing::Public(base) => Signer::None(base.clone()),
             Signing::Hmac { base, key, accepted } => {
                 let signer = hmac_signer(base, key, accepted, (&at, &self.base, &self.places))?;
                 Signer::Route(Arc::new(signer))

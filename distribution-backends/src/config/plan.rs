@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use distribution_core::{Access, Error, KeyTemplate, Lease, Policy, QcPolicy, TargetName, Verification};
+use distribution_core::{Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPolicy, TargetName, Verification};
 
 use super::document::Places;
 use super::file::{AlertKind, Credentials, Defaults, File, Target};
@@ -32,6 +32,7 @@ pub(super) struct TargetPlan {
     pub(super) place: Place,
     pub(super) credentials: Option<Credentials>,
     pub(super) signing: Signing,
+    pub(super) authenticated: Option<BaseUrl>,
 }
 
 impl Plan {
@@ -96,8 +97,10 @@ impl TargetPlan {
         if let Some(credentials) = &target.credentials {
             credentials.check(&place, &format!("{at}.credentials"), places)?;
         }
-        let signing = Signing::of(target.links.as_ref(), &place, &format!("{at}.links"), places)?;
-        Ok(Self { place, credentials: target.credentials.clone(), signing })
+        let (links, at) = (target.links.as_ref(), format!("{at}.links"));
+        let signing = Signing::of(links, &place, &at, places)?;
+        let authenticated = links.map_or(Ok(None), |links| links.authenticated(&at, places))?;
+        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated })
     }
 
     fn can_attest(&self) -> bool {
@@ -107,19 +110,23 @@ impl TargetPlan {
 
 /// A route serves one target: no base may be the beginning of another.
 fn check_bases(targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<(), Error> {
-    let bases = targets.iter().filter_map(|(name, target)| match &target.signing {
-        Signing::Hmac { base, .. } => Some((name, base)),
-        Signing::Presign { .. } => None,
+    let bases = targets.iter().flat_map(|(name, target)| {
+        let base = match &target.signing {
+            Signing::Hmac { base, .. } | Signing::Public(base) => Some(("base_url", base)),
+            Signing::Presign { .. } => None,
+        };
+        let authenticated = target.authenticated.iter().map(|base| ("authenticated_url", base));
+        base.into_iter().chain(authenticated).map(move |(key, base)| (name, key, base.as_str()))
     });
     let bases: Vec<_> = bases.collect();
-    for (name, base) in &bases {
-        let above = bases.iter().find(|(other, above)| {
-            other != name
-                && base.strip_prefix(above.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    for (name, key, base) in &bases {
+        let above = bases.iter().find(|(other, other_key, above)| {
+            (other, other_key) != (name, key)
+                && base.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
-        if let Some((other, _)) = above {
+        if let Some((other, ..)) = above {
             let message = format!("is below that of the target `{other}`: give each target a route of its own");
-            return Err(places.invalid(&format!("targets.{name}.links.base_url"), message));
+            return Err(places.invalid(&format!("targets.{name}.links.{key}"), message));
         }
     }
     Ok(())
@@ -131,13 +138,8 @@ fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, place
         Some(value) => value.within(range, &format!("defaults.{key}"), places),
         None => Ok(usual),
     };
-    if let Some(access @ (Access::Public | Access::Authenticated)) = defaults.access {
-        let message = format!(
-            "cannot be `{}` yet: only `signed` is built",
-            if access == Access::Public { "public" } else { "authenticated" }
-        );
-        return Err(places.invalid("defaults.access", message));
-    }
+    let access = defaults.access.unwrap_or(usual.access);
+    check_access(access, targets, places)?;
     let verification = defaults.verification.unwrap_or(usual.verification);
     if verification == Verification::StoreAttested && !targets.values().any(|target| target.can_attest()) {
         let message = "cannot be `store_attested`: no target is an s3:// bucket, and nothing else attests";
@@ -149,6 +151,7 @@ fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, place
         key_template: defaults.key_template.clone().map_or_else(KeyTemplate::default, |template| template.0),
         url_expiry_hours: number(defaults.url_expiry_hours, "url_expiry_hours", VALID_HOURS, usual.url_expiry_hours)?,
         qc: QcPolicy { require_checksum: defaults.qc_checksum_required },
+        access,
         verification,
         attempts_max: number(defaults.attempts_max, "attempts_max", 1..=Policy::ATTEMPTS_MAX, usual.attempts_max)?,
         lease_secs: number(defaults.lease_secs, "lease_secs", 1..=Lease::SECS_MAX, usual.lease_secs)?,
@@ -159,6 +162,19 @@ fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, place
             usual.recoveries_max,
         )?,
     })
+}
+
+fn check_access(access: Access, targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<(), Error> {
+    let message = match access {
+        Access::Public => {
+            "cannot be `public`: what is published to a target with links of `kind = \"public\"` always is"
+        }
+        Access::Authenticated if targets.values().all(|target| target.authenticated.is_none()) => {
+            "cannot be `authenticated`: no target has an `authenticated_url`"
+        }
+        Access::Authenticated | Access::Signed => return Ok(()),
+    };
+    Err(places.invalid("defaults.access", message))
 }
 
 fn default_target(

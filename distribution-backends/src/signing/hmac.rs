@@ -1,12 +1,11 @@
 //! Download links under HMAC-SHA256: what signs them and what lets them through, in one type.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use data_encoding::BASE64URL_NOPAD;
-use distribution_core::{Error, Link, LinkLimits, LinkRequest, ObjectKey, SignedUrl, Timestamp, UrlSigner};
+use distribution_core::{BaseUrl, Error, Link, LinkLimits, LinkRequest, ObjectKey, SignedUrl, Timestamp, UrlSigner};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
@@ -16,8 +15,6 @@ const VALID_HOURS_MIN: u32 = 1;
 const VALID_HOURS_MAX: u32 = 168;
 /// How far the verifier's clock may be behind the signer's.
 const CLOCK_SKEW_SECS: i64 = 60;
-const BASE_BYTES_MAX: usize = 1024;
-const HOST_BYTES_MAX: usize = 253;
 const MAC_BYTES: usize = 32;
 
 /// Signs the links of a download route, such as the one of the feature `serve`, and verifies them there.
@@ -62,7 +59,7 @@ const MAC_BYTES: usize = 32;
 /// ```
 #[derive(Debug)]
 pub struct HmacSigner {
-    base: String,
+    base: BaseUrl,
     signing: HmacKey,
     accepted: Vec<HmacKey>,
     /// Stands in for unknown keys, so that they take as long as known ones.
@@ -92,7 +89,7 @@ impl HmacSigner {
     /// # Errors
     /// [`Invalid`](distribution_core::ErrorKind::Invalid) for any other base.
     pub fn new(base: &str, signing: HmacKey) -> Result<Self, Error> {
-        let base = parse_base(base).map_err(|wrong| Error::invalid("base", wrong))?;
+        let base = BaseUrl::parse(base)?;
         Ok(Self { base, signing, accepted: Vec::new(), unknown: HmacKey::random("unknown")? })
     }
 
@@ -111,7 +108,7 @@ impl HmacSigner {
 
     /// What links begin with, in its one form: lower case, without a trailing slash.
     pub fn base(&self) -> &str {
-        &self.base
+        self.base.as_str()
     }
 
     /// Whether a request may read an object at `now`, and which.
@@ -223,48 +220,4 @@ fn parse_signature(text: &str) -> Option<[u8; MAC_BYTES]> {
     }
     BASE64URL_NOPAD.decode_mut(text.as_bytes(), &mut signature).ok()?;
     Some(signature)
-}
-
-/// The base in its one form. The messages do not repeat it: it may hold what it should not.
-pub(crate) fn parse_base(text: &str) -> Result<String, String> {
-    if text.len() > BASE_BYTES_MAX {
-        return Err(format!("is {} bytes long, the limit is {BASE_BYTES_MAX}", text.len()));
-    }
-    let (scheme, rest) = text.split_once("://").ok_or("must be a URL such as https://media.example/files")?;
-    let scheme = scheme.to_ascii_lowercase();
-    if !matches!(scheme.as_str(), "http" | "https") {
-        return Err("must begin with `https://` or `http://`".into());
-    }
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let authority = authority.to_ascii_lowercase();
-    if !is_authority(&authority) {
-        return Err("must name a host, perhaps with a port, behind the scheme, and no user".into());
-    }
-    if path.strip_prefix('/').is_some_and(|path| ObjectKey::parse(path).is_err()) {
-        return Err("must have a path of A-Z, a-z, 0-9, `.`, `_`, `-` and single `/`, no part of which starts with a \
-                    dot, and neither query nor fragment"
-            .into());
-    }
-    Ok(format!("{scheme}://{authority}{path}"))
-}
-
-/// `host[:port]`, in lower case: a name, an IPv4 address, or an IPv6 address in brackets.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => (None, rest),
-        Some(_) => return false,
-        None => {
-            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
-            (Some(host), port)
-        }
-    };
-    let is_label =
-        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let host_is_sound = host.is_none_or(|host| host.len() <= HOST_BYTES_MAX && host.split('.').all(is_label));
-    let port_is_sound = match port.strip_prefix(':') {
-        Some(port) => port.parse().is_ok_and(|number: u16| number > 0 && number.to_string() == port),
-        None => port.is_empty(),
-    };
-    host_is_sound && port_is_sound
 }

@@ -6,7 +6,6 @@ mod key;
 mod presign;
 
 #[cfg(feature = "config")]
-pub(crate) use hmac::parse_base as base_of;
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]

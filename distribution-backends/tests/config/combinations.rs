@@ -1,5 +1,7 @@
 //! Settings that contradict each other are refused, each with its whole message.
 
+use distribution_core::TargetName;
+
 use super::{RECORDS, STAGING, TARGET, parse, refusal, refused_defaults, refused_target};
 
 const HMAC: &str = "kind = \"hmac\"\nbase_url = \"https://m.example/files\"\n";
@@ -29,14 +31,15 @@ fn a_default_that_is_not_there() {
 }
 
 #[test]
-fn what_is_not_built_yet() {
+fn an_access_that_no_target_has() {
     assert_eq!(
         refused_defaults("access = \"public\""),
-        "defaults.access: cannot be `public` yet: only `signed` is built (line 2)"
+        "defaults.access: cannot be `public`: what is published to a target with links of `kind = \"public\"` always \
+         is (line 2)"
     );
     assert_eq!(
         refused_defaults("access = \"authenticated\""),
-        "defaults.access: cannot be `authenticated` yet: only `signed` is built (line 2)"
+        "defaults.access: cannot be `authenticated`: no target has an `authenticated_url` (line 2)"
     );
     assert!(parse(&format!("[defaults]\naccess = \"signed\"\n{TARGET}{STAGING}{RECORDS}")).is_ok());
 }
@@ -62,7 +65,7 @@ fn links_that_a_disk_cannot_have() {
     );
     assert_eq!(
         refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"cloudfront\""),
-        "targets.media.links.kind: must be `hmac` or `presign` (line 4)"
+        "targets.media.links.kind: must be `hmac`, `presign` or `public` (line 4)"
     );
     assert_eq!(
         refused_target("storage = \"objects\"\n[targets.media.credentials]\nkey_file = \"k\""),
@@ -75,7 +78,7 @@ fn links_of_a_route_need_a_route_and_one_key() {
     let links = |rest: &str| refused_target(&format!("storage = \"objects\"\n[targets.media.links]\n{rest}"));
     assert_eq!(
         links("kind = \"hmac\"\nkey_file = \"k\""),
-        "targets.media.links.base_url: is missing: what viewers see of the download route, such as \
+        "targets.media.links.base_url: is missing: what viewers see in front of the key, such as \
          https://media.example/files (line 3)"
     );
     assert_eq!(
@@ -94,7 +97,7 @@ fn links_of_a_route_need_a_route_and_one_key() {
     assert_eq!(
         links(&format!("{HMAC}key_file = \"k\"\ndisposition = \"inline\"")),
         "targets.media.links.disposition: is of no use with links of kind `hmac`: those have `base_url`, `key_file`, \
-         `key` and `accepted_keys` (line 7)"
+         `key`, `accepted_keys` and `authenticated_url` (line 7)"
     );
 }
 
@@ -192,7 +195,7 @@ fn credentials_of_another_service() {
             "storage = \"s3://media?region=x\"\n[targets.media.links]\nkind = \"presign\"\nbase_url = \"https://a\""
         ),
         "targets.media.links.base_url: is of no use with links of kind `presign`: those have `disposition`, \
-         `beyond_credentials` and `credentials` (line 5)"
+         `beyond_credentials`, `credentials` and `authenticated_url` (line 5)"
     );
     let bucket =
         format!("[targets.media]\nstorage = \"s3://media?region=x\"\n[targets.media.links]\n{HMAC}key_file = \"k\"\n");
@@ -209,4 +212,37 @@ fn a_uri_of_a_bucket_is_checked_without_the_network() {
     let error = parse(&format!("[targets.media]\nstorage = \"s3://u:hunter2@media\"\n{STAGING}{RECORDS}")).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("targets.media.storage")));
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_public_target_and_one_whose_route_asks() {
+    let folder = super::site();
+    std::fs::create_dir(folder.path().join("public")).unwrap();
+    let text = format!(
+        "{}[targets.open]\nstorage = \"public\"\n\
+         [targets.open.links]\nkind = \"public\"\nbase_url = \"https://cdn.example/\"\n[defaults]\n\
+         target = \"media\"\naccess = \"authenticated\"\n{STAGING}{RECORDS}",
+        TARGET.replace(" }", ", authenticated_url = \"https://media.example/members\" }")
+    );
+    let opened = distribution_backends::Config::parse(&text, folder.path()).unwrap().open().await.unwrap();
+    let guarded: Vec<_> =
+        opened.guarded.iter().map(|guarded| (guarded.target.as_str(), guarded.base.as_str())).collect();
+    assert_eq!(guarded, [("media", "https://media.example/members")]);
+    std::fs::write(folder.path().join("staging/clip.mp4"), b"approved").unwrap();
+    for (target, base) in [(None, "https://media.example/members/clip-"), (Some("open"), "https://cdn.example/clip-")] {
+        let mut request = distribution_testkit::request("clip.mp4", b"approved");
+        request.distribution_settings.storage_target = target.map(|name| TargetName::parse(name).unwrap());
+        let record = opened.publisher.publish(request).await.unwrap();
+        assert!(record.public_url.expose().starts_with(base) && record.expires_at.is_none());
+    }
+
+    let twice = text.replace("https://cdn.example/", "https://media.example/members/public");
+    assert_eq!(
+        refusal(&twice),
+        "targets.open.links.base_url: is below that of the target `media`: give each target a route of its own (line 9)"
+    );
+    assert_eq!(
+        refusal(&text.replace("kind = \"public\"", "kind = \"public\"\nauthenticated_url = \"https://a.example\"")),
+        "targets.open.links.authenticated_url: is of no use with links of kind `public`: those have `base_url` (line 9)"
+    );
 }

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod queries;
 mod refusals;
 mod repeats;

@@ -129,7 +129,7 @@ fn a_link_of_ones_own_is_audited_and_changes_nothing_for_others() {
     world.advance(Duration::from_millis(1_234));
     let link = block_on(ui.link(&answer.audit_log_id, HOUR)).unwrap();
     let asked_at = world.now();
-    let end = link.expires_at;
+    let end = link.expires_at.unwrap();
     assert!(end <= asked_at + TimeDelta::hours(1) && end > asked_at + TimeDelta::hours(1) - TimeDelta::seconds(1));
     assert!(TestSigner::open(&link.link, end - TimeDelta::microseconds(1)).is_some());
     assert!(TestSigner::open(&link.link, end).is_none());

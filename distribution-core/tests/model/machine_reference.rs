@@ -158,7 +158,7 @@ impl Reference {
     fn grant(&mut self) {
         let seconds = self.now.div_euclid(1000) + i64::from(self.shown.hours) * 3600;
         // A link that would outlive the calendar is not granted.
-        if self.shown.signed && self.shown.hours < 1_000_000 {
+        if self.shown.hours < 1_000_000 {
             self.link_until = Some(seconds * 1000);
             self.tell("link_granted");
         }
@@ -170,7 +170,7 @@ impl Reference {
             Some(Bytes::Approved) => {
                 self.tell("published");
                 (self.at, self.published_at) = (At::Published, self.now);
-                self.grant();
+                if self.shown.signed { self.grant() } else { self.tell("access_granted") }
             }
             Some(Bytes::Other) if !created && !self.tells => self.reject("key_taken"),
             Some(Bytes::Other) | None => {
@@ -216,10 +216,14 @@ impl Reference {
                 self.waits_from = self.waits_from.max(*before).min(self.told.len() as u64);
             }
             (Transition::Amended(shown), _) => {
+                let opens = self.at == At::Published && self.shown.signed && !shown.signed;
                 self.shown = *shown;
                 self.tell("amended");
+                if opens {
+                    self.tell("access_granted");
+                }
             }
-            (Transition::LinkWanted, At::Published) => self.grant(),
+            (Transition::LinkWanted, At::Published) if self.shown.signed => self.grant(),
             (Transition::LinkAsked { millis }, At::Published) if *millis > 0 && (self.now + millis) % 1000 == 0 => {
                 self.tell("link_issued");
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use chrono::Timelike as _;
-use distribution_core::{AuditEntry, AuditEvent, Location, Proof, Timestamp, Trail};
+use distribution_core::{Access, AuditEntry, AuditEvent, Location, Proof, Timestamp, Trail};
 
 use super::body::Phase;
 use super::derive::attempt_key;
@@ -45,8 +45,17 @@ impl<'a> Trails<'a> {
 
     /// The ends of the links that were granted, as far as the trail has been delivered without a gap.
     pub(super) fn grants_delivered(&self, id: &str) -> impl Iterator<Item = Timestamp> {
+        self.gapless(id).filter_map(grant)
+    }
+
+    /// Whether reading without a signed link was granted, as far as the trail has been delivered without a gap.
+    pub(super) fn access_delivered(&self, id: &str) -> bool {
+        self.gapless(id).any(|entry| matches!(entry.event, AuditEvent::AccessGranted { .. }))
+    }
+
+    fn gapless(&self, id: &str) -> impl Iterator<Item = &'a AuditEntry> {
         let gapless = self.of(id).zip(0..).take_while(|((sequence, _), expected)| sequence == expected);
-        gapless.filter_map(|((_, entry), _)| grant(entry))
+        gapless.map(|((_, entry), _)| entry)
     }
 }
 
@@ -119,6 +128,7 @@ struct Story<'a> {
     attempt: u32,
     published: Option<(Timestamp, &'a Location, &'a Proof)>,
     granted: Option<Timestamp>,
+    opened: Option<Access>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -131,7 +141,7 @@ enum Told {
 
 impl<'a> Story<'a> {
     fn new(record: &'a Record<'a>) -> Self {
-        Self { record, told: Told::Nothing, attempt: 0, published: None, granted: None }
+        Self { record, told: Told::Nothing, attempt: 0, published: None, granted: None, opened: None }
     }
 
     fn check(mut self, entries: &[&'a AuditEntry], found: &mut Findings) {
@@ -168,6 +178,7 @@ impl<'a> Story<'a> {
                 self.published = Some((entry.at, location, proof));
             }
             (AuditEvent::LinkGranted { expires_at }, Told::Published) => self.grant(entry.at, *expires_at)?,
+            (AuditEvent::AccessGranted { access }, Told::Published) => self.opened = Some(*access),
             (AuditEvent::LinkIssued { expires_at }, Told::Published) => {
                 if expires_at.nanosecond() != 0 || *expires_at <= entry.at {
                     return Err((
@@ -222,6 +233,13 @@ impl<'a> Story<'a> {
                 format!("the link's end on record, {:?}, is not the one granted last", published.link_expires_at)
             });
         }
+        let access = body.details.get("access").filter(|access| *access != "signed");
+        if let Some(access) = access.filter(|_| told == Told::Published) {
+            let opened = self.opened.and_then(|opened| serde_json::to_value(opened).ok());
+            found.expect(opened.as_ref() == Some(access), Promise::P5, id, || {
+                format!("the access on record, {access}, was granted without a trace")
+            });
+        }
         let amended = entries.iter().rev().find_map(|entry| match &entry.event {
             AuditEvent::Amended { details } => Some(details),
             _ => None,
@@ -240,6 +258,7 @@ fn name(event: &AuditEvent) -> &'static str {
         AuditEvent::Rejected { .. } => "rejected",
         AuditEvent::Amended { .. } => "amended",
         AuditEvent::LinkGranted { .. } => "link_granted",
+        AuditEvent::AccessGranted { .. } => "access_granted",
         AuditEvent::LinkIssued { .. } => "link_issued",
         AuditEvent::Refused { .. } => "refused",
         _ => "an unknown event",

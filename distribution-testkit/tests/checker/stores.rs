@@ -92,6 +92,7 @@ pub(crate) const ROWS: &[Damage] = &[
     }),
     ("the staged file was another", &[P6], |e| edit(e, "first", |r| r["phase"]["pin"]["size"] = 1.into())),
     ("no trace of an amendment", &[P5], |e| edit(e, "first", |r| r["details"]["url_expiry_hours"] = 1.into())),
+    ("no trace of a grant", &[P5], |e| edit(e, "second", |r| r["details"]["access"] = "public".into())),
     ("published at another time", &[P5], |e| {
         edit(e, "first", |r| r["phase"]["at"] = r["claimed_at"].as_str().unwrap().replace("2026", "2025").into());
         e.answers.clear();
