@@ -30,13 +30,13 @@ mod nowhere;
 #[derive(Parser)]
 struct Options {
     /// How many records there are to look among.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     records: u64,
     /// How many queries of each kind.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     queries: u64,
     /// How many publishes.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     publishes: u64,
     /// How many of them at a time.
     #[arg(long, default_value_t = 64)]
