@@ -14,6 +14,8 @@
 //! | | `StoryMcpMetadata` | `story-mcp` |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
+//! | | `CloudFrontSigner` | `cloudfront` |
+//! | | `Probed`: any signer, whose links are tried by a `LinkProbe` | `link-probe` |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
 //! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
@@ -67,6 +69,8 @@ pub use metadata::{
 };
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
+#[cfg(feature = "cloudfront")]
+pub use signing::CloudFrontSigner;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use signing::{Disposition, PresignSigner};

@@ -1,10 +1,16 @@
 //! Signers: who may download what, until when.
 
+#[cfg(feature = "cloudfront")]
+mod cloudfront;
 mod hmac;
 mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
 
+#[cfg(feature = "cloudfront")]
+pub use cloudfront::CloudFrontSigner;
+#[cfg(all(feature = "config", feature = "cloudfront"))]
+pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
 #[cfg(feature = "config")]
 pub(crate) use hmac::parse_base as base_of;
 pub use hmac::{Denied, Grant, HmacSigner};
