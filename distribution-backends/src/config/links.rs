@@ -4,6 +4,7 @@ use std::path::Path;
 
 use distribution_core::Error;
 
+use super::cloudfront::CloudFrontLinks;
 use super::document::Places;
 use super::fault::all_of;
 use super::file::{Beyond, Credentials, Disposed, LinkKind, Links};
@@ -16,6 +17,7 @@ use crate::{HmacKey, HmacSigner};
 pub(super) enum Signing {
     Hmac { base: String, key: SigningKey, accepted: Vec<Secret> },
     Presign { disposition: Disposed, beyond: Beyond, credentials: Option<Credentials> },
+    CloudFront(CloudFrontLinks),
 }
 
 pub(super) enum SigningKey {
@@ -44,25 +46,40 @@ impl Signing {
                 Err(places.invalid(&format!("{at}.kind"), message))
             }
             LinkKind::Presign => links.presign(place, at, places),
+            LinkKind::Cloudfront => CloudFrontLinks::of(links, at, places).map(Self::CloudFront),
+        }
+    }
+
+    /// What all links of the target begin with, where that is told.
+    pub(super) fn base(&self) -> Option<&str> {
+        match self {
+            Self::Hmac { base, .. } => Some(base),
+            Self::CloudFront(links) => Some(links.base()),
+            Self::Presign { .. } => None,
         }
     }
 }
 
 impl Links {
-    /// That no key of the other kind is there.
+    /// That no key of another kind is there.
     fn check_kind(&self, at: &str, places: &Places) -> Result<(), Error> {
-        let (hmac, presign) = (LinkKind::Hmac, LinkKind::Presign);
+        const A_BASE: &[LinkKind] = &[LinkKind::Hmac, LinkKind::Cloudfront];
+        const HMAC: &[LinkKind] = &[LinkKind::Hmac];
+        const PRESIGN: &[LinkKind] = &[LinkKind::Presign];
+        const CLOUDFRONT: &[LinkKind] = &[LinkKind::Cloudfront];
         let given = [
-            ("base_url", hmac, self.base_url.is_some()),
-            ("key_file", hmac, self.key_file.is_some()),
-            ("key", hmac, self.key.is_some()),
-            ("accepted_keys", hmac, !self.accepted_keys.is_empty()),
-            ("disposition", presign, self.disposition.is_some()),
-            ("beyond_credentials", presign, self.beyond_credentials.is_some()),
-            ("credentials", presign, self.credentials.is_some()),
+            ("base_url", A_BASE, self.base_url.is_some()),
+            ("key_file", HMAC, self.key_file.is_some()),
+            ("key", HMAC, self.key.is_some()),
+            ("accepted_keys", HMAC, !self.accepted_keys.is_empty()),
+            ("disposition", PRESIGN, self.disposition.is_some()),
+            ("beyond_credentials", PRESIGN, self.beyond_credentials.is_some()),
+            ("credentials", PRESIGN, self.credentials.is_some()),
+            ("key_pair_id", CLOUDFRONT, self.key_pair_id.is_some()),
+            ("private_key", CLOUDFRONT, self.private_key.is_some()),
         ];
-        let of = |kind: LinkKind| given.iter().filter(move |(_, of, _)| *of == kind).map(|(key, ..)| *key);
-        match given.iter().find(|(_, kind, is_given)| *is_given && *kind != self.kind) {
+        let of = |kind: LinkKind| given.iter().filter(move |(_, of, _)| of.contains(&kind)).map(|(key, ..)| *key);
+        match given.iter().find(|(_, kinds, is_given)| *is_given && !kinds.contains(&self.kind)) {
             Some((key, ..)) => {
                 let (kind, keys): (_, Vec<_>) = (name(self.kind), of(self.kind).collect());
                 let message = format!("is of no use with links of kind `{kind}`: those have {}", all_of(&keys));
@@ -136,5 +153,6 @@ fn name(kind: LinkKind) -> &'static str {
     match kind {
         LinkKind::Hmac => "hmac",
         LinkKind::Presign => "presign",
+        LinkKind::Cloudfront => "cloudfront",
     }
 }

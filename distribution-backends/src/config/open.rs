@@ -93,6 +93,7 @@ impl Config {
                 };
                 Signer::Service(signer.map_err(|error| self.places.locate(&at, error))?)
             }
+            Signing::CloudFront(links) => Signer::Service(links.signer((&at, &self.base, &self.places))?),
         };
         Ok((place, signer))
     }

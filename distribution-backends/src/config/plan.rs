@@ -105,17 +105,13 @@ impl TargetPlan {
     }
 }
 
-/// A route serves one target: no base may be the beginning of another.
+/// A route or distribution serves one target below a base: none may be the beginning of another.
 fn check_bases(targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<(), Error> {
-    let bases = targets.iter().filter_map(|(name, target)| match &target.signing {
-        Signing::Hmac { base, .. } => Some((name, base)),
-        Signing::Presign { .. } => None,
-    });
+    let bases = targets.iter().filter_map(|(name, target)| Some((name, target.signing.base()?)));
     let bases: Vec<_> = bases.collect();
     for (name, base) in &bases {
         let above = bases.iter().find(|(other, above)| {
-            other != name
-                && base.strip_prefix(above.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            other != name && base.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
         if let Some((other, _)) = above {
             let message = format!("is below that of the target `{other}`: give each target a route of its own");

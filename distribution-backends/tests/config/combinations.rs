@@ -61,8 +61,8 @@ fn links_that_a_disk_cannot_have() {
         "targets.media.links.kind: cannot be `presign`: a local disk checks no links, so it takes `hmac` (line 4)"
     );
     assert_eq!(
-        refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"cloudfront\""),
-        "targets.media.links.kind: must be `hmac` or `presign` (line 4)"
+        refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"akamai\""),
+        "targets.media.links.kind: must be `hmac`, `presign` or `cloudfront` (line 4)"
     );
     assert_eq!(
         refused_target("storage = \"objects\"\n[targets.media.credentials]\nkey_file = \"k\""),

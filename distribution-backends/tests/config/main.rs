@@ -9,6 +9,8 @@
 )]
 
 mod annotated;
+#[cfg(feature = "cloudfront")]
+mod cloudfront;
 mod combinations;
 #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source")))]
 mod features;
