@@ -33,7 +33,7 @@ mod config;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp"))]
+#[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp", feature = "link-probe"))]
 mod http;
 mod metadata;
 mod pin;
@@ -74,6 +74,8 @@ pub use signing::CloudFrontSigner;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use signing::{Disposition, PresignSigner};
+#[cfg(feature = "link-probe")]
+pub use signing::{LinkProbe, Probed};
 #[cfg(feature = "s3")]
 pub use source::S3Files;
 #[cfg(feature = "http-source")]

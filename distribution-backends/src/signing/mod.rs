@@ -6,6 +6,8 @@ mod hmac;
 mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
+#[cfg(feature = "link-probe")]
+mod probe;
 
 #[cfg(feature = "cloudfront")]
 pub use cloudfront::CloudFrontSigner;
@@ -17,3 +19,5 @@ pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use presign::{Disposition, PresignSigner};
+#[cfg(feature = "link-probe")]
+pub use probe::{LinkProbe, Probed};
