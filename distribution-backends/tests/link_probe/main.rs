@@ -1,6 +1,6 @@
 //! What a link probe says of links that work, and of those that do not.
 #![cfg(feature = "link-probe")]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 mod faults;
 #[cfg(feature = "serve")]
