@@ -117,6 +117,10 @@ pub(super) struct Links {
     pub(super) key_pair_id: Option<String>,
     /// `cloudfront`: the private key in PEM, RSA of 2,048 bits or ECDSA on P-256.
     pub(super) private_key: Option<Secret>,
+    /// Whether each link is tried before it is handed out, so that a publish fails whose link does not work. What
+    /// serves the links must be up then. Default: `false`.
+    #[serde(default)]
+    pub(super) probe: bool,
     /// `presign`: what browsers do with the file, `inline` (they play it) or `attachment` (they save it).
     /// Default: `inline`.
     pub(super) disposition: Option<Disposed>,

@@ -1,8 +1,9 @@
 //! What signs the links of a target.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use distribution_core::Error;
+use distribution_core::{Error, Storage, UrlSigner};
 
 use super::cloudfront::CloudFrontLinks;
 use super::document::Places;
@@ -147,6 +148,25 @@ pub(super) fn hmac_signer(
         signer = signer.accept(accepted).map_err(|error| places.locate(&format!("{at}.{key}"), error))?;
     }
     Ok(signer)
+}
+
+/// That links can be tried in this build.
+pub(super) fn check_probe() -> Result<(), Error> {
+    #[cfg(feature = "link-probe")]
+    return Ok(());
+    #[cfg(not(feature = "link-probe"))]
+    return Err(super::bucket::lacks("link-probe"));
+}
+
+/// The same signer, whose links are tried before they are handed out.
+#[cfg(feature = "link-probe")]
+pub(super) fn probed(signer: Arc<dyn UrlSigner>, storage: &Arc<dyn Storage>) -> Result<Arc<dyn UrlSigner>, Error> {
+    Ok(Arc::new(crate::Probed::new(signer, storage.clone(), crate::LinkProbe::new()?)))
+}
+
+#[cfg(not(feature = "link-probe"))]
+pub(super) fn probed(_: Arc<dyn UrlSigner>, _: &Arc<dyn Storage>) -> Result<Arc<dyn UrlSigner>, Error> {
+    Err(super::bucket::lacks("link-probe"))
 }
 
 fn name(kind: LinkKind) -> &'static str {

@@ -8,7 +8,7 @@ use distribution_core::{
 use futures::future::try_join_all;
 
 use super::file::{AlertKind, Credentials};
-use super::links::{Signing, hmac_signer};
+use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
 use super::plan::TargetPlan;
 use super::{Config, Download, Opened};
@@ -61,6 +61,8 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
                 signer
             }
         };
+        let probes = plan.targets.get(&target).is_some_and(|target| target.probes);
+        let signer = if probes { probed(signer, &storage)? } else { signer };
         builder = builder.target(target, storage, signer);
     }
     Ok(Opened { publisher: change(builder).build()?, downloads })

@@ -8,7 +8,7 @@ use distribution_core::{Access, Error, KeyTemplate, Lease, Policy, QcPolicy, Tar
 
 use super::document::Places;
 use super::file::{AlertKind, Credentials, Defaults, File, Target};
-use super::links::Signing;
+use super::links::{Signing, check_probe};
 use super::metadata::Records;
 use super::place::{Place, path};
 use super::staging::Roots;
@@ -32,6 +32,7 @@ pub(super) struct TargetPlan {
     pub(super) place: Place,
     pub(super) credentials: Option<Credentials>,
     pub(super) signing: Signing,
+    pub(super) probes: bool,
 }
 
 impl Plan {
@@ -97,7 +98,11 @@ impl TargetPlan {
             credentials.check(&place, &format!("{at}.credentials"), places)?;
         }
         let signing = Signing::of(target.links.as_ref(), &place, &format!("{at}.links"), places)?;
-        Ok(Self { place, credentials: target.credentials.clone(), signing })
+        let probes = target.links.as_ref().is_some_and(|links| links.probe);
+        if probes {
+            check_probe().map_err(|error| places.locate(&format!("{at}.links.probe"), error))?;
+        }
+        Ok(Self { place, credentials: target.credentials.clone(), signing, probes })
     }
 
     fn can_attest(&self) -> bool {

@@ -17,6 +17,13 @@ fn a_build_without_a_feature_says_so() {
         refused_target("storage = \"objects\"\nlinks = { kind = \"cloudfront\" }"),
         format!("targets.media.links.kind: {} (line 3)", lacks("cloudfront"))
     );
+    #[cfg(not(feature = "link-probe"))]
+    assert_eq!(
+        refused_target(
+            "storage = \"objects\"\nlinks = { kind = \"hmac\", base_url = \"https://a\", key_file = \"k\", probe = true }"
+        ),
+        format!("targets.media.links.probe: {} (line 3)", lacks("link-probe"))
+    );
     #[cfg(not(feature = "story-mcp"))]
     {
         let records = "[metadata]\nuri = \"story:stdio\"\n[audit]\njsonl = \"a\"\n";

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "config", feature = "sqlite"))]
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -17,6 +18,8 @@ mod features;
 mod hostile;
 mod messages;
 mod opening;
+#[cfg(all(feature = "link-probe", feature = "serve"))]
+mod probing;
 mod records;
 mod secrets;
 
