@@ -1,6 +1,7 @@
 //! A publisher from one file, `distribution.toml`.
 
 mod bucket;
+mod cloudfront;
 mod credentials;
 mod document;
 mod fault;

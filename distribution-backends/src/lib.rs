@@ -14,6 +14,8 @@
 //! | | `StoryMcpMetadata` | `story-mcp` |
 //! | [`UrlSigner`](distribution_core::UrlSigner) | [`HmacSigner`] | |
 //! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
+//! | | `CloudFrontSigner` | `cloudfront` |
+//! | | `Probed`: any signer, whose links are tried by a `LinkProbe` | `link-probe` |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
 //! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
@@ -31,7 +33,7 @@ mod config;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp"))]
+#[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp", feature = "link-probe"))]
 mod http;
 mod metadata;
 mod pin;
@@ -67,9 +69,13 @@ pub use metadata::{
 };
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
+#[cfg(feature = "cloudfront")]
+pub use signing::CloudFrontSigner;
 pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use signing::{Disposition, PresignSigner};
+#[cfg(feature = "link-probe")]
+pub use signing::{LinkProbe, Probed};
 #[cfg(feature = "s3")]
 pub use source::S3Files;
 #[cfg(feature = "http-source")]

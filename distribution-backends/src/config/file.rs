@@ -99,9 +99,11 @@ pub(super) struct Credentials {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Links {
     /// `hmac`: links of a route that this library's host serves, for any storage. `presign`: links that the
-    /// storage service itself checks, for buckets.
+    /// storage service itself checks, for buckets. `cloudfront`: links that a CloudFront distribution checks, which
+    /// serves the objects of any storage.
     pub(super) kind: LinkKind,
-    /// `hmac`: what viewers see of the route, such as `https://media.example/files`.
+    /// `hmac`: what viewers see of the route, such as `https://media.example/files`. `cloudfront`: what they see of
+    /// the distribution where the target's objects begin, such as `https://d111111abcdef8.cloudfront.net`.
     pub(super) base_url: Option<String>,
     /// `hmac`: the file with the key that signs, which is made, with a random key, if it is not there. Of
     /// `key_file` and `key` there is one.
@@ -112,6 +114,14 @@ pub(super) struct Links {
     /// `hmac`: keys whose links the route lets through too, while keys are replaced. Default: none.
     #[serde(default)]
     pub(super) accepted_keys: Vec<Secret>,
+    /// `cloudfront`: the id that CloudFront has given the public key, such as `K2JCJMDEHXQW5F`.
+    pub(super) key_pair_id: Option<String>,
+    /// `cloudfront`: the private key in PEM, RSA of 2,048 bits or ECDSA on P-256.
+    pub(super) private_key: Option<Secret>,
+    /// Whether each link is tried before it is handed out, so that a publish fails whose link does not work. What
+    /// serves the links must be up then. Default: `false`.
+    #[serde(default)]
+    pub(super) probe: bool,
     /// `presign`: what browsers do with the file, `inline` (they play it) or `attachment` (they save it).
     /// Default: `inline`.
     pub(super) disposition: Option<Disposed>,
@@ -130,6 +140,7 @@ pub(super) struct Links {
 pub(super) enum LinkKind {
     Hmac,
     Presign,
+    Cloudfront,
     Public,
 }
 

@@ -1,9 +1,11 @@
 //! What signs the links of a target.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use distribution_core::{BaseUrl, Error};
+use distribution_core::{BaseUrl, Error, Storage, UrlSigner};
 
+use super::cloudfront::CloudFrontLinks;
 use super::document::Places;
 use super::fault::all_of;
 use super::file::{Beyond, Credentials, Disposed, LinkKind, Links};
@@ -23,6 +25,7 @@ pub(super) enum Signing {
         beyond: Beyond,
         credentials: Option<Credentials>,
     },
+    CloudFront(CloudFrontLinks),
     /// Nothing: everybody can read what is below this base.
     Public(BaseUrl),
 }
@@ -54,6 +57,16 @@ impl Signing {
                 Err(places.invalid(&format!("{at}.kind"), message))
             }
             LinkKind::Presign => links.presign(place, at, places),
+            LinkKind::Cloudfront => CloudFrontLinks::of(links, at, places).map(Self::CloudFront),
+        }
+    }
+
+    /// What all links of the target begin with, where that is told.
+    pub(super) fn base(&self) -> Option<&str> {
+        match self {
+            Self::Hmac { base, .. } | Self::Public(base) => Some(base.as_str()),
+            Self::CloudFront(links) => Some(links.base()),
+            Self::Presign { .. } => None,
         }
     }
 }
@@ -61,16 +74,23 @@ impl Signing {
 impl Links {
     /// That no key of another kind is there.
     fn check_kind(&self, at: &str, places: &Places) -> Result<(), Error> {
-        let (hmac, presign, public) = (LinkKind::Hmac, LinkKind::Presign, LinkKind::Public);
-        let given: [(&str, &[LinkKind], bool); 8] = [
-            ("base_url", &[hmac, public], self.base_url.is_some()),
-            ("key_file", &[hmac], self.key_file.is_some()),
-            ("key", &[hmac], self.key.is_some()),
-            ("accepted_keys", &[hmac], !self.accepted_keys.is_empty()),
-            ("disposition", &[presign], self.disposition.is_some()),
-            ("beyond_credentials", &[presign], self.beyond_credentials.is_some()),
-            ("credentials", &[presign], self.credentials.is_some()),
-            ("authenticated_url", &[hmac, presign], self.authenticated_url.is_some()),
+        const A_BASE: &[LinkKind] = &[LinkKind::Hmac, LinkKind::Cloudfront, LinkKind::Public];
+        const HMAC: &[LinkKind] = &[LinkKind::Hmac];
+        const PRESIGN: &[LinkKind] = &[LinkKind::Presign];
+        const CLOUDFRONT: &[LinkKind] = &[LinkKind::Cloudfront];
+        const SIGNED: &[LinkKind] = &[LinkKind::Hmac, LinkKind::Presign, LinkKind::Cloudfront];
+        let given = [
+            ("base_url", A_BASE, self.base_url.is_some()),
+            ("key_file", HMAC, self.key_file.is_some()),
+            ("key", HMAC, self.key.is_some()),
+            ("accepted_keys", HMAC, !self.accepted_keys.is_empty()),
+            ("disposition", PRESIGN, self.disposition.is_some()),
+            ("beyond_credentials", PRESIGN, self.beyond_credentials.is_some()),
+            ("credentials", PRESIGN, self.credentials.is_some()),
+            ("key_pair_id", CLOUDFRONT, self.key_pair_id.is_some()),
+            ("private_key", CLOUDFRONT, self.private_key.is_some()),
+            ("authenticated_url", SIGNED, self.authenticated_url.is_some()),
+            ("probe", SIGNED, self.probe),
         ];
         let of = |kind: LinkKind| given.iter().filter(move |(_, of, _)| of.contains(&kind)).map(|(key, ..)| *key);
         match given.iter().find(|(_, kinds, is_given)| *is_given && !kinds.contains(&self.kind)) {
@@ -154,10 +174,30 @@ pub(super) fn hmac_signer(
     Ok(signer)
 }
 
+/// That links can be tried in this build.
+pub(super) fn check_probe() -> Result<(), Error> {
+    #[cfg(feature = "link-probe")]
+    return Ok(());
+    #[cfg(not(feature = "link-probe"))]
+    return Err(super::bucket::lacks("link-probe"));
+}
+
+/// The same signer, whose links are tried before they are handed out.
+#[cfg(feature = "link-probe")]
+pub(super) fn probed(signer: Arc<dyn UrlSigner>, storage: &Arc<dyn Storage>) -> Result<Arc<dyn UrlSigner>, Error> {
+    Ok(Arc::new(crate::Probed::new(signer, storage.clone(), crate::LinkProbe::new()?)))
+}
+
+#[cfg(not(feature = "link-probe"))]
+pub(super) fn probed(_: Arc<dyn UrlSigner>, _: &Arc<dyn Storage>) -> Result<Arc<dyn UrlSigner>, Error> {
+    Err(super::bucket::lacks("link-probe"))
+}
+
 fn name(kind: LinkKind) -> &'static str {
     match kind {
         LinkKind::Hmac => "hmac",
         LinkKind::Presign => "presign",
+        LinkKind::Cloudfront => "cloudfront",
         LinkKind::Public => "public",
     }
 }

@@ -8,7 +8,7 @@ use distribution_core::{
 use futures::future::try_join_all;
 
 use super::file::{AlertKind, Credentials};
-use super::links::{Signing, hmac_signer};
+use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
 use super::plan::TargetPlan;
 use super::{Config, Download, Guarded, Opened};
@@ -55,15 +55,22 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         .policy(plan.policy.clone());
     let (mut downloads, mut guarded) = (Vec::new(), Vec::new());
     for (target, storage, signer) in targets {
-        if let Some(base) = plan.targets.get(&target).and_then(|target| target.authenticated.clone()) {
+        let planned = plan.targets.get(&target);
+        let handed_out =
+            |signer| if planned.is_some_and(|target| target.probes) { probed(signer, &storage) } else { Ok(signer) };
+        if let Some(base) = planned.and_then(|target| target.authenticated.clone()) {
             builder = builder.authenticated(target.clone(), base.clone());
             guarded.push(Guarded { target: target.clone(), storage: storage.clone(), base });
         }
         builder = match signer {
             Signer::None(base) => builder.public_target(target, storage, base),
-            Signer::Service(signer) => builder.target(target, storage, signer),
+            Signer::Service(signer) => {
+                let signer = handed_out(signer)?;
+                builder.target(target, storage, signer)
+            }
             Signer::Route(signer) => {
                 downloads.push(Download { target: target.clone(), storage: storage.clone(), signer: signer.clone() });
+                let signer = handed_out(signer)?;
                 builder.target(target, storage, signer)
             }
         };
@@ -99,6 +106,7 @@ impl Config {
                 };
                 Signer::Service(signer.map_err(|error| self.places.locate(&at, error))?)
             }
+            Signing::CloudFront(links) => Signer::Service(links.signer((&at, &self.base, &self.places))?),
         };
         Ok((place, signer))
     }

@@ -8,7 +8,7 @@ use distribution_core::{Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPo
 
 use super::document::Places;
 use super::file::{AlertKind, Credentials, Defaults, File, Target};
-use super::links::Signing;
+use super::links::{Signing, check_probe};
 use super::metadata::Records;
 use super::place::{Place, path};
 use super::staging::Roots;
@@ -33,6 +33,7 @@ pub(super) struct TargetPlan {
     pub(super) credentials: Option<Credentials>,
     pub(super) signing: Signing,
     pub(super) authenticated: Option<BaseUrl>,
+    pub(super) probes: bool,
 }
 
 impl Plan {
@@ -100,7 +101,11 @@ impl TargetPlan {
         let (links, at) = (target.links.as_ref(), format!("{at}.links"));
         let signing = Signing::of(links, &place, &at, places)?;
         let authenticated = links.map_or(Ok(None), |links| links.authenticated(&at, places))?;
-        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated })
+        let probes = links.is_some_and(|links| links.probe);
+        if probes {
+            check_probe().map_err(|error| places.locate(&format!("{at}.probe"), error))?;
+        }
+        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated, probes })
     }
 
     fn can_attest(&self) -> bool {
@@ -108,15 +113,12 @@ impl TargetPlan {
     }
 }
 
-/// A route serves one target: no base may be the beginning of another.
+/// A route or distribution serves one target below a base: none may be the beginning of another.
 fn check_bases(targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<(), Error> {
     let bases = targets.iter().flat_map(|(name, target)| {
-        let base = match &target.signing {
-            Signing::Hmac { base, .. } | Signing::Public(base) => Some(("base_url", base)),
-            Signing::Presign { .. } => None,
-        };
-        let authenticated = target.authenticated.iter().map(|base| ("authenticated_url", base));
-        base.into_iter().chain(authenticated).map(move |(key, base)| (name, key, base.as_str()))
+        let authenticated = target.authenticated.iter().map(|base| ("authenticated_url", base.as_str()));
+        let base = target.signing.base().map(|base| ("base_url", base));
+        base.into_iter().chain(authenticated).map(move |(key, base)| (name, key, base))
     });
     let bases: Vec<_> = bases.collect();
     for (name, key, base) in &bases {

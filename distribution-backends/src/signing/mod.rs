@@ -1,12 +1,22 @@
 //! Signers: who may download what, until when.
 
+#[cfg(feature = "cloudfront")]
+mod cloudfront;
 mod hmac;
 mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
+#[cfg(feature = "link-probe")]
+mod probe;
 
+#[cfg(feature = "cloudfront")]
+pub use cloudfront::CloudFrontSigner;
+#[cfg(all(feature = "config", feature = "cloudfront"))]
+pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
 #[cfg(feature = "config")]
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use presign::{Disposition, PresignSigner};
+#[cfg(feature = "link-probe")]
+pub use probe::{LinkProbe, Probed};

@@ -64,8 +64,8 @@ fn links_that_a_disk_cannot_have() {
         "targets.media.links.kind: cannot be `presign`: a local disk checks no links, so it takes `hmac` (line 4)"
     );
     assert_eq!(
-        refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"cloudfront\""),
-        "targets.media.links.kind: must be `hmac`, `presign` or `public` (line 4)"
+        refused_target("storage = \"objects\"\n[targets.media.links]\nkind = \"akamai\""),
+        "targets.media.links.kind: must be `hmac`, `presign`, `cloudfront` or `public` (line 4)"
     );
     assert_eq!(
         refused_target("storage = \"objects\"\n[targets.media.credentials]\nkey_file = \"k\""),
@@ -97,7 +97,7 @@ fn links_of_a_route_need_a_route_and_one_key() {
     assert_eq!(
         links(&format!("{HMAC}key_file = \"k\"\ndisposition = \"inline\"")),
         "targets.media.links.disposition: is of no use with links of kind `hmac`: those have `base_url`, `key_file`, \
-         `key`, `accepted_keys` and `authenticated_url` (line 7)"
+         `key`, `accepted_keys`, `authenticated_url` and `probe` (line 7)"
     );
 }
 
@@ -195,7 +195,7 @@ fn credentials_of_another_service() {
             "storage = \"s3://media?region=x\"\n[targets.media.links]\nkind = \"presign\"\nbase_url = \"https://a\""
         ),
         "targets.media.links.base_url: is of no use with links of kind `presign`: those have `disposition`, \
-         `beyond_credentials`, `credentials` and `authenticated_url` (line 5)"
+         `beyond_credentials`, `credentials`, `authenticated_url` and `probe` (line 5)"
     );
     let bucket =
         format!("[targets.media]\nstorage = \"s3://media?region=x\"\n[targets.media.links]\n{HMAC}key_file = \"k\"\n");

@@ -12,6 +12,18 @@ fn a_build_without_a_feature_says_so() {
         let message = format!("targets.media.storage: {} (line 2)", lacks(feature));
         assert_eq!(refused_target(&format!("storage = \"{scheme}://media\"")), message);
     }
+    #[cfg(not(feature = "cloudfront"))]
+    assert_eq!(
+        refused_target("storage = \"objects\"\nlinks = { kind = \"cloudfront\" }"),
+        format!("targets.media.links.kind: {} (line 3)", lacks("cloudfront"))
+    );
+    #[cfg(not(feature = "link-probe"))]
+    assert_eq!(
+        refused_target(
+            "storage = \"objects\"\nlinks = { kind = \"hmac\", base_url = \"https://a\", key_file = \"k\", probe = true }"
+        ),
+        format!("targets.media.links.probe: {} (line 3)", lacks("link-probe"))
+    );
     #[cfg(not(feature = "story-mcp"))]
     {
         let records = "[metadata]\nuri = \"story:stdio\"\n[audit]\njsonl = \"a\"\n";

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "config", feature = "sqlite"))]
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -9,12 +10,16 @@
 )]
 
 mod annotated;
+#[cfg(feature = "cloudfront")]
+mod cloudfront;
 mod combinations;
 #[cfg(not(any(feature = "s3", feature = "gcs", feature = "azblob", feature = "http-source")))]
 mod features;
 mod hostile;
 mod messages;
 mod opening;
+#[cfg(all(feature = "link-probe", feature = "serve"))]
+mod probing;
 mod records;
 mod secrets;
 

@@ -9,7 +9,7 @@ use distribution_core::{Alert, AlertSink, Checksum, ErrorKind, PublishRequest};
 
 use super::{RECORDS, STAGING, TARGET, site};
 
-fn request(url: &str, bytes: &[u8]) -> PublishRequest {
+pub(crate) fn request(url: &str, bytes: &[u8]) -> PublishRequest {
     let json = format!(
         r#"{{"final_edit": {{"video_url": "{url}", "duration_seconds": 1.0, "checksum": "{}"}},
             "qc_report": {{"status": "pass"}}}}"#,
