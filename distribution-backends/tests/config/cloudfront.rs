@@ -45,8 +45,8 @@ fn they_need_a_base_an_id_and_a_key() {
     assert_eq!(
         links(&format!("{BASE}{ID}{KEY}key_file = \"k\"")),
         format!(
-            "{at}.key_file: is of no use with links of kind `cloudfront`: those have `base_url`, `key_pair_id` and \
-             `private_key` (line 8)"
+            "{at}.key_file: is of no use with links of kind `cloudfront`: those have `base_url`, `key_pair_id`, \
+             `private_key`, `authenticated_url` and `probe` (line 8)"
         )
     );
     let route = TARGET.replace("key_file = ", "key_pair_id = \"K2JCJMDEHXQW5F\", key_file = ");
