@@ -5,7 +5,7 @@ mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
 
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "serve"))]
 pub(crate) use hmac::parse_base as base_of;
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;

@@ -82,6 +82,17 @@ async fn one_connection_serves_everything() {
     assert_eq!(field(&part, "content-range"), Some("bytes 3999000-3999999/4000000"));
     assert!(client.body(&part).await == clip[3_999_000..]);
 
+    let parts = client.ask("GET", &link, "Range: bytes=0-99,2000000-2999999\r\n").await;
+    assert!(parts.starts_with("http/1.1 206 "), "{parts}");
+    assert_eq!(field(&parts, "transfer-encoding"), None);
+    let body = client.body(&parts).await;
+    let at = body.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    assert!(body[at..at + 100] == clip[..100] && body.ends_with(b"--\r\n"));
+
+    // What follows on the connection shows that nothing came behind the head.
+    let unchanged = client.ask("GET", &link, "If-None-Match: \"v1\"\r\n").await;
+    assert!(unchanged.starts_with("http/1.1 304 "), "{unchanged}");
+
     let beyond = client.ask("GET", &link, "Range: bytes=4000000-\r\n").await;
     assert!(beyond.starts_with("http/1.1 416 "), "{beyond}");
     assert_eq!(field(&beyond, "content-range"), Some("bytes */4000000"));
