@@ -5,7 +5,9 @@
 mod answers;
 mod authenticated;
 mod conditions;
+mod curl;
 mod failures;
+mod forgeries;
 mod options;
 mod parts;
 mod refusals;

@@ -13,15 +13,15 @@ use crate::{KEY, link, mounted};
 
 const SIZE: usize = 4_000_000;
 
-fn clip() -> Vec<u8> {
+pub(crate) fn clip() -> Vec<u8> {
     (0..SIZE as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-fn shelf(fault: Option<Fault>) -> Shelf {
+pub(crate) fn shelf(fault: Option<Fault>) -> Shelf {
     Shelf { chunk: 65_536, fault, ..Shelf::new(clip()) }
 }
 
-async fn start(shelf: &Arc<Shelf>) -> SocketAddr {
+pub(crate) async fn start(shelf: &Arc<Shelf>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = mounted(shelf);
