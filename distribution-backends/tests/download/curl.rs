@@ -8,6 +8,7 @@ use crate::wire::{clip, shelf, start};
 use crate::{KEY, link};
 
 /// curl's exit code and what it wrote to standard output.
+#[allow(clippy::print_stderr, reason = "a test is not skipped in silence")]
 async fn curl(args: Vec<String>) -> Option<(i32, Vec<u8>)> {
     let run = move || Command::new("curl").args(["-sS", "--max-time", "60"]).args(args).output();
     match tokio::task::spawn_blocking(run).await.unwrap() {

@@ -8,6 +8,7 @@ mod conditions;
 mod curl;
 mod failures;
 mod forgeries;
+mod load;
 mod options;
 mod parts;
 mod refusals;

@@ -29,15 +29,15 @@ pub(crate) async fn start(shelf: &Arc<Shelf>) -> SocketAddr {
     address
 }
 
-struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(pub(crate) BufReader<TcpStream>);
 
 impl Client {
-    async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
     }
 
     /// Sends a request and reads the head of the answer, in lower case.
-    async fn ask(&mut self, method: &str, target: &str, headers: &str) -> String {
+    pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &str) -> String {
         let request = format!("{method} {target} HTTP/1.1\r\nHost: media.example\r\n{headers}\r\n");
         self.0.write_all(request.as_bytes()).await.unwrap();
         let mut head = String::new();
