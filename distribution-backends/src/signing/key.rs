@@ -65,7 +65,7 @@ impl HmacKey {
     }
 
     /// A new key that nobody knows.
-    pub(super) fn random(id: &str) -> Result<Self, Error> {
+    pub(crate) fn random(id: &str) -> Result<Self, Error> {
         Self::new(id, random::<SECRET_BYTES_MIN>()?.to_vec())
     }
 
@@ -138,7 +138,7 @@ impl HmacKey {
     }
 
     /// HMAC-SHA256 (RFC 2104) under this key, fed nothing yet.
-    pub(super) fn mac(&self) -> Hmac<Sha256> {
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
         self.mac.clone()
     }
 }

@@ -13,7 +13,6 @@ mod probe;
 pub use cloudfront::CloudFrontSigner;
 #[cfg(all(feature = "config", feature = "cloudfront"))]
 pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
-#[cfg(feature = "config")]
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]

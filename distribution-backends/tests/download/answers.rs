@@ -85,7 +85,7 @@ async fn a_range_beyond_the_end_is_told_the_size() {
 async fn other_range_headers_are_ignored() {
     let (router, link) = (mounted(&shelf()), link(KEY));
     let whole = get(&router, &link, &[]).await;
-    for range in ["bytes=0-1,3-4", "bytes=5-4", "bytes=", "bytes=x", "items=0-1", ""] {
+    for range in ["bytes=0-35,0-1", "bytes=5-4", "bytes=", "bytes=x", "items=0-1", ""] {
         assert_eq!(get(&router, &link, &[("range", range)]).await, whole, "{range}");
     }
 }

@@ -3,7 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 mod answers;
+mod authenticated;
+mod conditions;
+mod curl;
 mod failures;
+mod forgeries;
+mod load;
+mod options;
+mod parts;
 mod refusals;
 mod shelf;
 mod wire;
@@ -28,7 +35,7 @@ pub(crate) fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 
-struct Stopped;
+pub(crate) struct Stopped;
 
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {

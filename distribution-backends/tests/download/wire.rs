@@ -13,15 +13,15 @@ use crate::{KEY, link, mounted};
 
 const SIZE: usize = 4_000_000;
 
-fn clip() -> Vec<u8> {
+pub(crate) fn clip() -> Vec<u8> {
     (0..SIZE as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-fn shelf(fault: Option<Fault>) -> Shelf {
+pub(crate) fn shelf(fault: Option<Fault>) -> Shelf {
     Shelf { chunk: 65_536, fault, ..Shelf::new(clip()) }
 }
 
-async fn start(shelf: &Arc<Shelf>) -> SocketAddr {
+pub(crate) async fn start(shelf: &Arc<Shelf>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = mounted(shelf);
@@ -29,15 +29,15 @@ async fn start(shelf: &Arc<Shelf>) -> SocketAddr {
     address
 }
 
-struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(pub(crate) BufReader<TcpStream>);
 
 impl Client {
-    async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
     }
 
     /// Sends a request and reads the head of the answer, in lower case.
-    async fn ask(&mut self, method: &str, target: &str, headers: &str) -> String {
+    pub(crate) async fn ask(&mut self, method: &str, target: &str, headers: &str) -> String {
         let request = format!("{method} {target} HTTP/1.1\r\nHost: media.example\r\n{headers}\r\n");
         self.0.write_all(request.as_bytes()).await.unwrap();
         let mut head = String::new();
@@ -81,6 +81,17 @@ async fn one_connection_serves_everything() {
     assert!(part.starts_with("http/1.1 206 "), "{part}");
     assert_eq!(field(&part, "content-range"), Some("bytes 3999000-3999999/4000000"));
     assert!(client.body(&part).await == clip[3_999_000..]);
+
+    let parts = client.ask("GET", &link, "Range: bytes=0-99,2000000-2999999\r\n").await;
+    assert!(parts.starts_with("http/1.1 206 "), "{parts}");
+    assert_eq!(field(&parts, "transfer-encoding"), None);
+    let body = client.body(&parts).await;
+    let at = body.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    assert!(body[at..at + 100] == clip[..100] && body.ends_with(b"--\r\n"));
+
+    // What follows on the connection shows that nothing came behind the head.
+    let unchanged = client.ask("GET", &link, "If-None-Match: \"v1\"\r\n").await;
+    assert!(unchanged.starts_with("http/1.1 304 "), "{unchanged}");
 
     let beyond = client.ask("GET", &link, "Range: bytes=4000000-\r\n").await;
     assert!(beyond.starts_with("http/1.1 416 "), "{beyond}");
