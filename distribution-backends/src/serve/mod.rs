@@ -1,10 +1,15 @@
-//! Driving adapters over HTTP: they translate, and decide nothing.
+//! Driving adapters, HTTP and MCP: they translate, and decide nothing.
 
+#[cfg(feature = "serve")]
 mod download;
-#[cfg(feature = "config")]
+#[cfg(feature = "mcp")]
+pub mod mcp;
+#[cfg(all(feature = "serve", feature = "config"))]
 mod nested;
+#[cfg(feature = "serve")]
 mod range;
 
+#[cfg(feature = "serve")]
 pub use download::router;
-#[cfg(feature = "config")]
+#[cfg(all(feature = "serve", feature = "config"))]
 pub(crate) use nested::nested;
