@@ -1,6 +1,6 @@
 //! What the tools answer: structured, with a short text that holds no link.
 
-use distribution_core::{AssetRecord, AuditLogId, Error, Link, Page, PublishResponse, IssuedLink, Timestamp};
+use distribution_core::{AssetRecord, AuditLogId, Error, IssuedLink, Link, Page, PublishResponse, Timestamp};
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
