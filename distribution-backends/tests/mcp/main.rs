@@ -1,5 +1,6 @@
 //! The MCP tools, as a client sees them.
 #![cfg(all(feature = "mcp", feature = "story-mcp"))]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what helpers of tests do")]
 
 use std::sync::Arc;
 
