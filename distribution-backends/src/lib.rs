@@ -22,7 +22,8 @@
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
 //! `Config` (feature `config`) makes a publisher of them from one file, `distribution.toml`.
-//! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`].
+//! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`];
+//! `serve::mcp` (feature `mcp`) has the publisher's MCP tools.
 
 mod alert;
 mod audit;
@@ -39,7 +40,7 @@ mod metadata;
 mod pin;
 #[cfg(feature = "opendal")]
 mod probe;
-#[cfg(feature = "serve")]
+#[cfg(any(feature = "serve", feature = "mcp"))]
 pub mod serve;
 mod signing;
 mod source;

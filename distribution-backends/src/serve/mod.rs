@@ -1,19 +1,33 @@
-//! Driving adapters over HTTP: they translate, and decide nothing.
+//! Driving adapters, HTTP and MCP: they translate, and decide nothing.
 
+#[cfg(feature = "serve")]
 mod authenticated;
+#[cfg(feature = "serve")]
 mod condition;
+#[cfg(feature = "serve")]
 mod cors;
+#[cfg(feature = "serve")]
 mod disposition;
+#[cfg(feature = "serve")]
 mod download;
+#[cfg(feature = "serve")]
 mod file;
+#[cfg(feature = "mcp")]
+pub mod mcp;
+#[cfg(feature = "serve")]
 mod multipart;
-#[cfg(feature = "config")]
+#[cfg(all(feature = "serve", feature = "config"))]
 mod nested;
+#[cfg(feature = "serve")]
 mod range;
 
+#[cfg(feature = "serve")]
 pub use authenticated::{Authorizer, BearerToken, Verdict, Wanted, authenticated};
+#[cfg(feature = "serve")]
 pub use cors::Cors;
+#[cfg(feature = "serve")]
 pub use disposition::Disposition;
+#[cfg(feature = "serve")]
 pub use download::{DownloadRoute, router};
-#[cfg(feature = "config")]
+#[cfg(all(feature = "serve", feature = "config"))]
 pub(crate) use nested::nested;

@@ -1,0 +1,144 @@
+//! The MCP tools of a publisher: they translate, and decide nothing.
+
+mod answer;
+mod arguments;
+mod progress;
+mod tools;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use distribution_core::{Error, PublishRequest, PublishResponse, Publisher};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::{ErrorData, ServerHandler};
+
+use self::arguments::{LinkArguments, ListArguments, RecordArguments, parse};
+
+/// The MCP tools `publish_final_asset`, `get_distribution_record`, `list_distribution_records` and
+/// `issue_download_link` over a publisher: a server of its own, or part of a host's.
+///
+/// * Links are in `structuredContent` and in a `resource_link`, never in a text.
+/// * What the publisher refuses is a tool error with `kind`, `message`, `retryable` and
+///   `retry_after_secs`; a tool that does not exist is a protocol error.
+/// * A call that the client cancels is dropped; the same call, repeated, finishes the job.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use distribution_backends::serve::mcp::PublishTool;
+/// use distribution_testkit::World;
+///
+/// let tools = PublishTool::new(Arc::new(World::new().publisher("host-1")));
+/// let names: Vec<_> = tools.tools().into_iter().map(|tool| tool.name).collect();
+/// assert_eq!(names[0], "publish_final_asset");
+/// ```
+#[derive(Clone)]
+pub struct PublishTool {
+    publisher: Arc<Publisher>,
+}
+
+impl PublishTool {
+    /// The tools of this publisher.
+    pub fn new(publisher: Arc<Publisher>) -> Self {
+        Self { publisher }
+    }
+
+    /// The tools, with their schemas, for a host that lists them among its own.
+    pub fn tools(&self) -> Vec<Tool> {
+        tools::tools()
+    }
+
+    /// Carries out a call of one of the [`tools`](Self::tools).
+    ///
+    /// # Errors
+    /// The protocol's `invalid params` for a tool that is not among them; its `internal error`, which no
+    /// client gets to see, if the client has cancelled the call.
+    pub async fn call(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        let cancelled = context.ct.clone();
+        tokio::select! {
+            () = cancelled.cancelled() => Err(ErrorData::internal_error("the call was cancelled", None)),
+            answer = self.answer(&request.name, &arguments, &context) => answer,
+        }
+    }
+
+    async fn answer(
+        &self,
+        tool: &str,
+        arguments: &JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let answer = match tool {
+            tools::PUBLISH => self.publish(arguments, context).await,
+            tools::RECORD => self.record(arguments).await,
+            tools::RECORDS => self.records(arguments).await,
+            tools::LINK => self.link(arguments).await,
+            _ => return Err(ErrorData::invalid_params("there is no such tool", None)),
+        };
+        Ok(answer.unwrap_or_else(|error| answer::failed(&error)))
+    }
+
+    async fn publish(
+        &self,
+        arguments: &JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, Error> {
+        let json = serde_json::to_vec(arguments)
+            .map_err(|error| Error::invalid("arguments", "are not valid JSON").because(error))?;
+        let request = PublishRequest::from_json(&json)?;
+        let (watch, tell) = progress::watch(context);
+        let record = tokio::select! {
+            record = self.publisher.publish_watched(request, watch) => record?,
+            never = tell => match never {},
+        };
+        answer::published(PublishResponse::from(record))
+    }
+
+    async fn record(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let RecordArguments { audit_log_id } = parse(arguments)?;
+        answer::record(&audit_log_id, self.publisher.record(&audit_log_id).await?)
+    }
+
+    async fn records(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let wanted: ListArguments = parse(arguments)?;
+        let (query, after, limit) = wanted.query()?;
+        answer::records(self.publisher.records(&query, after.as_ref(), limit).await?)
+    }
+
+    async fn link(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let LinkArguments { audit_log_id, valid_for_secs } = parse(arguments)?;
+        let signed = self.publisher.link(&audit_log_id, Duration::from_secs(valid_for_secs)).await?;
+        answer::link(&audit_log_id, &signed)
+    }
+}
+
+impl ServerHandler for PublishTool {
+    fn get_info(&self) -> ServerConfig {
+        let server = Implementation::new("distribution", env!("CARGO_PKG_VERSION"));
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build()).with_server_info(server)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        self.call(request, context).await.map(CallToolResponse::Complete)
+    }
+}

@@ -1,0 +1,114 @@
+//! The MCP tools, as a client sees them.
+#![cfg(all(feature = "mcp", feature = "story-mcp"))]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what helpers of tests do")]
+
+use std::sync::Arc;
+
+use distribution_backends::serve::mcp::PublishTool;
+use distribution_core::PublishRequest;
+use distribution_testkit::{World, request};
+use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
+use rmcp::service::{RoleClient, RunningService};
+use rmcp::{ServiceError, ServiceExt};
+use serde_json::{Value, json};
+
+type Client = RunningService<RoleClient, ()>;
+
+async fn client(world: &World) -> Client {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let tools = PublishTool::new(Arc::new(world.publisher("host-1")));
+    tokio::spawn(async move { tools.serve(far).await.unwrap().waiting().await });
+    ().serve(near).await.unwrap()
+}
+
+fn staged() -> (World, PublishRequest) {
+    let world = World::new();
+    world.stage("clip.mp4", "approved bytes");
+    (world, request("clip.mp4", b"approved bytes"))
+}
+
+async fn call(client: &Client, tool: &'static str, arguments: Value) -> Result<CallToolResult, ServiceError> {
+    let arguments: JsonObject = serde_json::from_value(arguments).unwrap();
+    client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await
+}
+
+/// The link, which is in the structured content and in a resource link, and in no text.
+fn link_of(result: &CallToolResult, link: &Value) -> String {
+    let link = link.as_str().unwrap().to_owned();
+    let content = serde_json::to_value(&result.content).unwrap();
+    let content = content.as_array().unwrap();
+    assert!(content.iter().any(|block| block["type"] == "resource_link" && block["uri"] == link.as_str()));
+    for block in content.iter().filter(|block| block["type"] == "text") {
+        assert!(!block.to_string().contains(&link) && !block.to_string().contains("://"), "{block}");
+    }
+    link
+}
+
+#[tokio::test]
+async fn each_tool_has_an_object_as_input_and_output_and_says_what_it_does() {
+    let client = client(&World::new()).await;
+    let tools = client.list_all_tools().await.unwrap();
+    let named: Vec<_> = tools.iter().map(|tool| (tool.name.as_ref(), tool.annotations.clone().unwrap())).collect();
+    let hints = named.iter().map(|(name, hints)| (*name, hints.read_only_hint, hints.idempotent_hint));
+    assert_eq!(
+        hints.collect::<Vec<_>>(),
+        [
+            ("publish_final_asset", Some(false), Some(true)),
+            ("get_distribution_record", Some(true), Some(true)),
+            ("list_distribution_records", Some(true), Some(true)),
+            ("issue_download_link", Some(false), Some(false)),
+        ]
+    );
+    for tool in &tools {
+        assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
+        assert_eq!(tool.output_schema.as_ref().unwrap()["type"], "object", "{}", tool.name);
+    }
+}
+
+#[tokio::test]
+async fn a_publish_answers_its_record_and_no_text_holds_the_link() {
+    let (world, request) = staged();
+    let client = client(&world).await;
+    let request = serde_json::to_value(request).unwrap();
+    let first = call(&client, "publish_final_asset", request.clone()).await.unwrap();
+    assert_eq!(first.is_error, Some(false), "{first:?}");
+    let record = first.structured_content.clone().unwrap()["distribution_record"].clone();
+    link_of(&first, &record["public_url"]);
+    let again = call(&client, "publish_final_asset", request).await.unwrap();
+    assert_eq!(again.structured_content, first.structured_content);
+
+    let named = json!({"audit_log_id": record["audit_log_id"]});
+    let found = call(&client, "get_distribution_record", named).await.unwrap().structured_content.unwrap();
+    assert_eq!(found["record"]["state"], "published");
+    let listed = call(&client, "list_distribution_records", json!({"state": "published"})).await.unwrap();
+    assert_eq!(listed.structured_content.unwrap()["records"], json!([found["record"]]));
+    let wanted = json!({"audit_log_id": record["audit_log_id"], "valid_for_secs": 60});
+    let issued = call(&client, "issue_download_link", wanted).await.unwrap();
+    link_of(&issued, &issued.structured_content.clone().unwrap()["public_url"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
+    let (world, request) = staged();
+    let client = client(&world).await;
+    let mut refused = serde_json::to_value(request).unwrap();
+    refused["qc_report"]["status"] = "fail".into();
+    for (tool, arguments, kind) in [
+        ("publish_final_asset", json!({}), "invalid"),
+        ("publish_final_asset", refused, "refused"),
+        ("get_distribution_record", json!({"id": 1}), "invalid"),
+        ("list_distribution_records", json!({"limit": 0}), "invalid"),
+        (
+            "issue_download_link",
+            json!({"audit_log_id": "dist_00000000000000000000000000", "valid_for_secs": 60}),
+            "invalid",
+        ),
+    ] {
+        let result = call(&client, tool, arguments).await.unwrap();
+        assert_eq!(result.is_error, Some(true), "{tool}");
+        let told = result.structured_content.unwrap();
+        assert_eq!((&told["kind"], &told["retryable"]), (&json!(kind), &json!(false)), "{tool}: {told}");
+        assert!(told["message"].as_str().is_some_and(|message| !message.is_empty()));
+    }
+    assert!(matches!(call(&client, "publish", json!({})).await, Err(ServiceError::McpError(_))));
+}
