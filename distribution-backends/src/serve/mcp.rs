@@ -26,6 +26,9 @@ use self::arguments::{LinkArguments, ListArguments, RecordArguments, parse};
 ///   `retry_after_secs`; a tool that does not exist is a protocol error.
 /// * A call that the client cancels is dropped; the same call, repeated, finishes the job.
 ///
+/// The SDK itself logs every answer, links included, at the level `debug` of the target `rmcp`: a host that
+/// listens that closely leaves that target at `info` (`debug,rmcp=info`).
+///
 /// ```
 /// use std::sync::Arc;
 ///
