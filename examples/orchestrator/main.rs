@@ -9,6 +9,8 @@ mod batch;
 mod desk;
 mod publishing;
 mod questions;
+#[path = "../shared/recovering.rs"]
+mod recovering;
 mod sample;
 #[path = "../shared/shell.rs"]
 mod shell;
@@ -22,10 +24,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use distribution_backends::{Config, Opened};
-use distribution_core::{Error, ErrorKind, Publisher, Recovery};
+use distribution_core::{Error, ErrorKind};
 use tokio::net::TcpListener;
 
 use crate::questions::{Find, Link, Named, Work};
+use crate::recovering::{recover, recover_now_and_then};
 use crate::sample::Init;
 use crate::shell::{Stderr, exit_code, say, unavailable};
 
@@ -167,30 +170,4 @@ async fn serve(config: &Path, options: Serve) -> Result<ExitCode, Error> {
         () = recovering => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Looks now and then for what crashed publishers left, at moments that differ between hosts. Never ends.
-async fn recover_now_and_then(publisher: &Publisher, every: Duration) {
-    loop {
-        tokio::time::sleep(every.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-        recover(publisher).await;
-    }
-}
-
-/// What hinders it hinders nobody who publishes something else.
-async fn recover(publisher: &Publisher) {
-    match publisher.recover().await {
-        Ok(recovery) => tell(&recovery),
-        Err(error) => say(&format!("recovery comes again later: {error}")),
-    }
-}
-
-fn tell(recovery: &Recovery) {
-    let Recovery { settled, busy, failed, failures } = recovery;
-    if settled + busy + failed > 0 {
-        say(&format!("recovery: {settled} finished, {busy} left to others at work on them, {failed} failed"));
-    }
-    for (id, error) in failures {
-        say(&format!("recovery of {id}: {error}"));
-    }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use distribution_core::{Alert, AlertSink, Error, ErrorKind};
 use tokio::net::TcpListener;
 
@@ -19,6 +20,10 @@ pub(crate) async fn interrupted() {
 
 /// Serves the routes until interrupted, and then lets downloads end.
 pub(crate) async fn serve(listener: TcpListener, routes: axum::Router) -> Result<(), Error> {
+    // An answer is more than one segment: each would wait for the one before to be acknowledged.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let serving = axum::serve(listener, routes).with_graceful_shutdown(interrupted()).into_future();
     tokio::select! {
         served = serving => served.map_err(|error| unavailable("serve", "links", error)),

@@ -5,6 +5,7 @@ mod arguments;
 mod progress;
 mod tools;
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,16 @@ use rmcp::model::{
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use rmcp::{ErrorData, ServerHandler};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ErrorData, ServerHandler, ServiceExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::arguments::{LinkArguments, ListArguments, RecordArguments, parse};
+
+/// The longest request: core's own limit is far lower.
+const REQUEST_BYTES_MAX: usize = 4 << 20;
 
 /// The MCP tools `publish_final_asset`, `get_distribution_record`, `list_distribution_records` and
 /// `issue_download_link` over a publisher: a server of its own, or part of a host's.
@@ -48,6 +56,30 @@ impl PublishTool {
     /// The tools of this publisher.
     pub fn new(publisher: Arc<Publisher>) -> Self {
         Self { publisher }
+    }
+
+    /// Serves one client over these two, such as standard input and output, until it goes away.
+    ///
+    /// # Errors
+    /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the client breaks off the beginning.
+    pub async fn serve_client<R, W>(self, read: R, write: W) -> Result<(), Error>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let failed = |error: &dyn Display| Error::unavailable(format!("the client cannot be served: {error}"));
+        let session = ServiceExt::serve(self, AsyncRwTransport::new_server(read, write));
+        let session = session.await.map_err(|error| failed(&error))?;
+        session.waiting().await.map(drop).map_err(|error| failed(&error))
+    }
+
+    /// The service of MCP's streamable HTTP transport, for a `tower` or `hyper` server. Requests are let in whose
+    /// `Host` is one of `hosts`, with or without a port, or of this machine: a page in a browser could otherwise
+    /// reach it by a name of its own (DNS rebinding). It asks nobody who they are: that is the host's part.
+    pub fn http(self, hosts: impl IntoIterator<Item = String>) -> StreamableHttpService<Self, LocalSessionManager> {
+        let mut config = StreamableHttpServerConfig::default().with_max_request_body_bytes(REQUEST_BYTES_MAX);
+        config.allowed_hosts.extend(hosts);
+        StreamableHttpService::new(move || Ok(self.clone()), Arc::default(), config)
     }
 
     /// The tools, with their schemas, for a host that lists them among its own.
