@@ -16,12 +16,18 @@ use clap::Parser;
 use distribution_backends::LocalDisk;
 use distribution_core::Checksum;
 
-use self::common::{Result, Scratch, memory_kib, request};
-use self::files::{make_file, median, openssl, publisher, ratio, run, timed};
+use self::common::{Result, Scratch, memory_kib};
+use self::files::{openssl, publisher, timed};
+use self::measured::{make_file, median, ratio, run};
+use self::request::request;
 
 mod common;
 #[path = "common/files.rs"]
 mod files;
+#[path = "common/measured.rs"]
+mod measured;
+#[path = "common/request.rs"]
+mod request;
 
 /// Times publishing on a local disk against `openssl` and against `openssl; cp; sync; openssl`.
 #[derive(Parser)]

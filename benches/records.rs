@@ -25,6 +25,8 @@ use self::common::{Result, Scratch, memory_kib};
 mod common;
 #[path = "common/nowhere.rs"]
 mod nowhere;
+#[path = "common/request.rs"]
+mod request;
 
 /// Times queries among many records, and publishes that move no bytes.
 #[derive(Parser)]

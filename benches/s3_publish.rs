@@ -31,12 +31,18 @@ use distribution_core::{
     Checksum, Content, ContentHeaders, CreateOutcome, Error, Meter, ObjectKey, Source as _, Storage, VideoUrl,
 };
 
-use self::common::{Result, Scratch, memory_kib, request};
-use self::files::{make_file, median, openssl, publisher, ratio, run, timed};
+use self::common::{Result, Scratch, memory_kib};
+use self::files::{openssl, publisher, timed};
+use self::measured::{make_file, median, ratio, run};
+use self::request::request;
 
 mod common;
 #[path = "common/files.rs"]
 mod files;
+#[path = "common/measured.rs"]
+mod measured;
+#[path = "common/request.rs"]
+mod request;
 
 /// Times publishing into S3 against s5cmd, rclone, and `openssl; s5cmd cp; s5cmd cat | openssl`.
 #[derive(Parser)]

@@ -1,7 +1,5 @@
 //! What the benches share that publish files: a publisher, the files, and what they are compared with.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,6 +11,7 @@ use distribution_backends::{
 use distribution_core::{Error, Publisher, Storage, TargetName};
 
 use crate::common::Result;
+use crate::measured::run;
 
 /// A publisher of what is staged in `dir`, with the embedded defaults in `store`.
 pub(crate) async fn publisher(
@@ -39,35 +38,8 @@ pub(crate) fn openssl(file: &Path) -> Result<String> {
     Ok(format!("sha256:{hex}"))
 }
 
-pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
 pub(crate) fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     work()?;
     Ok(start.elapsed().as_secs_f64())
-}
-
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// The median of the rounds' ratios.
-pub(crate) fn ratio(of: &[f64], to: &[f64]) -> f64 {
-    median(&of.iter().zip(to).map(|(of, to)| of / to).collect::<Vec<_>>())
-}
-
-pub(crate) fn make_file(path: &Path, size: u64) -> Result<()> {
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    io::copy(&mut File::open("/dev/urandom")?.take(size), &mut file)?;
-    file.flush()?;
-    file.get_ref().sync_all()?;
-    Ok(())
 }

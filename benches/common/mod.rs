@@ -1,27 +1,9 @@
-//! What the benches share: a request, the memory that is used, a directory that goes away.
+//! What the benches share: the memory that is used, a directory that goes away.
 
 use std::fs;
 use std::path::PathBuf;
 
-use distribution_core::{
-    Checksum, DistributionSettings, DurationSeconds, FinalEdit, PublishRequest, QcReport, VideoUrl,
-};
-
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// To publish `clip.mp4`, which QC has passed.
-pub(crate) fn request(checksum: Checksum) -> Result<PublishRequest> {
-    Ok(PublishRequest {
-        final_edit: FinalEdit {
-            video_url: VideoUrl::parse("clip.mp4")?,
-            duration_seconds: DurationSeconds::new(60.0)?,
-            checksum,
-        },
-        qc_report: QcReport::pass(),
-        distribution_settings: DistributionSettings::default(),
-        idempotency_key: None,
-    })
-}
 
 /// A line of `proc(5)`: `VmHWM:` for the most memory that this process ever had resident, `VmRSS:` for what it
 /// has now.

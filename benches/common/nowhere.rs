@@ -15,7 +15,7 @@ use distribution_core::{
     VideoUrl,
 };
 
-use crate::common::{self, Result};
+use crate::common::Result;
 
 /// What every file is.
 const FILE: &[u8] = b"a video";
@@ -36,7 +36,7 @@ pub(crate) async fn publisher(store: Arc<dyn MetadataStore>, trail: &Path) -> Re
 
 /// A request of its own for every number.
 pub(crate) fn request(n: u64) -> Result<PublishRequest> {
-    let mut request = common::request(Checksum::of(FILE))?;
+    let mut request = crate::request::request(Checksum::of(FILE))?;
     request.distribution_settings.storage_prefix = Some(format!("batch-{n}/").parse()?);
     request.distribution_settings.metadata.title = Some(format!("Clip {n}"));
     request.distribution_settings.metadata.tags = vec!["bench".to_owned(), format!("tag-{}", n % 100)];
