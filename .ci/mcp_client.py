@@ -127,7 +127,7 @@ async def show(caller, over):
 
     # A long publish tells how far it is.
     name = f"long-{over}.mp4"
-    checksum = stage(name, 512 << 20)
+    checksum = stage(name, 1 << 30)
     told = []
 
     async def progress(done, total, message):
@@ -142,7 +142,7 @@ async def show(caller, over):
 
     # One that is cancelled lets the server go on, and the next finishes it.
     name = f"cancelled-{over}.mp4"
-    checksum = stage(name, 512 << 20)
+    checksum = stage(name, 1 << 30)
     begun = asyncio.Event()
 
     async def first(done, total, message):
@@ -157,7 +157,7 @@ async def show(caller, over):
     assert cancelled.cancelled()
     await caller.good("get_distribution_record", {"audit_log_id": audit_log_id})
     again = await caller.good("publish_final_asset", request(name, checksum))
-    assert again["distribution_record"]["size_bytes"] == 512 << 20
+    assert again["distribution_record"]["size_bytes"] == 1 << 30
     print(f"{over}: 4 tools, 2 schemas each; 1 + 100 equal calls, {len(told)} notices of progress, one cancelled")
 
 

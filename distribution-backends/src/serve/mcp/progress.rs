@@ -10,7 +10,7 @@ use rmcp::model::{ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use tokio::sync::watch;
 
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a publish is.
 #[derive(Clone, Copy, Default)]
@@ -62,8 +62,8 @@ async fn tell(mut seen: watch::Receiver<Seen>, token: ProgressToken, peer: Peer<
             if peer.notify_progress(progress).await.is_err() {
                 return;
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
