@@ -78,7 +78,7 @@ async fn main() -> Result<()> {
     }
     println!("{:9.0} {:9.0}  medians", median(&ours), median(&theirs));
     println!("the route gives {:.2} of what nginx gives (median of the rounds' ratios)", ratio(&ours, &theirs));
-    println!("{:.1} MiB peak memory of the process that serves", memory_kib("VmHWM")? as f64 / 1024.0);
+    println!("{:.1} MiB peak memory of the process that serves", memory_kib("VmHWM:")? as f64 / 1024.0);
     Ok(())
 }
 
