@@ -26,17 +26,23 @@ impl Publisher {
             return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
         };
         let record = Record::decode(&row)?;
-        let Phase::Published(published) = &record.phase else {
-            let message = format!("{audit_log_id} is {}, not published: publish it first", record.state().as_str());
-            return Err(Error::invalid("audit_log_id", message));
-        };
-        let published = published.clone();
-        if record.details.access != Access::Signed {
-            return self.hand_out(&self.delivered(record).await?, &published).await;
+        self.published(&record)?;
+        let (record, asked) = self.grant(record, valid_for).await?;
+        let published = self.published(&record)?;
+        match asked {
+            Some(expires_at) => self.sign(&record, published, expires_at).await.map(IssuedLink::from),
+            None => self.hand_out(&record, published).await,
         }
-        let expires_at = self.check_validity(&record, valid_for)?;
-        let record = self.issue(record, expires_at).await?;
-        self.sign(&record, &published, expires_at).await.map(IssuedLink::from)
+    }
+
+    fn published<'a>(&self, record: &'a Record) -> Result<&'a Published, Error> {
+        match &record.phase {
+            Phase::Published(published) => Ok(published),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
+                let (id, state) = (record.id(), record.state().as_str());
+                Err(Error::invalid("audit_log_id", format!("{id} is {state}, not published: publish it first")))
+            }
+        }
     }
 
     /// The link of everybody who repeats the request.
@@ -53,18 +59,6 @@ impl Publisher {
         }
     }
 
-    /// The record with nothing waiting for the audit sink: no link before its grant is told.
-    async fn delivered(&self, mut record: Record) -> Result<Record, Error> {
-        for _ in 0..STEPS_MAX {
-            if record.trail.waiting.is_empty() {
-                return Ok(record);
-            }
-            let delivered = self.deliver(&record, &()).await?;
-            record = self.advance(&record, delivered).await?;
-        }
-        Err(overtaken(&record))
-    }
-
     fn check_validity(&self, record: &Record, valid_for: Duration) -> Result<Timestamp, Error> {
         let (now, hours_max) = (self.now(), self.target(record)?.signer()?.limits().valid_hours_max);
         seconds_after(now, valid_for.as_secs())
@@ -75,21 +69,27 @@ impl Publisher {
             })
     }
 
-    /// Puts the link on record and delivers the trail up to it.
-    async fn issue(&self, mut record: Record, expires_at: Timestamp) -> Result<Record, Error> {
-        let mut issued = None;
+    /// Puts a link of its own on record, and says when it ends; `None` where links are not signed, which is
+    /// judged by the record as it is when the link is granted. No link before the trail up to its grant is told.
+    async fn grant(&self, mut record: Record, valid_for: Duration) -> Result<(Record, Option<Timestamp>), Error> {
+        let (mut asked, mut issued) = (None, None);
         for _ in 0..STEPS_MAX {
             if issued.is_some_and(|sequence| record.trail.waiting.iter().all(|entry| entry.id.sequence > sequence)) {
-                return Ok(record);
+                return Ok((record, asked));
             }
             if !record.trail.waiting.is_empty() {
                 let delivered = self.deliver(&record, &()).await?;
                 record = self.advance(&record, delivered).await?;
                 continue;
             }
-            if expires_at <= self.now() {
-                return Err(expired());
+            if record.details.access != Access::Signed {
+                return Ok((record, None));
             }
+            let expires_at = match asked {
+                Some(expires_at) if expires_at <= self.now() => return Err(expired()),
+                Some(expires_at) => expires_at,
+                None => *asked.insert(self.check_validity(&record, valid_for)?),
+            };
             let sequence = record.trail.next;
             record = match self.swap(&record, Event::LinkAsked { expires_at }).await? {
                 Swap::Done(next) => {

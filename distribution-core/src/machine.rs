@@ -240,7 +240,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             next.grant_link(&mut published, now);
             next.phase = Phase::Published(published);
         }
-        (Phase::Published(_), Event::LinkAsked { expires_at }) => {
+        (Phase::Published(_), Event::LinkAsked { expires_at }) if record.details.access == Access::Signed => {
             if expires_at <= now || expires_at.timestamp_subsec_nanos() != 0 {
                 return Err(IllegalTransition);
             }

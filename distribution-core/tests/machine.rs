@@ -141,6 +141,17 @@ fn every_phase_meets_every_event() {
 }
 
 #[test]
+fn where_links_are_not_signed_none_is_granted() {
+    let [.., published, _] = phases();
+    let unsigned = Details { access: Access::Authenticated, ..published.details.clone() };
+    let open = step(&published, Event::Amended(Box::new(unsigned)), at(3)).unwrap();
+    assert!(step(&open, Event::LinkWanted, at(3)).is_err());
+    assert!(step(&open, Event::LinkAsked { expires_at: at(4) }, at(3)).is_err());
+    let signed = step(&open, Event::Amended(Box::new(published.details)), at(3)).unwrap();
+    assert!(step(&signed, Event::LinkAsked { expires_at: at(4) }, at(3)).is_ok());
+}
+
+#[test]
 fn a_lapsed_approval_ends_unfinished_work_and_only_that() {
     for (record, expected) in phases().iter().zip(["rejected", "rejected", "-", "-"]) {
         assert!(step(record, Event::ApprovalLapsed, at(999)).is_err(), "it has not lapsed");

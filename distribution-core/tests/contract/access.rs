@@ -1,5 +1,7 @@
 //! Who may download: by a signed link, everybody, or whom the host lets through.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -177,6 +179,39 @@ fn no_link_before_its_grant_is_told_and_none_to_what_has_gone() {
     assert!(world.lose("open", &key));
     assert_eq!(block_on(publisher.link(&id, HOUR)).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(block_on(publisher.publish(asking("open", None))).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// Whenever the other call comes in between, the link is of the kind that the trail tells.
+#[test]
+fn a_link_is_of_the_access_that_is_on_record_when_it_is_granted() {
+    for (before, after) in [(Access::Signed, Access::Authenticated), (Access::Authenticated, Access::Signed)] {
+        let mut signed = 0;
+        for polls in 0.. {
+            let world = staged();
+            let publisher = publisher(&world);
+            let first = block_on(publisher.publish(asking("members", Some(before)))).unwrap();
+            let mut link = pin!(publisher.link(&first.audit_log_id, HOUR));
+            let ended = block_on(async {
+                for _ in 0..polls {
+                    if let Poll::Ready(link) = futures::poll!(&mut link) {
+                        return Some(link);
+                    }
+                }
+                None
+            });
+            let is_over = ended.is_some();
+            let second = block_on(publisher.publish(asking("members", Some(after)))).unwrap();
+            let link = ended.unwrap_or_else(|| block_on(link)).unwrap();
+            let on_trail = world.audit().iter().any(|entry| matches!(entry.event, AuditEvent::LinkIssued { .. }));
+            assert_eq!(link.expires_at.is_some(), on_trail, "{before:?}, {polls} polls");
+            check(&world, &[first.clone(), second]);
+            signed += usize::from(on_trail);
+            if is_over {
+                assert!(polls > 3 && signed > 0 && signed < polls, "{signed} of {polls} were signed");
+                break;
+            }
+        }
+    }
 }
 
 #[test]

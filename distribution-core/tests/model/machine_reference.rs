@@ -224,7 +224,9 @@ impl Reference {
                 }
             }
             (Transition::LinkWanted, At::Published) if self.shown.signed => self.grant(),
-            (Transition::LinkAsked { millis }, At::Published) if *millis > 0 && (self.now + millis) % 1000 == 0 => {
+            (Transition::LinkAsked { millis }, At::Published)
+                if self.shown.signed && *millis > 0 && (self.now + millis) % 1000 == 0 =>
+            {
                 self.tell("link_issued");
             }
             _ => return false,

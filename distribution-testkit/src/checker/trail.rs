@@ -156,6 +156,10 @@ impl<'a> Story<'a> {
 
     fn tell(&mut self, entry: &'a AuditEntry) -> Result<(), (Promise, String)> {
         let impossible = || Err((Promise::P5, format!("{} cannot happen here", name(&entry.event))));
+        let is_link = matches!(entry.event, AuditEvent::LinkGranted { .. } | AuditEvent::LinkIssued { .. });
+        if let Some(access) = self.opened.filter(|_| is_link) {
+            return Err((Promise::P8, format!("a signed link is granted where the access is {access:?}")));
+        }
         match (&entry.event, self.told) {
             (AuditEvent::Claimed { .. }, Told::Nothing) | (AuditEvent::Reopened { .. }, Told::Rejected) => {
                 self.told = Told::AtWork;
@@ -187,7 +191,9 @@ impl<'a> Story<'a> {
                     ));
                 }
             }
-            (AuditEvent::Amended { .. }, Told::AtWork | Told::Rejected | Told::Published) => {}
+            (AuditEvent::Amended { details }, Told::AtWork | Told::Rejected | Told::Published) => {
+                self.opened = self.opened.filter(|access| *access == details.access);
+            }
             _ => return impossible(),
         }
         Ok(())
