@@ -1,6 +1,6 @@
 //! The fuzz targets without a fuzzer: over their seeds, and over mutations of these. See `fuzz/README.md`.
 //!
-//! A second or two by default; `PROOF=ci` and `PROOF=long` in release run more.
+//! A second or two by default; `PROOF=ci` and `PROOF=long` run more.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! Hostile text from requests: it becomes a safe key, or `Invalid`; never anything else.
 //!
-//! 20,000 cases a test in release mode (six tests: 120,000), 500 in debug mode.
+//! 500 cases a test; with `PROOF=ci` 20,000 (seven tests: 140,000), with `PROOF=long` a million.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +15,13 @@ use distribution_core::{
     AuditLogId, Checksum, ConceptId, ErrorKind, Identity, KeyParts, KeyTemplate, ObjectKey, PublishRequest,
     StoragePrefix, TargetName, VideoUrl,
 };
+use distribution_testkit::Budget;
 use proptest::prelude::*;
 
-const CASES: u32 = if cfg!(debug_assertions) { 500 } else { 20_000 };
+fn config() -> ProptestConfig {
+    let cases = Budget::chosen().pick(500, 20_000, 1_000_000);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
 
 /// Text that others fell for, glued together with ordinary text.
 fn hostile() -> impl Strategy<Value = String> {
@@ -98,7 +102,7 @@ fn is_safe(key: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_key_is_safe_or_invalid(text in hostile()) {
@@ -202,7 +206,7 @@ proptest! {
 
 #[test]
 fn arbitrary_bytes_as_a_request_never_panic() {
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let config = config();
     proptest!(config, |(bytes in prop::collection::vec(any::<u8>(), 0..200))| {
         let error = PublishRequest::from_json(&bytes).unwrap_err();
         prop_assert_eq!(error.kind(), ErrorKind::Invalid);

@@ -1,7 +1,7 @@
 //! Random sequences against models: the machine against a second, smaller one, and whole publishers
 //! against what no sequence of calls, faults and crashes may show.
 //!
-//! A few seconds by default; `PROOF=ci` and `PROOF=long` in release run more.
+//! A few seconds by default; `PROOF=ci` and `PROOF=long` run more.
 
 #![allow(
     clippy::unwrap_used,

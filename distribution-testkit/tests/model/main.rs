@@ -11,7 +11,7 @@
 //! `sweep.rs`, `properties.rs` (what must hold), `configurations.rs`, `bugs.rs` (what must be caught).
 //!
 //! ```text
-//! cargo test -p distribution-testkit --release --test model -- --nocapture proof
+//! cargo test -p distribution-testkit --test model -- --nocapture proof
 //! ```
 //! checks a small budget; with `PROOF=ci` or `PROOF=long` set, larger ones.
 #![allow(

@@ -1,5 +1,5 @@
 //! The proof that a publication survives anything: what can go wrong, at every step, in every order.
-//! `cargo test --release -- --nocapture proof` prints what was tried; `PROOF=ci` and `PROOF=long` try
+//! `cargo test -- --show-output proof` prints what was tried; `PROOF=ci` and `PROOF=long` try
 //! more.
 
 #![allow(
