@@ -37,7 +37,7 @@ impl Publisher {
             }
             Err(error) => return Err(error),
         };
-        let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
+        let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Transfer { total: staged.pin.size });
         let (pulse, meter) = pulse(call);
         let pin = staged.pin.clone();
@@ -58,7 +58,7 @@ impl Publisher {
     /// Where the staged file is of no use, there may be what an earlier call has stored. Only if not
     /// is the fault the answer; without a fault, the file could not be asked for, and nothing is known.
     async fn look(&self, record: &Record, fault: Option<SourceFault>) -> Result<Event, Error> {
-        let (storage, key) = (&self.target(record)?.storage, record.object_key());
+        let (storage, key) = (&self.target(&record.publication)?.storage, record.object_key());
         match (storage.stat(&key).await?, fault) {
             (Some(_), _) => Ok(found(storage.location(&key))),
             (None, Some(fault)) => Ok(Event::SourceUnfit(fault)),
@@ -72,7 +72,7 @@ impl Publisher {
     /// Reads the attempt's object back, and observes what is in it.
     pub(crate) async fn prove(&self, record: &mut Record, call: &Call) -> Result<Event, Error> {
         self.check_lease(record)?;
-        let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
+        let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Prove);
         let (pulse, meter) = pulse(call);
         let found = self.attended(record, call, &pulse, storage.digest(&key, &meter)).await?;

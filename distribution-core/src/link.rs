@@ -47,7 +47,7 @@ impl Publisher {
 
     /// The link of everybody who repeats the request.
     pub(crate) async fn hand_out(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
-        match self.target(record)?.base(record.details.access)? {
+        match self.target(&record.publication)?.base(record.details.access)? {
             Some(base) => {
                 self.check_stored(record, published).await?;
                 Ok(IssuedLink { link: base.link(&record.object_key()), expires_at: None, limited_by: None })
@@ -60,7 +60,7 @@ impl Publisher {
     }
 
     fn check_validity(&self, record: &Record, valid_for: Duration) -> Result<Timestamp, Error> {
-        let (now, hours_max) = (self.now(), self.target(record)?.signer()?.limits().valid_hours_max);
+        let (now, hours_max) = (self.now(), self.target(&record.publication)?.signer()?.limits().valid_hours_max);
         seconds_after(now, valid_for.as_secs())
             .filter(|end| *end > now && link_expiry(now, hours_max).is_none_or(|last| *end <= last))
             .ok_or_else(|| {
@@ -104,7 +104,7 @@ impl Publisher {
 
     /// A link that works until `granted`, or less if the signer cannot.
     async fn sign(&self, record: &Record, published: &Published, granted: Timestamp) -> Result<SignedUrl, Error> {
-        let signer = self.target(record)?.signer()?;
+        let signer = self.target(&record.publication)?.signer()?;
         self.check_stored(record, published).await?;
         let now = self.now();
         if granted <= now {
@@ -121,8 +121,8 @@ impl Publisher {
         Ok(signed)
     }
 
-    async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
-        let stat = self.target(record)?.storage.stat(&record.object_key()).await?;
+    pub(crate) async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
+        let stat = self.target(&record.publication)?.storage.stat(&record.object_key()).await?;
         if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
             let message = "was published and is now missing or of another size: restore it, no link is given";
             return Err(Error::corrupt(format!("{} {message}", published.location)));

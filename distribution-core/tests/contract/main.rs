@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod plan;
 mod queries;
 mod refusals;
 mod repeats;
