@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod doctor;
 mod plan;
 mod queries;
 mod refusals;
