@@ -132,10 +132,13 @@ impl MetadataStore for Files {
     }
 
     async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error> {
-        // By its hash: the caller's own text is no file name.
-        let place = self.root.join("names").join(Checksum::of(key.as_str().as_bytes()).hex());
+        let place = self.name(key);
         self.publish(&self.draft(id.as_str())?, &place)?;
         AuditLogId::parse(fs::read_to_string(&place).map_err(failed)?)
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        self.known(fs::read_to_string(self.name(key)))?.map(AuditLogId::parse).transpose()
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
@@ -223,6 +226,11 @@ impl Files {
     fn sync(&self, place: &Path) -> Result<(), Error> {
         let mut folders = place.ancestors().skip(1).take_while(|folder| *folder != self.root);
         folders.try_for_each(|folder| File::open(folder)?.sync_all()).map_err(failed)
+    }
+
+    /// By its hash: the caller's own text is no file name.
+    fn name(&self, key: &IdempotencyKey) -> PathBuf {
+        self.root.join("names").join(Checksum::of(key.as_str().as_bytes()).hex())
     }
 
     /// By its hash: so `a` does not stand in the way of `a/b`, nor `A` in that of `a`, on any disk.

@@ -53,8 +53,7 @@ pub enum PlannedAction {
 impl Publisher {
     /// What [`publish`](Self::publish) would do with this request now: the gate, the staged file, the place,
     /// what is on record. Nothing is written, no audit entry and no alert either. The staged file is looked
-    /// at and not read, so that it may still turn out to have other bytes; an `idempotency_key` is not
-    /// looked up, because only using it tells whose it is.
+    /// at and not read, so that it may still turn out to have other bytes.
     ///
     /// ```
     /// use distribution_core::PlannedAction;
@@ -78,6 +77,11 @@ impl Publisher {
     pub async fn plan(&self, request: PublishRequest) -> Result<Plan, Error> {
         let (order, now) = (self.order(request)?, self.now());
         self.approval(&order, now).await?;
+        if let Some(key) = &order.idempotency_key
+            && let Some(named) = self.parts().metadata.bound(key).await?
+        {
+            Self::check_named(&named, &order)?;
+        }
         let row = self.parts().metadata.load(&order.publication.audit_log_id).await?;
         let record = row.as_ref().map(Record::decode).transpose()?;
         if let Some(record) = &record {

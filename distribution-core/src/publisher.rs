@@ -195,7 +195,11 @@ impl Publisher {
     async fn bind(&self, order: &Order) -> Result<(), Error> {
         let Some(key) = &order.idempotency_key else { return Ok(()) };
         let named = self.parts.metadata.bind(key, &order.publication.audit_log_id).await?;
-        if named == order.publication.audit_log_id {
+        Self::check_named(&named, order)
+    }
+
+    pub(crate) fn check_named(named: &AuditLogId, order: &Order) -> Result<(), Error> {
+        if *named == order.publication.audit_log_id {
             return Ok(());
         }
         let message = format!("already names {named}: use another key for another publication");

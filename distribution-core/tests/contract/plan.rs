@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
-    Checksum, Error, ErrorKind, Plan, PlannedAction, PublishRequest, QcReport, TargetName, VideoUrl,
+    Checksum, ConceptId, Error, ErrorKind, IdempotencyKey, Plan, PlannedAction, PublishRequest, QcReport, TargetName,
+    VideoUrl,
 };
 use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
@@ -94,7 +95,13 @@ fn what_would_fail_fails_with_the_same_error() {
         check_fails(&world, &request);
     }
     let world = staged();
-    publish(&world, &clip()).unwrap();
+    let mut named = clip();
+    named.idempotency_key = Some(IdempotencyKey::parse("order-66").unwrap());
+    assert_eq!(plan(&world, &named).unwrap().action, PlannedAction::Copy, "a key that names nothing yet");
+    publish(&world, &named).unwrap();
+    assert_eq!(plan(&world, &named).unwrap().action, PlannedAction::Answer);
+    named.distribution_settings.metadata.concept_id = Some(ConceptId::parse("another-work").unwrap());
+    check_fails(&world, &named);
     let mut longer = clip();
     longer.final_edit.duration_seconds = distribution_core::DurationSeconds::new(99.0).unwrap();
     check_fails(&world, &longer);
