@@ -9,6 +9,7 @@
 //! | [`Source`](distribution_core::Source) | [`LocalFiles`]; [`Sources`] joins several | |
 //! | | `S3Files` | `s3` |
 //! | | `HttpSource`, closed by default | `http-source` |
+//! | [`Inspector`](distribution_core::Inspector) | `Mp4Inspector` | `preflight` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | | `PostgresMetadata` | `postgres` |
 //! | | `StoryMcpMetadata` | `story-mcp` |
@@ -38,6 +39,8 @@ mod durable;
 mod http;
 mod metadata;
 mod pin;
+#[cfg(feature = "preflight")]
+mod preflight;
 #[cfg(feature = "opendal")]
 mod probe;
 #[cfg(any(feature = "serve", feature = "mcp"))]
@@ -68,6 +71,8 @@ pub use metadata::{
     StoryAnswers, StoryArguments, StoryCollections, StoryConfig, StoryContract, StoryDocument, StoryMcpMetadata,
     StoryMirror, StoryTools,
 };
+#[cfg(feature = "preflight")]
+pub use preflight::Mp4Inspector;
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 #[cfg(feature = "cloudfront")]

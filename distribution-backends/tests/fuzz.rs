@@ -24,20 +24,22 @@ use fastrand::Rng;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: &[Target] = &[
     ("request", targets::request::run),
     ("key_template", targets::key_template::run),
     ("record", targets::record::run),
     ("events", targets::events::run),
     ("checker", targets::checker::run),
     ("link", targets::link::run),
+    #[cfg(feature = "preflight")]
+    ("preflight", targets::preflight::run),
 ];
 
 #[test]
 fn proof_that_fuzz_targets_hold_on_seeds_and_their_mutations() {
     let mutations = Budget::chosen().pick(500, 20_000, 1_000_000);
     let mut runs = 0_u64;
-    for (name, target) in TARGETS {
+    for &(name, target) in TARGETS {
         let seeds = seeds(name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         for (file, seed) in &seeds {

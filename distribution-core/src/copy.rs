@@ -9,15 +9,18 @@ use std::task::Poll;
 
 use futures::future::{Either, select};
 use futures::task::AtomicWaker;
+use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
 use crate::machine::Event;
 use crate::object::{ContentHeaders, Location, Proof, Verification};
+use crate::preflight::Preflight;
 use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
 use crate::record::{Record, StoredObject};
 use crate::rejection::SourceFault;
-use crate::source::Staged;
+use crate::request::VideoUrl;
+use crate::source::{Ranges, Staged};
 use crate::storage::{Content, CreateOutcome, Unfit};
 
 impl Publisher {
@@ -28,14 +31,14 @@ impl Publisher {
             return Ok(Event::ApprovalLapsed);
         }
         let Some(url) = &call.source else { return self.look(record, None).await };
-        let staged = match self.parts().source.open(url).await {
-            Ok(Some(staged)) => staged,
-            Ok(None) => return self.look(record, Some(SourceFault::Missing)).await,
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                let message = error.message().to_owned();
-                return self.look(record, Some(SourceFault::Refused { message })).await;
-            }
-            Err(error) => return Err(error),
+        let mut staged = match self.open_staged(url).await? {
+            Ok(staged) => staged,
+            Err(fault) => return self.look(record, Some(fault)).await,
+        };
+        let preflight = match self.preflight(record, staged.ranges.take(), staged.pin.size).await? {
+            Ok(preflight) => preflight,
+            // Not even what an earlier call may have stored of it is published.
+            Err(fault) => return Ok(Event::SourceUnfit(fault)),
         };
         let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Transfer { total: staged.pin.size });
@@ -44,7 +47,8 @@ impl Publisher {
         let content = content(record, staged, meter);
         let fault = match self.attended(record, call, &pulse, storage.create(&key, content)).await? {
             CreateOutcome::Created { proof } => {
-                let object = StoredObject { location: storage.location(&key), created: true, pin: Some(pin) };
+                let object =
+                    StoredObject { location: storage.location(&key), created: true, pin: Some(pin), preflight };
                 let proof = proof.filter(|proof| self.parts().policy.accepts(proof.how));
                 return Ok(Event::Transferred { object, proof });
             }
@@ -53,6 +57,46 @@ impl Publisher {
             CreateOutcome::Unfit(Unfit::OtherBytes { found }) => SourceFault::OtherBytes { found },
         };
         self.look(record, Some(fault)).await
+    }
+
+    async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
+        match self.parts().source.open(url).await {
+            Ok(Some(staged)) => Ok(Ok(staged)),
+            Ok(None) => Ok(Err(SourceFault::Missing)),
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                Ok(Err(SourceFault::Refused { message: error.message().to_owned() }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the staged file looked into, and says whether it may be published.
+    async fn preflight(
+        &self,
+        record: &Record,
+        ranges: Option<Box<dyn Ranges>>,
+        size: u64,
+    ) -> Result<Result<Option<Box<Preflight>>, SourceFault>, Error> {
+        let Some(inspector) = &self.parts().inspector else { return Ok(Ok(None)) };
+        let facts = match ranges {
+            Some(ranges) => match inspector.inspect(&*ranges, size).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => None,
+                Err(error) if error.kind() == ErrorKind::Invalid => {
+                    return Ok(Err(SourceFault::Refused { message: error.message().to_owned() }));
+                }
+                found => Some(found?),
+            },
+            None => None,
+        };
+        match self.parts().policy.preflight.judge(facts, record.publication.duration_seconds) {
+            Ok(preflight) => {
+                for warning in &preflight.warnings {
+                    warn!(source = %record.source.url, %warning, "the staged file is published all the same");
+                }
+                Ok(Ok(Some(Box::new(preflight))))
+            }
+            Err(message) => Ok(Err(SourceFault::FailedPreflight { message })),
+        }
     }
 
     /// Where the staged file is of no use, there may be what an earlier call has stored. Only if not
@@ -98,7 +142,7 @@ impl Publisher {
 
 /// Something is at the key. Nobody knows which state of the staged file it came from.
 fn found(location: Location) -> Event {
-    Event::Transferred { object: StoredObject { location, created: false, pin: None }, proof: None }
+    Event::Transferred { object: StoredObject { location, created: false, pin: None, preflight: None }, proof: None }
 }
 
 fn content(record: &Record, staged: Staged, meter: Meter) -> Content {

@@ -35,7 +35,7 @@
 //! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions,
 //! `lease.rs` who is at work, `link.rs` what is handed out), `machine.rs` (what follows from what) with `record.rs` (what it follows
 //! from), `invariants.rs` (what must hold), then the ports: [`Storage`], [`MetadataStore`],
-//! [`AuditSink`], [`UrlSigner`], [`Source`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
+//! [`AuditSink`], [`UrlSigner`], [`Source`], [`Inspector`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
 mod audit;
@@ -58,6 +58,7 @@ mod object;
 mod order;
 mod parts;
 mod plan;
+mod preflight;
 mod progress;
 mod publication;
 mod publisher;
@@ -89,6 +90,7 @@ pub use metadata::{Advance, Claim, Cursor, Found, Index, MetadataStore, Query, R
 pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
 pub use parts::Policy;
 pub use plan::{Plan, PlannedAction};
+pub use preflight::{Inspector, MediaFacts, MediaTrack, Preflight, PreflightCheck, PreflightPolicy};
 pub use progress::{Meter, Progress, Stage};
 pub use publication::{Details, Publication};
 pub use publisher::Publisher;
@@ -102,7 +104,7 @@ pub use request::{
     REQUEST_BYTES_MAX, VideoUrl,
 };
 pub use signer::{Link, LinkLimits, LinkRequest, SignedUrl, UrlSigner};
-pub use source::{Source, Staged};
+pub use source::{Ranges, Source, Staged};
 pub use storage::{Body, ByteStream, Content, CreateOutcome, StagedObject, Storage, Unfit};
 pub use time::{Clock, Timestamp};
 pub use trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};

@@ -322,9 +322,9 @@ impl Record {
         if !self.approval.holds_at(now) {
             return self.reject(Rejection::QcLapsed, now);
         }
-        let StoredObject { location, pin, .. } = object.clone();
+        let StoredObject { location, pin, preflight, .. } = object.clone();
         self.log(now, AuditEvent::Published { location: location.clone(), proof });
-        let mut published = Published { at: now, location, proof, pin, link_expires_at: None };
+        let mut published = Published { at: now, location, proof, pin, preflight, link_expires_at: None };
         match self.details.access {
             Access::Signed => self.grant_link(&mut published, now),
             Access::Public | Access::Authenticated => self.grant_access(now),

@@ -60,7 +60,8 @@ fn proof(bytes: &[u8]) -> Proof {
 
 fn object(created: bool) -> StoredObject {
     let pin = SourcePin { size: APPROVED.len() as u64, tag: "1".into() };
-    StoredObject { location: Location::parse("memory://default/clip.mp4").unwrap(), created, pin: Some(pin) }
+    let location = Location::parse("memory://default/clip.mp4").unwrap();
+    StoredObject { location, created, pin: Some(pin), preflight: None }
 }
 
 fn transferred(proof: Option<Proof>) -> Event {

@@ -53,6 +53,9 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());
+    if plan.inspects {
+        builder = super::preflight::inspected(builder);
+    }
     let (mut downloads, mut guarded) = (Vec::new(), Vec::new());
     for (target, storage, signer) in targets {
         let planned = plan.targets.get(&target);

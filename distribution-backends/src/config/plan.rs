@@ -11,6 +11,7 @@ use super::file::{AlertKind, Credentials, Defaults, File, Target};
 use super::links::{Signing, check_probe};
 use super::metadata::Records;
 use super::place::{Place, path};
+use super::preflight;
 use super::staging::Roots;
 use super::story::{self, Mirror};
 
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub(super) mirror: Option<Arc<dyn Mirror>>,
     pub(super) alerts: AlertKind,
     pub(super) policy: Policy,
+    /// Whether staged files are looked into.
+    pub(super) inspects: bool,
 }
 
 pub(super) struct TargetPlan {
@@ -49,7 +52,8 @@ impl Plan {
         let records = file.metadata.check(base, places)?;
         check_records(records.place(), &targets, places)?;
         Ok(Self {
-            policy: policy(&file.defaults, &targets, places)?,
+            policy: policy(file, &targets, places)?,
+            inspects: preflight::check(file.preflight.is_some(), places)?,
             roots: Roots::check(file, base, places)?,
             records,
             journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
@@ -134,8 +138,8 @@ fn check_bases(targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> R
     Ok(())
 }
 
-fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<Policy, Error> {
-    let usual = Policy::default();
+fn policy(file: &File, targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<Policy, Error> {
+    let (usual, defaults) = (Policy::default(), &file.defaults);
     let number = |value: Option<super::values::Whole>, key: &str, range, usual| match value {
         Some(value) => value.within(range, &format!("defaults.{key}"), places),
         None => Ok(usual),
@@ -152,6 +156,7 @@ fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, place
         storage_prefix: defaults.storage_prefix.clone().unwrap_or_default(),
         key_template: defaults.key_template.clone().map_or_else(KeyTemplate::default, |template| template.0),
         url_expiry_hours: number(defaults.url_expiry_hours, "url_expiry_hours", VALID_HOURS, usual.url_expiry_hours)?,
+        preflight: preflight::policy(file.preflight.as_ref(), places)?,
         qc: QcPolicy { require_checksum: defaults.qc_checksum_required },
         access,
         verification,

@@ -58,6 +58,7 @@ fn every_key_is_in_it() {
         "targets.t.credentials",
         "targets.t.links",
         "staging.s",
+        "preflight",
         "metadata",
         "metadata.story",
         "audit",
