@@ -2,6 +2,9 @@
 #![cfg(all(feature = "mcp", feature = "story-mcp"))]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what helpers of tests do")]
 
+mod progress;
+mod steps;
+
 use std::sync::Arc;
 
 use distribution_backends::serve::mcp::PublishTool;
@@ -9,16 +12,19 @@ use distribution_core::PublishRequest;
 use distribution_testkit::{World, request};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 use rmcp::service::{RoleClient, RunningService};
-use rmcp::{ServiceError, ServiceExt};
+use rmcp::{ClientHandler, ServiceError, ServiceExt};
 use serde_json::{Value, json};
 
-type Client = RunningService<RoleClient, ()>;
+type Client<H = ()> = RunningService<RoleClient, H>;
 
 async fn client(world: &World) -> Client {
+    connect(PublishTool::new(Arc::new(world.publisher("host-1"))), ()).await
+}
+
+async fn connect<H: ClientHandler>(tools: PublishTool, client: H) -> Client<H> {
     let (near, far) = tokio::io::duplex(1 << 16);
-    let tools = PublishTool::new(Arc::new(world.publisher("host-1")));
     tokio::spawn(async move { tools.serve(far).await.unwrap().waiting().await });
-    ().serve(near).await.unwrap()
+    client.serve(near).await.unwrap()
 }
 
 fn staged() -> (World, PublishRequest) {
@@ -27,7 +33,11 @@ fn staged() -> (World, PublishRequest) {
     (world, request("clip.mp4", b"approved bytes"))
 }
 
-async fn call(client: &Client, tool: &'static str, arguments: Value) -> Result<CallToolResult, ServiceError> {
+async fn call<H: ClientHandler>(
+    client: &Client<H>,
+    tool: &'static str,
+    arguments: Value,
+) -> Result<CallToolResult, ServiceError> {
     let arguments: JsonObject = serde_json::from_value(arguments).unwrap();
     client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await
 }
