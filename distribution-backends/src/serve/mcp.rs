@@ -34,6 +34,9 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 ///   `retry_after_secs`; a tool that does not exist is a protocol error.
 /// * A call that the client cancels is dropped; the same call, repeated, finishes the job.
 ///
+/// The SDK parses a call before anything here sees it: of an argument that is there twice, only one value is
+/// left by then, so that it cannot be refused, as [`PublishRequest::from_json`] does.
+///
 /// The SDK itself logs every answer, links included, at the level `debug` of the target `rmcp`: a host that
 /// listens that closely leaves that target at `info` (`debug,rmcp=info`).
 ///

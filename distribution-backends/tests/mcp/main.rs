@@ -122,3 +122,41 @@ async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
     }
     assert!(matches!(call(&client, "publish", json!({})).await, Err(ServiceError::McpError(_))));
 }
+
+#[tokio::test]
+async fn what_does_not_fit_is_named_and_not_repeated() {
+    const CANARY: &str = "s=c4n4ry";
+    let link = format!("https://media.example/a/very/long/way/to/the/video/clip.mp4?e=1767225600&{CANARY}");
+    let client = client(&World::new()).await;
+    let id = "dist_00000000000000000000000000";
+    for (tool, arguments, told) in [
+        ("get_distribution_record", json!({}), "missing field `audit_log_id`"),
+        ("get_distribution_record", json!({"audit_log_id": [link]}), "audit_log_id: must be a string"),
+        ("get_distribution_record", json!({"audit_log_id": link}), "audit_log_id: must be `dist_` and 26 characters"),
+        (
+            "get_distribution_record",
+            json!({"audit_log_id": id, "link": link}),
+            "link: is not known here: use `audit_log_id`",
+        ),
+        ("get_distribution_record", json!({"audit_log_id": id, link.as_str(): 1}), "is not known here"),
+        ("issue_download_link", json!({"audit_log_id": id, "valid_for_secs": link}), "valid_for_secs: must be u64"),
+        ("issue_download_link", json!({"audit_log_id": id, "valid_for_secs": -1}), "valid_for_secs: must be u64"),
+        ("list_distribution_records", json!({"concept_id": link}), "concept_id: "),
+        ("list_distribution_records", json!({"checksum": link}), "checksum: must be `sha256:`"),
+        ("list_distribution_records", json!({"tag": {"name": link}}), "tag: must be a string"),
+        ("list_distribution_records", json!({"state": link}), "state: must be one of `in_progress`"),
+        ("list_distribution_records", json!({"state": [link]}), "state: "),
+        ("list_distribution_records", json!({"claimed_from": link}), "claimed_from: "),
+        ("list_distribution_records", json!({"claimed_before": {"at": link}}), "claimed_before: must be "),
+        ("list_distribution_records", json!({"after": link}), "after: is no place in a list"),
+        ("list_distribution_records", json!({"limit": link}), "limit: must be "),
+        ("list_distribution_records", json!({"limit": format!("x, expected {link}")}), "limit: must be "),
+    ] {
+        let result = call(&client, tool, arguments.clone()).await.unwrap();
+        assert_eq!(result.is_error, Some(true), "{tool} {arguments}");
+        let message = result.structured_content.as_ref().unwrap()["message"].as_str().unwrap();
+        assert!(message.contains(told), "{tool} {arguments}: {message}");
+        let all = serde_json::to_string(&result).unwrap();
+        assert!(!all.contains(CANARY), "{all}");
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use distribution_backends::serve::mcp::PublishTool;
-use distribution_core::{Body, Error, PublishRequest, Source, Staged, TargetName, VideoUrl};
+use distribution_core::{Body, Error, PublishRequest, Source, Staged, VideoUrl};
 use distribution_testkit::{MemorySource, World};
 use futures::{StreamExt as _, stream};
 use rmcp::ClientHandler;

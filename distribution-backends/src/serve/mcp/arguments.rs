@@ -4,8 +4,9 @@ use distribution_core::{AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKin
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+
+/// The most that is repeated of the name of an argument.
+const NAME_CHARS_MAX: usize = 48;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +61,8 @@ fn page() -> usize {
 
 impl ListArguments {
     pub(super) fn query(self) -> Result<(Query, Option<Cursor>, usize), Error> {
-        let after = self.after.map(|after| after.parse::<Cursor>().map_err(|error| error.at("after"))).transpose()?;
+        let after = self.after.map(|after| after.parse::<Cursor>());
+        let after = after.transpose().map_err(|error| Error::invalid("after", error.message()))?;
         let query = Query {
             concept_id: self.concept_id,
             checksum: self.checksum,
@@ -74,7 +76,28 @@ impl ListArguments {
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(arguments: &JsonObject) -> Result<T, Error> {
-    serde_json::from_value(Value::Object(arguments.clone()))
-        .map_err(|error| Error::new(ErrorKind::Invalid, format!("the arguments do not fit the tool: {error}")))
+/// The arguments of a tool. What does not fit is told by its name and by what it must be, and never by what
+/// it is: that may be a link in the wrong place. Core's own values repeat 48 characters at most.
+///
+/// The SDK has made a map of them before anything here sees them. Of a name that is there twice, only one
+/// value is left by then: that cannot be refused here.
+pub(super) fn parse<'a, T: Deserialize<'a>>(arguments: &'a JsonObject) -> Result<T, Error> {
+    serde_path_to_error::deserialize(arguments).map_err(|error| {
+        let path: String = error.path().to_string().chars().take(NAME_CHARS_MAX).collect();
+        let invalid = Error::new(ErrorKind::Invalid, without_value(&error.inner().to_string()));
+        if path == "." { invalid } else { invalid.at(&path) }
+    })
+}
+
+/// serde's own messages repeat what is given, in front of what is expected.
+fn without_value(message: &str) -> String {
+    let said_by_serde = ["invalid ", "unknown "].iter().any(|beginning| message.starts_with(beginning));
+    match message.rsplit_once(", expected ") {
+        Some((given, expected)) if said_by_serde && given.starts_with("unknown field") => {
+            format!("is not known here: use {expected}")
+        }
+        Some((_, expected)) if said_by_serde => format!("must be {expected}"),
+        None if said_by_serde => "does not fit".to_owned(),
+        Some(_) | None => message.to_owned(),
+    }
 }
