@@ -4,6 +4,7 @@
 
 mod progress;
 mod steps;
+mod tasks;
 
 use std::sync::Arc;
 

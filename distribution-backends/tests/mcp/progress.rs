@@ -13,7 +13,7 @@ use super::steps::{Gate, Steps, Watching, begin};
 use super::{Client, call, connect, staged};
 
 /// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// A publish that has had nine of its fourteen bytes, all told.
 struct Underway {
