@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use distribution_core::{Error, PublishRequest, PublishResponse, Publisher};
+use distribution_core::{Error, Publisher};
 use futures::FutureExt as _;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, GetTaskParams, GetTaskResult,
@@ -37,10 +37,12 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// * What the publisher refuses is a tool error with `kind`, `message`, `retryable` and
 ///   `retry_after_secs`; a tool that does not exist is a protocol error.
 /// * A call that the client cancels is dropped; the same call, repeated, finishes the job.
+/// * With `"dry_run": true` beside the contract's own fields, `publish_final_asset` answers with a `plan`
+///   instead of a `distribution_record`, and nothing is written.
 /// * A publish that takes longer than a second becomes a task, if the client has declared the extension
-///   `io.modelcontextprotocol/tasks` of MCP 2026-07-28; what is asked of a tool cannot be declared there, and
-///   there is no list. The task's `statusMessage` tells how far it is, and `tasks/get` its end. Whoever
-///   knows a task's id, which nobody can guess, may ask for its result, link included.
+///   `io.modelcontextprotocol/tasks` of MCP 2026-07-28 (which has no declaration for each tool, and no list).
+///   The task's `statusMessage` tells how far it is, and `tasks/get` how it ended. Whoever knows a
+///   task's id, which nobody can guess, may ask for its result, link included.
 ///
 /// Tasks are in memory: a restart loses them, and the same call, repeated, finishes the job. So it does when
 /// a task has outlived its time, 6 hours, at which the SDK ends it. As long after its end a result is
@@ -48,18 +50,21 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// answered as those of other clients. [`with_tasks`](Self::with_tasks) changes both.
 ///
 /// The SDK parses a call before anything here sees it: of an argument that is there twice, only one value is
-/// left by then, so that it cannot be refused, as [`PublishRequest::from_json`] does.
+/// left by then, so that it cannot be refused, as
+/// [`PublishRequest::from_json`](distribution_core::PublishRequest::from_json) does.
 ///
 /// The SDK itself logs every answer, links included, at the level `debug` of the target `rmcp`: a host that
 /// listens that closely leaves that target at `info` (`debug,rmcp=info`).
 ///
 /// ```
 /// use std::sync::Arc;
+/// use std::time::Duration;
 ///
 /// use distribution_backends::serve::mcp::PublishTool;
 /// use distribution_testkit::World;
 ///
 /// let tools = PublishTool::new(Arc::new(World::new().publisher("host-1")));
+/// let tools = tools.with_tasks(100, Duration::from_secs(24 * 60 * 60));
 /// let names: Vec<_> = tools.tools().into_iter().map(|tool| tool.name).collect();
 /// assert_eq!(names[0], "publish_final_asset");
 /// ```
@@ -146,14 +151,15 @@ impl PublishTool {
     }
 
     fn begin(&self, arguments: &JsonObject) -> Result<Begun, Error> {
-        let json = serde_json::to_vec(arguments)
-            .map_err(|error| Error::invalid("arguments", "are not valid JSON").because(error))?;
-        let request = PublishRequest::from_json(&json)?;
+        let (request, dry_run) = arguments::publish(arguments)?;
         let publisher = Arc::clone(&self.publisher);
         let (watch, news) = progress::watch();
         let work = async move {
-            let record = publisher.publish_watched(request, watch).await;
-            let answer = record.and_then(|record| answer::published(PublishResponse::from(record)));
+            let answer = if dry_run {
+                publisher.plan(request).await.and_then(answer::planned)
+            } else {
+                publisher.publish_watched(request, watch).await.and_then(answer::published)
+            };
             answer.unwrap_or_else(|error| answer::failed(&error))
         };
         Ok(Begun { work: work.boxed(), news })

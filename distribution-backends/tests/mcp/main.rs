@@ -2,6 +2,7 @@
 #![cfg(all(feature = "mcp", feature = "story-mcp"))]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what helpers of tests do")]
 
+mod dry_run;
 mod progress;
 mod steps;
 mod tasks;

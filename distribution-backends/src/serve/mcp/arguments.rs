@@ -1,12 +1,26 @@
 //! What the tools besides `publish_final_asset` are asked.
 
-use distribution_core::{AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKind, Query, State, Timestamp};
+use distribution_core::{
+    AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKind, PublishRequest, Query, State, Timestamp,
+};
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The most that is repeated of the name of an argument.
 const NAME_CHARS_MAX: usize = 48;
+
+/// The contract's request, and what only this tool knows.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "the schema only: core parses the request itself")]
+pub(super) struct PublishArguments {
+    #[serde(flatten)]
+    request: PublishRequest,
+    /// Whether to publish nothing and tell what a publish would do now.
+    #[serde(default)]
+    dry_run: bool,
+}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +88,19 @@ impl ListArguments {
         };
         Ok((query, after, self.limit))
     }
+}
+
+/// The request, and whether it is a dry run.
+pub(super) fn publish(arguments: &JsonObject) -> Result<(PublishRequest, bool), Error> {
+    let dry_run = match arguments.get("dry_run") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(dry_run)) => *dry_run,
+        Some(_) => return Err(Error::invalid("dry_run", "must be true or false")),
+    };
+    let json = serde_json::to_vec(arguments)
+        .map_err(|error| Error::invalid("arguments", "are not valid JSON").because(error))?;
+    // It ignores what it does not know.
+    Ok((PublishRequest::from_json(&json)?, dry_run))
 }
 
 /// The arguments of a tool. What does not fit is told by its name and by what it must be, and never by what
