@@ -132,7 +132,8 @@ async fn a_cancelled_task_is_dropped_and_the_same_call_finishes() {
 
 #[tokio::test]
 async fn without_a_place_for_a_task_a_call_is_answered_when_it_is_done() {
-    let mut underway = Underway::new(|tools| tools.with_tasks(0, LONG)).await;
+    let mut underway = Underway::new(|tools| tools.with_tasks(1, LONG)).await;
+    underway.task().await;
     let gate = std::mem::replace(&mut underway.gate, tokio::sync::mpsc::unbounded_channel().0);
     let later = async move {
         sleep(Duration::from_millis(1_200)).await;

@@ -40,11 +40,15 @@ impl Progress for Watch {
 /// What watches a publish, and what is heard of it.
 pub(super) fn watch() -> (Arc<dyn Progress>, News) {
     let (sender, receiver) = watch::channel(Seen::default());
-    (Arc::new(Watch(sender)), News(receiver))
+    (Arc::new(Watch(sender)), News { seen: receiver, told: 0 })
 }
 
 /// The newest state of a publish.
-pub(super) struct News(watch::Receiver<Seen>);
+pub(super) struct News {
+    seen: watch::Receiver<Seen>,
+    /// How many bytes the client was told of.
+    told: u64,
+}
 
 impl News {
     /// Tells the client, if it wants to know, as long as this is polled.
@@ -58,8 +62,8 @@ impl News {
     /// Hands each text over, as long as this is polled.
     pub(super) async fn tell(&mut self, tell: impl Fn(String)) -> Infallible {
         loop {
-            tell(self.0.borrow_and_update().text());
-            if self.0.changed().await.is_err() {
+            tell(self.seen.borrow_and_update().text());
+            if self.seen.changed().await.is_err() {
                 return pending().await;
             }
             tokio::time::sleep(PAUSE).await;
@@ -68,14 +72,13 @@ impl News {
 
     /// Ends when nobody listens.
     async fn notify(&mut self, token: ProgressToken, peer: &Peer<RoleServer>) {
-        let mut told = 0;
-        while self.0.changed().await.is_ok() {
-            let now = *self.0.borrow_and_update();
+        while self.seen.changed().await.is_ok() {
+            let now = *self.seen.borrow_and_update();
             // The protocol wants each to be more than the one before.
-            if now.bytes_in_all > told {
-                told = now.bytes_in_all;
+            if now.bytes_in_all > self.told {
+                self.told = now.bytes_in_all;
                 #[expect(clippy::cast_precision_loss, reason = "what the protocol has")]
-                let progress = ProgressNotificationParam::new(token.clone(), told as f64).with_message(now.text());
+                let progress = ProgressNotificationParam::new(token.clone(), self.told as f64).with_message(now.text());
                 if peer.notify_progress(progress).await.is_err() {
                     return;
                 }
