@@ -19,8 +19,8 @@ use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
 use crate::record::{Record, StoredObject};
 use crate::rejection::SourceFault;
-use crate::request::VideoUrl;
-use crate::source::{Ranges, Staged};
+use crate::request::{DurationSeconds, VideoUrl};
+use crate::source::Staged;
 use crate::storage::{Content, CreateOutcome, Unfit};
 
 impl Publisher {
@@ -35,11 +35,14 @@ impl Publisher {
             Ok(staged) => staged,
             Err(fault) => return self.look(record, Some(fault)).await,
         };
-        let preflight = match self.preflight(record, staged.ranges.take(), staged.pin.size).await? {
+        let preflight = match self.preflight(record.publication.duration_seconds, &mut staged).await? {
             Ok(preflight) => preflight,
             // Not even what an earlier call may have stored of it is published.
             Err(fault) => return Ok(Event::SourceUnfit(fault)),
         };
+        for warning in preflight.iter().flat_map(|found| &found.warnings) {
+            warn!(source = %record.source.url, %warning, "the staged file is published all the same");
+        }
         let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Transfer { total: staged.pin.size });
         let (pulse, meter) = pulse(call);
@@ -59,7 +62,7 @@ impl Publisher {
         self.look(record, Some(fault)).await
     }
 
-    async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
+    pub(crate) async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
         match self.parts().source.open(url).await {
             Ok(Some(staged)) => Ok(Ok(staged)),
             Ok(None) => Ok(Err(SourceFault::Missing)),
@@ -71,15 +74,14 @@ impl Publisher {
     }
 
     /// Has the staged file looked into, and says whether it may be published.
-    async fn preflight(
+    pub(crate) async fn preflight(
         &self,
-        record: &Record,
-        ranges: Option<Box<dyn Ranges>>,
-        size: u64,
+        expected: DurationSeconds,
+        staged: &mut Staged,
     ) -> Result<Result<Option<Box<Preflight>>, SourceFault>, Error> {
         let Some(inspector) = &self.parts().inspector else { return Ok(Ok(None)) };
-        let facts = match ranges {
-            Some(ranges) => match inspector.inspect(&*ranges, size).await {
+        let facts = match staged.ranges.take() {
+            Some(ranges) => match inspector.inspect(&*ranges, staged.pin.size).await {
                 Err(error) if error.kind() == ErrorKind::Unsupported => None,
                 Err(error) if error.kind() == ErrorKind::Invalid => {
                     return Ok(Err(SourceFault::Refused { message: error.message().to_owned() }));
@@ -88,15 +90,8 @@ impl Publisher {
             },
             None => None,
         };
-        match self.parts().policy.preflight.judge(facts, record.publication.duration_seconds) {
-            Ok(preflight) => {
-                for warning in &preflight.warnings {
-                    warn!(source = %record.source.url, %warning, "the staged file is published all the same");
-                }
-                Ok(Ok(Some(Box::new(preflight))))
-            }
-            Err(message) => Ok(Err(SourceFault::FailedPreflight { message })),
-        }
+        let judged = self.parts().policy.preflight.judge(facts, expected);
+        Ok(judged.map(|found| Some(Box::new(found))).map_err(|message| SourceFault::FailedPreflight { message }))
     }
 
     /// Where the staged file is of no use, there may be what an earlier call has stored. Only if not

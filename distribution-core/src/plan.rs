@@ -3,15 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
 use crate::lease::busy;
 use crate::object::Location;
 use crate::order::Order;
+use crate::preflight::Preflight;
 use crate::publisher::Publisher;
 use crate::record::{Phase, Published, Record};
-use crate::rejection::{Rejection, SourceFault};
+use crate::rejection::Rejection;
 use crate::request::{Access, PublishRequest};
 use crate::time::{Timestamp, link_expiry};
 
@@ -34,6 +35,9 @@ pub struct Plan {
     pub expires_at: Option<Timestamp>,
     /// Whether the record of an earlier call would be changed: other metadata, expiry or access.
     pub amends: bool,
+    /// What preflight finds in the staged file, or has found in the published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
 }
 
 /// What would be done with the file.
@@ -53,7 +57,7 @@ pub enum PlannedAction {
 impl Publisher {
     /// What [`publish`](Self::publish) would do with this request now: the gate, the staged file, the place,
     /// what is on record. Nothing is written, no audit entry and no alert either. The staged file is looked
-    /// at and not read, so that it may still turn out to have other bytes.
+    /// into where there is an inspector, and not read, so that it may still turn out to have other bytes.
     ///
     /// ```
     /// use distribution_core::PlannedAction;
@@ -92,10 +96,11 @@ impl Publisher {
             Phase::Published(published) => Some((record, published)),
             Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
         });
-        let (action, storage_location, size_bytes) = match published {
+        let (action, storage_location, size_bytes, preflight) = match published {
             Some((record, published)) => {
                 self.check_stored(record, published).await?;
-                (PlannedAction::Answer, published.location.clone(), published.proof.digest.size)
+                let Published { location, proof, preflight, .. } = published;
+                (PlannedAction::Answer, location.clone(), proof.digest.size, preflight.clone())
             }
             None => self.plan_object(&order, record.as_ref()).await?,
         };
@@ -110,6 +115,7 @@ impl Publisher {
                 Access::Signed => living.filter(|end| now < *end).or_else(fresh),
                 Access::Public | Access::Authenticated => None,
             },
+            preflight: preflight.map(|found| *found),
             amends: record.is_some_and(|record| record.details != order.details),
             audit_log_id: order.publication.audit_log_id,
             storage_target: order.publication.target,
@@ -117,7 +123,7 @@ impl Publisher {
     }
 
     /// # Errors
-    /// [`ErrorKind::Busy`] while another publisher is at work.
+    /// [`Busy`](crate::ErrorKind::Busy) while another publisher is at work.
     fn check_takeable(&self, record: &Record, now: Timestamp) -> Result<(), Error> {
         match record.work().map(|work| &work.lease) {
             Some(lease) if lease.is_live(now) && lease.holder != self.parts().holder => {
@@ -132,25 +138,21 @@ impl Publisher {
         &self,
         order: &Order,
         record: Option<&Record>,
-    ) -> Result<(PlannedAction, Location, u64), Error> {
+    ) -> Result<(PlannedAction, Location, u64, Option<Box<Preflight>>), Error> {
         let key = record.map_or_else(|| order.publication.key.clone(), Record::object_key);
         let storage = &self.target(&order.publication)?.storage;
-        let (action, size) = match storage.stat(&key).await? {
-            Some(present) => (PlannedAction::Prove, present.size),
-            None => (PlannedAction::Copy, self.staged_size(order, &key).await?),
-        };
-        Ok((action, storage.location(&key), size))
+        if let Some(present) = storage.stat(&key).await? {
+            return Ok((PlannedAction::Prove, storage.location(&key), present.size, None));
+        }
+        let (size, preflight) = self.plan_copy(order, &key).await?;
+        Ok((PlannedAction::Copy, storage.location(&key), size, preflight))
     }
 
-    async fn staged_size(&self, order: &Order, key: &ObjectKey) -> Result<u64, Error> {
-        let fault = match self.parts().source.open(&order.source).await {
-            Ok(Some(staged)) => return Ok(staged.pin.size),
-            Ok(None) => SourceFault::Missing,
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                SourceFault::Refused { message: error.message().to_owned() }
-            }
-            Err(error) => return Err(error),
-        };
-        Err(Rejection::Source { fault }.error(&order.publication.checksum, key, &order.source))
+    /// The size of the staged file, and what preflight finds in it.
+    async fn plan_copy(&self, order: &Order, key: &ObjectKey) -> Result<(u64, Option<Box<Preflight>>), Error> {
+        let rejected = |fault| Rejection::Source { fault }.error(&order.publication.checksum, key, &order.source);
+        let mut staged = self.open_staged(&order.source).await?.map_err(rejected)?;
+        let preflight = self.preflight(order.publication.duration_seconds, &mut staged).await?.map_err(rejected)?;
+        Ok((staged.pin.size, preflight))
     }
 }

@@ -296,3 +296,19 @@ fn parts_beyond_the_end_are_no_parts() {
     assert_eq!(read(0..3).unwrap(), VIDEO[..3]);
     assert_eq!(read(0..1_000).unwrap_err().kind(), ErrorKind::Unavailable);
 }
+
+#[test]
+fn a_plan_looks_into_the_file_too() {
+    let plan = |site: &Site| block_on(site.publisher.plan(request("clip.mp4", VIDEO)));
+    let slow = MediaFacts { faststart: Some(false), ..sound() };
+    let warned = site(&says(Ok(slow.clone())), PreflightPolicy::default());
+    let planned = plan(&warned).unwrap().preflight.unwrap();
+    assert_eq!((&planned.facts, planned.warnings.len()), (&slow, 1));
+    warned.publish().unwrap();
+    assert_eq!(plan(&warned).unwrap().preflight, Some(planned), "what is on record");
+
+    let refused = site(&says(Ok(slow)), all(PreflightCheck::Refuse));
+    let planned = plan(&refused).unwrap_err();
+    assert!(refused.world.rows().is_empty(), "a plan writes nothing");
+    assert_eq!(planned.to_string(), refused.publish().unwrap_err().to_string());
+}
