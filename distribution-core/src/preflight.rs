@@ -10,6 +10,33 @@ use crate::request::DurationSeconds;
 use crate::source::Ranges;
 
 /// Finds out what a staged file is. It observes only: what follows is for the [`PreflightPolicy`].
+/// `distribution-backends` has one for MP4s.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use distribution_core::{Error, Inspector, MediaFacts, Ranges};
+/// use distribution_testkit::{World, request};
+///
+/// struct AtLeastItsType;
+///
+/// #[async_trait::async_trait]
+/// impl Inspector for AtLeastItsType {
+///     async fn inspect(&self, file: &dyn Ranges, size: u64) -> Result<MediaFacts, Error> {
+///         let start = file.read(0..size.min(8)).await?;
+///         let not_mp4 = (!start.ends_with(b"ftyp")).then(|| "it has no `ftyp` box".to_owned());
+///         Ok(MediaFacts { not_mp4, ..MediaFacts::default() })
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// let world = World::new();
+/// world.stage("clip.mp4", "a text");
+/// let publisher = world.builder("host-1").inspector(Arc::new(AtLeastItsType)).build()?;
+/// let error = publisher.publish(request("clip.mp4", b"a text")).await.unwrap_err();
+/// assert!(error.message().ends_with("it is no MP4, it has no `ftyp` box: stage the finished MP4"));
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait Inspector: Send + Sync + 'static {
     /// What the file of `size` bytes is. It reads little of it, and never more than it needs.

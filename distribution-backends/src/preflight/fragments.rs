@@ -142,7 +142,7 @@ async fn last_of_table(reader: &mut Reader<'_>, body: &Range<u64>) -> Result<Opt
     // Three numbers of 1 to 4 bytes each, whose lengths are told in two bits.
     let entry = 2 * width + 3 + (lengths & 3) + (lengths >> 2 & 3) + (lengths >> 4 & 3);
     let Some(entries) = number(&before, 12, 4).filter(|entries| *entries > 0) else { return Ok(None) };
-    let at = body.start + BEFORE_BYTES + (entries - 1) * entry + width;
+    let at = body.start.saturating_add(BEFORE_BYTES + (entries - 1) * entry + width);
     if at.saturating_add(width) > body.end {
         return Ok(None);
     }

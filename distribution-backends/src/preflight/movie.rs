@@ -44,7 +44,12 @@ impl Movie {
                 b"mvhd" => header = reader.leaf::<Mvhd>(&child.body).await?,
                 b"mvex" => fragments = Some(child.body.clone()),
                 b"trak" if movie.tracks.len() < MediaFacts::TRACKS_MAX => {
-                    movie.tracks.push(Track::read(reader, &child.body).await?);
+                    let track = match Track::read(reader, &child.body).await {
+                        // A track that is odd does not make the file none.
+                        Err(Fault::Damaged(_)) => Track::unknown(),
+                        track => track?,
+                    };
+                    movie.tracks.push(track);
                 }
                 _ => {}
             }
@@ -88,12 +93,16 @@ impl Movie {
 }
 
 impl Track {
-    /// What can be read of it: a track that is odd does not make the file none.
+    fn unknown() -> Self {
+        let shown = MediaTrack { kind: "unknown".to_owned(), ..MediaTrack::default() };
+        Self { shown, ..Self::default() }
+    }
+
+    /// What can be read of it.
     async fn read(reader: &mut Reader<'_>, body: &Range<u64>) -> Result<Self, Fault> {
         let [tkhd, mdia] = reader.children(body, [b"tkhd", b"mdia"]).await?;
         let id = reader.maybe::<Tkhd>(tkhd.as_ref()).await?.map_or(0, |header| header.track_id);
-        let mut track = Self { id, ..Self::default() };
-        track.shown.kind = "unknown".to_owned();
+        let mut track = Self { id, ..Self::unknown() };
         let Some(mdia) = mdia else { return Ok(track) };
         let [mdhd, hdlr, minf] = reader.children(&mdia, [b"mdhd", b"hdlr", b"minf"]).await?;
         if let Some(header) = reader.maybe::<Mdhd>(mdhd.as_ref()).await? {

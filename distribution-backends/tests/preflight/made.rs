@@ -93,7 +93,7 @@ fn where_the_movie_does_not_tell_its_duration_its_longest_track_does() {
 #[test]
 fn an_odd_track_does_not_make_a_file_none() {
     let odd = [
-        boxed(b"trak", &[]),
+        boxed(b"trak", &[&[0, 0, 0, 7], b"tkhd", &[0; 90]]),
         boxed(b"trak", &[&boxed(b"mdia", &[&boxed(b"hdlr", &[&[0; 5]]), &boxed(b"mdhd", &[&[9; 3]])])]),
         track(3, b"tm\xffd", 1, 1_000, &boxed(b"t\0cd", &[])),
         track(4, b"vide", 1, 1_000, &boxed(b"avc1", &[&[0; 77]])),
