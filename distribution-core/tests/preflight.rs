@@ -1,5 +1,5 @@
 //! What follows from what an inspector finds: nothing, a warning, or an end before anything is stored.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -136,9 +136,7 @@ fn proof_that_changed_files_are_answered() {
                 0 => file[at] = chance.u8(..),
                 1 => file[at] ^= 1 << chance.usize(..8),
                 2 => drop(file.drain(at..(at + chance.usize(1..64)).min(file.len()))),
-                _ => {
-                    drop(file.splice(at..at, [0xff, 0, 1, 8][chance.usize(..4)..].iter().copied().collect::<Vec<u8>>()))
-                }
+                _ => drop(file.splice(at..at, [0xff, 0, 1, 8][chance.usize(..4)..].to_vec())),
             }
             if file.is_empty() {
                 break;
