@@ -14,9 +14,9 @@ use axum::routing::any;
 use distribution_core::{Clock, Error, ObjectKey, Storage};
 use hmac::Mac as _;
 
-use super::file::{Files, Refusal, harden, raw_key};
+use super::file::{self, Files, Refusal, harden, raw_key};
 use super::range::only;
-use crate::HmacKey;
+use crate::{ContentDisposition, HmacKey};
 
 /// Says who may read which object: the host's own sessions, tokens or roles.
 ///
@@ -75,7 +75,7 @@ pub enum Verdict {
 /// }
 /// ```
 pub fn authenticated(storage: Arc<dyn Storage>, authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Router {
-    let guarded = Arc::new(Guarded { files: Files { storage, naming: None }, authorizer, clock });
+    let guarded = Arc::new(Guarded { files: Files { storage }, authorizer, clock });
     let route = any(move |request: Request| {
         let (guarded, (request, _)) = (Arc::clone(&guarded), request.into_parts());
         async move {
@@ -107,7 +107,10 @@ impl Guarded {
         })?;
         match verdict {
             Verdict::Allow => {
-                self.files.answer(request, key, self.clock.now(), "private, no-cache, no-transform".into()).await
+                let disposition = ContentDisposition::inline(key.file_name());
+                let cache_control = "private, no-cache, no-transform".into();
+                let wanted = file::Wanted { key, disposition, cache_control };
+                self.files.answer(request, wanted, self.clock.now()).await
             }
             Verdict::Challenge(challenge) => {
                 let challenge = (WWW_AUTHENTICATE, challenge);

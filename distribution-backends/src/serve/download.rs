@@ -7,11 +7,10 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::any;
-use distribution_core::{Clock, ObjectKey, Storage, Timestamp};
+use distribution_core::{Clock, Storage, Timestamp};
 
 use super::cors::Cors;
-use super::disposition::Disposition;
-use super::file::{Files, Refusal, raw_key};
+use super::file::{Files, Refusal, Wanted, raw_key};
 use crate::signing::{Denied, Grant, HmacSigner};
 
 /// The route that `signer`'s links lead to: GET and HEAD, whole or in ranges (RFC 9110 §14),
@@ -56,7 +55,6 @@ pub fn router(storage: Arc<dyn Storage>, signer: Arc<HmacSigner>, clock: Arc<dyn
 /// # fn host(storage: Arc<dyn Storage>, signer: HmacSigner, clock: Arc<dyn Clock>) -> Result<Router, Error> {
 /// let route = serve::DownloadRoute::new(storage, Arc::new(signer), clock)
 ///     .cors(serve::Cors::origins(["https://studio.example"])?)
-///     .disposition(|key| serve::Disposition::attachment(key.file_name()))
 ///     .into_router();
 /// # Ok(route)
 /// # }
@@ -69,20 +67,14 @@ pub struct DownloadRoute {
 }
 
 impl DownloadRoute {
-    /// As [`router`] has it: shown inline under the name in the key, and to no other origin's scripts.
+    /// As [`router`] has it: to no other origin's scripts.
     pub fn new(storage: Arc<dyn Storage>, signer: Arc<HmacSigner>, clock: Arc<dyn Clock>) -> Self {
-        Self { files: Files { storage, naming: None }, signer, clock, cors: None }
+        Self { files: Files { storage }, signer, clock, cors: None }
     }
 
     /// Lets scripts of other origins read the files. Without, there is no answer of CORS at all.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
-        self
-    }
-
-    /// Says whether a file is shown or saved, and what it is called.
-    pub fn disposition(mut self, name: impl Fn(&ObjectKey) -> Disposition + Send + Sync + 'static) -> Self {
-        self.files.naming = Some(Arc::new(name));
         self
     }
 
@@ -110,10 +102,11 @@ impl DownloadRoute {
 
     async fn file(&self, request: &Parts) -> Result<Response, Refusal> {
         let now = self.clock.now();
-        let Grant { key, expires_at } = self.verify(request, now)?;
+        let Grant { key, disposition, expires_at, .. } = self.verify(request, now)?;
         // A browser's copy lives no longer than the link, and nobody on the way recodes it.
         let left_secs = (expires_at - now).num_seconds();
-        self.files.answer(request, key, now, format!("private, no-transform, max-age={left_secs}")).await
+        let cache_control = format!("private, no-transform, max-age={left_secs}");
+        self.files.answer(request, Wanted { key, disposition, cache_control }, now).await
     }
 
     fn verify(&self, request: &Parts, now: Timestamp) -> Result<Grant, Refusal> {

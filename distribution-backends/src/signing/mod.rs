@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cloudfront")]
 mod cloudfront;
+mod disposition;
 mod hmac;
 mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
@@ -13,9 +14,10 @@ mod probe;
 pub use cloudfront::CloudFrontSigner;
 #[cfg(all(feature = "config", feature = "cloudfront"))]
 pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
+pub use disposition::{ContentDisposition, Disposition};
 pub use hmac::{Denied, Grant, HmacSigner};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
-pub use presign::{Disposition, PresignSigner};
+pub use presign::PresignSigner;
 #[cfg(feature = "link-probe")]
 pub use probe::{LinkProbe, Probed};

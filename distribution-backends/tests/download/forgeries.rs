@@ -6,11 +6,9 @@ use std::sync::{Arc, RwLock};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use distribution_backends::{HmacKey, HmacSigner, serve};
-use distribution_core::{LinkRequest, ObjectKey, UrlSigner as _};
-use futures::executor::block_on;
 
 use crate::shelf::Shelf;
-use crate::{BASE, KEY, NOW, Stopped, at, get, link, link_until, mounted};
+use crate::{BASE, KEY, NOW, Stopped, get, link, link_of, link_until, mounted};
 
 #[tokio::test]
 async fn every_single_bit_counts_and_no_refusal_differs() {
@@ -64,12 +62,6 @@ fn key(id: &str) -> HmacKey {
 
 fn router(shelf: &Arc<Shelf>, signer: HmacSigner) -> Router {
     Router::new().nest_service("/files", serve::router(shelf.clone(), Arc::new(signer), Arc::new(Stopped)))
-}
-
-fn link_of(signer: &HmacSigner) -> String {
-    let wanted = LinkRequest { key: ObjectKey::parse(KEY).unwrap(), expires_at: at("2026-01-05T00:00:00Z") };
-    let signed = block_on(signer.sign(&wanted, at(NOW))).unwrap();
-    signed.link.expose().strip_prefix("http://media.example").unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
