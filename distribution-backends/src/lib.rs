@@ -74,7 +74,9 @@ pub use probe::{Ability, Finding, Probe};
 pub use signing::CloudFrontSigner;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use signing::PresignSigner;
-pub use signing::{ContentDisposition, Denied, Disposition, Grant, HmacKey, HmacSigner};
+pub use signing::{
+    ContentDisposition, Disposition, Grant, HmacKey, HmacSigner, Refused, Revocations, StoredRevocations,
+};
 #[cfg(feature = "link-probe")]
 pub use signing::{LinkProbe, Probed};
 #[cfg(feature = "s3")]

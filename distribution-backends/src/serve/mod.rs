@@ -20,7 +20,7 @@ mod nested;
 mod range;
 
 #[cfg(feature = "serve")]
-pub use authenticated::{Authorizer, BearerToken, Verdict, Wanted, authenticated};
+pub use authenticated::{AuthenticatedRoute, Authorizer, BearerToken, Verdict, Wanted, authenticated};
 #[cfg(feature = "serve")]
 pub use cors::Cors;
 #[cfg(feature = "serve")]

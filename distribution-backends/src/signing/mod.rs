@@ -9,15 +9,17 @@ mod key;
 mod presign;
 #[cfg(feature = "link-probe")]
 mod probe;
+mod revocations;
 
 #[cfg(feature = "cloudfront")]
 pub use cloudfront::CloudFrontSigner;
 #[cfg(all(feature = "config", feature = "cloudfront"))]
 pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
 pub use disposition::{ContentDisposition, Disposition};
-pub use hmac::{Denied, Grant, HmacSigner};
+pub use hmac::{Grant, HmacSigner, Refused};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use presign::PresignSigner;
 #[cfg(feature = "link-probe")]
 pub use probe::{LinkProbe, Probed};
+pub use revocations::{Revocations, StoredRevocations};

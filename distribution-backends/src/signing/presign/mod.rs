@@ -224,6 +224,12 @@ impl UrlSigner for PresignSigner {
         Ok(SignedUrl { link: Link::new(credentials.sign(&order)?), expires_at, limited_by })
     }
 
+    async fn revoke(&self, _: &ObjectKey) -> Result<(), Error> {
+        let message = "the storage service takes back no single link: rotate the credentials that signed it, which \
+                       ends all of theirs, or wait until it expires";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
     fn limits(&self) -> LinkLimits {
         LinkLimits { valid_hours_min: VALID_HOURS_MIN, valid_hours_max: VALID_HOURS_MAX }
     }
