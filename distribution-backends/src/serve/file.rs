@@ -19,6 +19,7 @@ use futures::{Stream, StreamExt as _, stream};
 
 use super::condition::{Outcome, Validators};
 use super::multipart::Multipart;
+use super::pace::paced;
 use super::range::Selection;
 use crate::signing::ContentDisposition;
 
@@ -90,8 +91,8 @@ impl Files {
         let first = self.storage.open(&key, range).await.map_err(failed)?.ok_or(Refusal::Missing)?;
         let first = exactly(length, first, key.clone());
         let body = match parts {
-            None => Body::from_stream(first),
-            Some(parts) => Body::from_stream(parts.body(first, Arc::clone(&self.storage), key)),
+            None => Body::from_stream(paced(Box::pin(first))),
+            Some(parts) => Body::from_stream(paced(Box::pin(parts.body(first, Arc::clone(&self.storage), key)))),
         };
         Ok((status, headers, body).into_response())
     }

@@ -17,6 +17,8 @@ mod multipart;
 #[cfg(all(feature = "serve", feature = "config"))]
 mod nested;
 #[cfg(feature = "serve")]
+mod pace;
+#[cfg(feature = "serve")]
 mod range;
 
 #[cfg(feature = "serve")]

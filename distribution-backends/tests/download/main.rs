@@ -10,6 +10,7 @@ mod failures;
 mod forgeries;
 mod load;
 mod options;
+mod pace;
 mod parts;
 mod refusals;
 mod shelf;
