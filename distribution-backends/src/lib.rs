@@ -77,9 +77,11 @@ pub use preflight::Mp4Inspector;
 pub use probe::{Ability, Finding, Probe};
 #[cfg(feature = "cloudfront")]
 pub use signing::CloudFrontSigner;
-pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
-pub use signing::{Disposition, PresignSigner};
+pub use signing::PresignSigner;
+pub use signing::{
+    ContentDisposition, Disposition, Grant, HmacKey, HmacSigner, Refused, Revocations, StoredRevocations,
+};
 #[cfg(feature = "link-probe")]
 pub use signing::{LinkProbe, Probed};
 #[cfg(feature = "s3")]

@@ -59,6 +59,7 @@ fn the_seeds_get_through() {
     let seed = |name: &str, file: &str| seeds(name).into_iter().find(|(name, _)| name == file).unwrap().1;
     let signed = targets::link::seed("GET", "mvp/clip-0123456789ab.mp4", 72);
     assert_eq!(seed("link", "get"), signed, "links are signed as they were when the seeds were made");
+    assert!(seeds("link").iter().all(|(_, seed)| targets::link::lets_through(seed)));
     for (file, seed) in seeds("request") {
         assert!(distribution_core::PublishRequest::from_json(&seed).is_ok(), "{file}");
     }

@@ -137,6 +137,10 @@ impl UrlSigner for Probed {
         Ok(signed)
     }
 
+    async fn revoke(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.signer.revoke(key).await
+    }
+
     fn limits(&self) -> LinkLimits {
         self.signer.limits()
     }
