@@ -22,17 +22,37 @@ impl Publisher {
     /// object has gone; [`Unavailable`](crate::ErrorKind::Unavailable) while the trail cannot be delivered.
     /// A repeat leaves an entry of its own.
     pub async fn link(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
-        let Some(row) = self.parts().metadata.load(audit_log_id).await? else {
-            return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
-        };
-        let record = Record::decode(&row)?;
-        self.published(&record)?;
-        let (record, asked) = self.grant(record, valid_for).await?;
+        let (record, asked) = self.grant(self.load_published(audit_log_id).await?, valid_for).await?;
         let published = self.published(&record)?;
         match asked {
             Some(expires_at) => self.sign(&record, published, expires_at).await.map(IssuedLink::from),
             None => self.hand_out(&record, published).await,
         }
+    }
+
+    /// Takes back all links to a published asset that were handed out so far, and leaves an entry in the audit
+    /// trail. A link that is asked for afterwards works, and so does the next answer of
+    /// [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where single links cannot be taken back: the message says
+    /// what can be done; [`Invalid`](crate::ErrorKind::Invalid) if nothing is published under the id;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if they may still work, or if the trail cannot be
+    /// delivered: repeat.
+    pub async fn revoke_links(&self, audit_log_id: &AuditLogId) -> Result<(), Error> {
+        let record = self.load_published(audit_log_id).await?;
+        // First, so that the trail tells of nothing that has not happened.
+        self.target(&record.publication)?.signer()?.revoke(&record.object_key()).await?;
+        self.tell(record, |_| Ok(Some(Event::LinksRevoked))).await.map(drop)
+    }
+
+    async fn load_published(&self, audit_log_id: &AuditLogId) -> Result<Record, Error> {
+        let Some(row) = self.parts().metadata.load(audit_log_id).await? else {
+            return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
+        };
+        let record = Record::decode(&row)?;
+        self.published(&record).map(drop)?;
+        Ok(record)
     }
 
     fn published<'a>(&self, record: &'a Record) -> Result<&'a Published, Error> {
@@ -70,30 +90,46 @@ impl Publisher {
     }
 
     /// Puts a link of its own on record, and says when it ends; `None` where links are not signed, which is
-    /// judged by the record as it is when the link is granted. No link before the trail up to its grant is told.
-    async fn grant(&self, mut record: Record, valid_for: Duration) -> Result<(Record, Option<Timestamp>), Error> {
-        let (mut asked, mut issued) = (None, None);
+    /// judged by the record as it is when the link is granted.
+    async fn grant(&self, record: Record, valid_for: Duration) -> Result<(Record, Option<Timestamp>), Error> {
+        let mut asked = None;
+        let record = self.tell(record, |record| {
+            if record.details.access != Access::Signed {
+                asked = None;
+                return Ok(None);
+            }
+            let expires_at = match asked {
+                Some(expires_at) if expires_at <= self.now() => return Err(expired()),
+                Some(expires_at) => expires_at,
+                None => *asked.insert(self.check_validity(record, valid_for)?),
+            };
+            Ok(Some(Event::LinkAsked { expires_at }))
+        });
+        Ok((record.await?, asked))
+    }
+
+    /// Puts on record what `event` says of the record as it is, if anything, and delivers the trail up to it: no
+    /// link before its grant is told.
+    async fn tell(
+        &self,
+        mut record: Record,
+        mut event: impl FnMut(&Record) -> Result<Option<Event>, Error>,
+    ) -> Result<Record, Error> {
+        let mut told = None;
         for _ in 0..STEPS_MAX {
-            if issued.is_some_and(|sequence| record.trail.waiting.iter().all(|entry| entry.id.sequence > sequence)) {
-                return Ok((record, asked));
+            if told.is_some_and(|sequence| record.trail.waiting.iter().all(|entry| entry.id.sequence > sequence)) {
+                return Ok(record);
             }
             if !record.trail.waiting.is_empty() {
                 let delivered = self.deliver(&record, &()).await?;
                 record = self.advance(&record, delivered).await?;
                 continue;
             }
-            if record.details.access != Access::Signed {
-                return Ok((record, None));
-            }
-            let expires_at = match asked {
-                Some(expires_at) if expires_at <= self.now() => return Err(expired()),
-                Some(expires_at) => expires_at,
-                None => *asked.insert(self.check_validity(&record, valid_for)?),
-            };
+            let Some(event) = event(&record)? else { return Ok(record) };
             let sequence = record.trail.next;
-            record = match self.swap(&record, Event::LinkAsked { expires_at }).await? {
+            record = match self.swap(&record, event).await? {
                 Swap::Done(next) => {
-                    issued = Some(sequence);
+                    told = Some(sequence);
                     next
                 }
                 Swap::Superseded(newer) => newer,
