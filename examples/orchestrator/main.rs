@@ -57,6 +57,8 @@ enum Command {
     Init(Init),
     /// Publish a batch
     Run(Run),
+    /// Take back all links to a published asset, where what signs them can
+    Revoke(Named),
     /// What a run of the batch would do now; writes nothing
     Plan {
         #[arg(value_name = "FILE|-")]
@@ -134,6 +136,7 @@ async fn run(config: &Path, command: Command) -> Result<ExitCode, Error> {
             }
         }
         Command::Run(Run { batch, limits }) => publish(config, &batch, &limits).await,
+        Command::Revoke(named) => questions::revoke(&open(config).await?.publisher, &named).await,
         Command::Plan { batch } => questions::plan(&open(config).await?.publisher, batch::read(&batch)?).await,
         Command::Doctor => questions::doctor(&open(config).await?.publisher).await,
         Command::Serve(options) => serve(config, options).await,

@@ -104,6 +104,16 @@ pub(crate) async fn link(publisher: &Publisher, link: &Link) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
+pub(crate) async fn revoke(publisher: &Publisher, named: &Named) -> Result<ExitCode, Error> {
+    let id = &named.audit_log_id;
+    if publisher.record(id).await?.is_none() {
+        return Ok(missing(&format!("{id} is not on record")));
+    }
+    publisher.revoke_links(id).await?;
+    say(&format!("the links to {id} that were handed out do not work any more"));
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) async fn plan(publisher: &Publisher, edits: Vec<Edit>) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     for (n, edit) in edits.into_iter().enumerate() {

@@ -116,6 +116,10 @@ pub(super) struct Links {
     /// `hmac`: keys whose links the route lets through too, while keys are replaced. Default: none.
     #[serde(default)]
     pub(super) accepted_keys: Vec<Secret>,
+    /// `hmac`: where it is kept which links were taken back: a directory or bucket like the `storage` of a target,
+    /// for this alone, which all hosts of these links share. A bucket is asked with the keys that its own tools
+    /// would find. Default: none, so that single links cannot be taken back.
+    pub(super) revocations: Option<String>,
     /// `cloudfront`: the id that CloudFront has given the public key, such as `K2JCJMDEHXQW5F`.
     pub(super) key_pair_id: Option<String>,
     /// `cloudfront`: the private key in PEM, RSA of 2,048 bits or ECDSA on P-256.

@@ -36,6 +36,7 @@ pub(super) struct TargetPlan {
     pub(super) credentials: Option<Credentials>,
     pub(super) signing: Signing,
     pub(super) authenticated: Option<BaseUrl>,
+    pub(super) revocations: Option<Place>,
     pub(super) probes: bool,
 }
 
@@ -50,7 +51,11 @@ impl Plan {
         check_bases(&targets, places)?;
         let AlertKind::Log = file.alerts.kind;
         let records = file.metadata.check(base, places)?;
-        check_records(records.place(), &targets, places)?;
+        check_apart(records.place(), ("metadata.uri", "records"), &targets, places)?;
+        for (name, target) in &targets {
+            let at = format!("targets.{name}.links.revocations");
+            check_apart(target.revocations.as_ref(), (&at, "revocations"), &targets, places)?;
+        }
         Ok(Self {
             policy: policy(file, &targets, places)?,
             inspects: preflight::check(file.preflight.is_some(), places)?,
@@ -65,17 +70,18 @@ impl Plan {
 }
 
 /// What is no publication's object would be taken for a left-over of one.
-fn check_records(
-    records: Option<&Place>,
+fn check_apart(
+    place: Option<&Place>,
+    (at, what): (&str, &str),
     targets: &BTreeMap<TargetName, TargetPlan>,
     places: &Places,
 ) -> Result<(), Error> {
-    let Some(records) = records else { return Ok(()) };
-    match targets.iter().find(|(_, target)| target.place.overlaps(records)) {
+    let Some(place) = place else { return Ok(()) };
+    match targets.iter().find(|(_, target)| target.place.overlaps(place)) {
         None => Ok(()),
         Some((name, _)) => {
-            let message = format!("shares the storage of the target `{name}`: give records a prefix beside it");
-            Err(places.invalid("metadata.uri", message))
+            let message = format!("shares the storage of the target `{name}`: give {what} a prefix beside it");
+            Err(places.invalid(at, message))
         }
     }
 }
@@ -105,11 +111,12 @@ impl TargetPlan {
         let (links, at) = (target.links.as_ref(), format!("{at}.links"));
         let signing = Signing::of(links, &place, &at, places)?;
         let authenticated = links.map_or(Ok(None), |links| links.authenticated(&at, places))?;
+        let revocations = links.map_or(Ok(None), |links| links.revocations(&at, base, places))?;
         let probes = links.is_some_and(|links| links.probe);
         if probes {
             check_probe().map_err(|error| places.locate(&format!("{at}.probe"), error))?;
         }
-        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated, probes })
+        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated, revocations, probes })
     }
 
     fn can_attest(&self) -> bool {
