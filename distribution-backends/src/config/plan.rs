@@ -52,10 +52,7 @@ impl Plan {
         let AlertKind::Log = file.alerts.kind;
         let records = file.metadata.check(base, places)?;
         check_apart(records.place(), ("metadata.uri", "records"), &targets, places)?;
-        for (name, target) in &targets {
-            let at = format!("targets.{name}.links.revocations");
-            check_apart(target.revocations.as_ref(), (&at, "revocations"), &targets, places)?;
-        }
+        check_revocations(records.place(), &targets, places)?;
         Ok(Self {
             policy: policy(file, &targets, places)?,
             inspects: preflight::check(file.preflight.is_some(), places)?,
@@ -84,6 +81,24 @@ fn check_apart(
             Err(places.invalid(at, message))
         }
     }
+}
+
+/// Each target has its own: one object's links would be taken back with those of another target's of that name.
+fn check_revocations(
+    records: Option<&Place>,
+    targets: &BTreeMap<TargetName, TargetPlan>,
+    places: &Places,
+) -> Result<(), Error> {
+    let mut others: Vec<_> = records.map(|place| ("`metadata.uri`".to_owned(), place)).into_iter().collect();
+    for (name, target) in targets {
+        let (at, Some(place)) = (format!("targets.{name}.links.revocations"), &target.revocations) else { continue };
+        check_apart(Some(place), (&at, "revocations"), targets, places)?;
+        if let Some((other, _)) = others.iter().find(|(_, other)| other.overlaps(place)) {
+            return Err(places.invalid(&at, format!("shares the place of {other}: give each one of its own")));
+        }
+        others.push((format!("`{at}`"), place));
+    }
+    Ok(())
 }
 
 fn mirror(file: &File, places: &Places) -> Result<Option<Arc<dyn Mirror>>, Error> {

@@ -116,6 +116,15 @@ fn two_routes_at_one_place() {
     );
     let beside = second.replace("files/second", "files-second");
     assert!(parse(&format!("[defaults]\ntarget = \"media\"\n{TARGET}{beside}{STAGING}{RECORDS}")).is_ok());
+    let media = TARGET.replace("\"link.key\"", "\"link.key\", revocations = \"taken\"");
+    let kept =
+        |at: &str| format!("[defaults]\ntarget = \"media\"\n{media}{beside}revocations = \"{at}\"\n{STAGING}{RECORDS}");
+    assert!(parse(&kept("other")).is_ok());
+    assert_eq!(
+        refusal(&kept("taken/too")),
+        "targets.second.links.revocations: shares the place of `targets.media.links.revocations`: give each one of its \
+         own (line 13)"
+    );
 }
 
 #[test]
