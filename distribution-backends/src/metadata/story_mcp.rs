@@ -63,7 +63,7 @@ const PAGE_ROWS: usize = 16;
 /// microseconds since 1970. A body has up to 1 MiB, must come back byte for byte, and is `text` or, where
 /// it is not UTF-8 or has control characters, `base64` (RFC 4648, padded). The collection
 /// `idempotency_keys` has documents of `id`, `revision` (0), `body` and `body_encoding` only, which are
-/// put once.
+/// put once, and got by their `id`.
 ///
 /// Answers are the result's `structuredContent`, or its one text, which is JSON then. A result with
 /// `isError` leaves open what happened, unless it has a `kind`: `invalid`, `conflict`, `corrupt` or

@@ -23,6 +23,8 @@ const SMALL: usize = 64 << 10;
 /// Above what any backend stores in one request.
 const LARGE: usize = 17 << 20;
 const RACERS: usize = 8;
+/// After how many bytes they repeat: no power of two, so that nothing that cuts at one goes unnoticed.
+const PERIOD: u8 = 251;
 const SKEW_MAX: TimeDelta = TimeDelta::minutes(5);
 const LINK_SECS: u64 = 3;
 /// How much longer than it says a link may work: clocks differ.
@@ -38,6 +40,8 @@ pub(super) struct Visit<'a> {
     viewer: &'a dyn Viewer,
     small: [ObjectKey; 2],
     large: [ObjectKey; 2],
+    /// Where the bytes of all objects are cut from.
+    pattern: Bytes,
     findings: Vec<(Check, Health)>,
 }
 
@@ -50,7 +54,9 @@ impl<'a> Visit<'a> {
     ) -> Result<Self, Error> {
         let key = |name: &str| ObjectKey::parse(format!("{place}/{name}.mp4"));
         let (small, large) = ([key("small")?, key("small-raced")?], [key("large")?, key("large-raced")?]);
-        Ok(Self { publisher, target, viewer, small, large, findings: Vec::new() })
+        let period: Vec<u8> = (0..PERIOD).collect();
+        let pattern = period.repeat((LARGE + RACERS) / period.len() + 1).into();
+        Ok(Self { publisher, target, viewer, small, large, pattern, findings: Vec::new() })
     }
 
     pub(super) async fn examine(mut self) -> Vec<(Check, Health)> {
@@ -73,7 +79,7 @@ impl<'a> Visit<'a> {
 
     /// Whether an object of this size is there in the end.
     async fn creates(&mut self, keys: [ObjectKey; 2], size: usize, [create, create_only]: [Check; 2]) -> bool {
-        let created = match self.storage().create(&keys[0], content(size, 0)).await {
+        let created = match self.storage().create(&keys[0], content(&self.bytes(size, 0))).await {
             Ok(CreateOutcome::Created { .. }) => Ok(None),
             Ok(_) => Ok(Some("the store says of a new object that it is there already: use another".to_owned())),
             Err(error) => Err(error),
@@ -91,11 +97,11 @@ impl<'a> Visit<'a> {
     /// Tries to overwrite the object, and to create another many times at once.
     async fn keeps(&self, [key, raced]: &[ObjectKey; 2], size: usize) -> Problem {
         let way_out = "publishing there could overwrite: use another service, or a newer release of it";
-        if self.storage().create(key, content(size, 1)).await? != CreateOutcome::AlreadyExists {
+        if self.storage().create(key, content(&self.bytes(size, 1))).await? != CreateOutcome::AlreadyExists {
             return Ok(Some(format!("an object that was there was overwritten; {way_out}")));
         }
         let racers = if size > SMALL { 2 } else { RACERS };
-        let outcomes = join_all((0..racers).map(|n| self.storage().create(raced, content(size, n)))).await;
+        let outcomes = join_all((0..racers).map(|n| self.storage().create(raced, content(&self.bytes(size, n))))).await;
         let created = |outcome: &&Result<_, _>| matches!(outcome, Ok(CreateOutcome::Created { .. }));
         match outcomes.iter().filter(created).count() {
             1 => Ok(None),
@@ -106,7 +112,7 @@ impl<'a> Visit<'a> {
 
     async fn reads_back(&self, key: &ObjectKey) -> Problem {
         let read = self.storage().digest(key, &Meter::default()).await?;
-        let is_right = read.is_some_and(|digest| digest.checksum == content(SMALL, 0).expected);
+        let is_right = read.is_some_and(|digest| digest.checksum == Checksum::of(&self.bytes(SMALL, 0)));
         Ok((!is_right).then(|| "an object has gone, or has other bytes than were stored: check the store".to_owned()))
     }
 
@@ -138,7 +144,7 @@ impl<'a> Visit<'a> {
             Some(pieces) => pieces.try_collect::<Vec<_>>().await?.concat(),
             None => Vec::new(),
         };
-        let is_right = bytes(SMALL, 0).get(1_000..3_000) == Some(read.as_slice());
+        let is_right = self.bytes(SMALL, 0).get(1_000..3_000) == Some(read.as_slice());
         Ok((!is_right).then(|| "a range is answered with other bytes: use a store that knows ranges".to_owned()))
     }
 
@@ -219,6 +225,11 @@ impl<'a> Visit<'a> {
         Ok(left)
     }
 
+    /// Other bytes for each `n`.
+    fn bytes(&self, size: usize, n: usize) -> Bytes {
+        self.pattern.slice(n..n + size)
+    }
+
     fn storage(&self) -> &Arc<dyn Storage> {
         &self.target.storage
     }
@@ -246,14 +257,10 @@ fn without_query(link: &Link) -> Link {
     Link::new(link.expose().split('?').next().unwrap_or_default())
 }
 
-/// Bytes that repeat only after 251, others for each `n`.
-fn bytes(size: usize, n: usize) -> Bytes {
-    (0..size).map(|at| u8::try_from((at + n) % 251).unwrap_or_default()).collect()
-}
-
-fn content(size: usize, n: usize) -> Content {
-    let bytes = bytes(size, n);
-    let expected = Checksum::of(&bytes);
+/// What is stored, in pieces of a MiB.
+fn content(bytes: &Bytes) -> Content {
+    let size = bytes.len();
+    let expected = Checksum::of(bytes);
     let headers = ContentHeaders {
         content_type: "video/mp4".to_owned(),
         content_disposition: "inline".to_owned(),
