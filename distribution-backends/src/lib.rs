@@ -47,6 +47,7 @@ mod probe;
 pub mod serve;
 mod signing;
 mod source;
+mod staging;
 mod storage;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod uri;

@@ -2,26 +2,25 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 
 use distribution_core::SourcePin;
+use rustix::fs::{Stat, fstat};
 
 /// What a pin's tag begins with that was made here.
 const PREFIX: &str = "file-";
 
-/// The state that the file is in: its size, and a tag of device, inode, modification and change time.
+/// The state that the file is in: its size, and a tag of inode, modification and change time. The device is left
+/// out: it has another number on each host that mounts it.
 pub(crate) fn pin_of(file: &File) -> io::Result<SourcePin> {
-    let found = file.metadata()?;
+    Ok(pin_of_stat(&fstat(file)?))
+}
+
+pub(crate) fn pin_of_stat(found: &Stat) -> SourcePin {
     let tag = format!(
-        "{PREFIX}{:x}-{:x}-{}.{:09}-{}.{:09}",
-        found.dev(),
-        found.ino(),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec()
+        "{PREFIX}{:x}-{}.{:09}-{}.{:09}",
+        found.st_ino, found.st_mtime, found.st_mtime_nsec, found.st_ctime, found.st_ctime_nsec
     );
-    Ok(SourcePin { size: found.size(), tag })
+    SourcePin { size: u64::try_from(found.st_size).unwrap_or_default(), tag }
 }
 
 /// Whether the file that was in the state `pin` may be in the state `now`: another source's pins

@@ -22,6 +22,7 @@ use crate::rejection::SourceFault;
 use crate::request::{DurationSeconds, VideoUrl};
 use crate::source::Staged;
 use crate::storage::{Content, CreateOutcome, Unfit};
+use crate::tombstone::Mortal;
 
 impl Publisher {
     /// Copies the staged file to the attempt's key, and observes what came of it.
@@ -64,7 +65,12 @@ impl Publisher {
 
     pub(crate) async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
         match self.parts().source.open(url).await {
-            Ok(Some(staged)) => Ok(Ok(staged)),
+            Ok(Some(staged)) => {
+                // The claim is on record by now.
+                let pin = staged.pin.clone();
+                let is_buried = self.is_buried(Mortal::Staged(&pin)).await?;
+                Ok(if is_buried { Err(SourceFault::Buried) } else { Ok(staged) })
+            }
             Ok(None) => Ok(Err(SourceFault::Missing)),
             Err(error) if error.kind() == ErrorKind::Invalid => {
                 Ok(Err(SourceFault::Refused { message: error.message().to_owned() }))

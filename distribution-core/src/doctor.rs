@@ -19,6 +19,7 @@ use crate::storage::Storage;
 use crate::time::Timestamp;
 
 use self::visit::Visit;
+pub(crate) use self::visit::content;
 
 /// Fetches through links as those do who get them, and can wait.
 #[async_trait]

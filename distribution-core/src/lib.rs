@@ -70,10 +70,13 @@ mod rejection;
 mod request;
 mod signer;
 mod source;
+mod staging;
 mod storage;
 mod strict_json;
+mod sweep;
 mod text;
 mod time;
+mod tombstone;
 mod trail;
 
 pub use alert::{Alert, AlertKind, AlertSink};
@@ -105,6 +108,8 @@ pub use request::{
 };
 pub use signer::{Link, LinkLimits, LinkRequest, SignedUrl, UrlSigner};
 pub use source::{Ranges, Source, Staged};
+pub use staging::{Removal, StagedFile, Staging};
 pub use storage::{Body, ByteStream, Content, CreateOutcome, StagedObject, Storage, Unfit};
+pub use sweep::{Decision, Kept, Sweep, SweepPolicy, User, Verdict, may_remove};
 pub use time::{Clock, Timestamp};
 pub use trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};

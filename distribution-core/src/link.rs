@@ -110,7 +110,7 @@ impl Publisher {
 
     /// Puts on record what `event` says of the record as it is, if anything, and delivers the trail up to it: no
     /// link before its grant is told.
-    async fn tell(
+    pub(crate) async fn tell(
         &self,
         mut record: Record,
         mut event: impl FnMut(&Record) -> Result<Option<Event>, Error>,

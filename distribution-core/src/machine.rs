@@ -84,6 +84,11 @@ pub enum Event {
     },
     /// The links that were handed out so far were taken back.
     LinksRevoked,
+    /// The staged file is needed no more.
+    StagedFileReleased {
+        /// Where it is.
+        url: VideoUrl,
+    },
 }
 
 /// An event that cannot happen in the record's phase: a bug of the caller, never of the data.
@@ -250,6 +255,9 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
         // Whatever the access is now: it may have been another when they were signed.
         (Phase::Published(_), Event::LinksRevoked) => next.log(now, AuditEvent::LinksRevoked),
+        (Phase::Published(_), Event::StagedFileReleased { url }) => {
+            next.log(now, AuditEvent::StagedFileReleased { url: url.redacted() });
+        }
 
         (
             _,
@@ -259,7 +267,8 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::ApprovalLapsed
             | Event::LinkWanted
             | Event::LinkAsked { .. }
-            | Event::LinksRevoked,
+            | Event::LinksRevoked
+            | Event::StagedFileReleased { .. },
         ) => return Err(IllegalTransition),
     }
     Ok(next)

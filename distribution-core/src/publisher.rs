@@ -367,7 +367,7 @@ impl Publisher {
     }
 
     /// Tells the operators, where the kind of error is for them.
-    fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
+    pub(crate) fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
         let kind = match error.kind() {
             ErrorKind::Refused => AlertKind::QcRefused,
             ErrorKind::Rejected => AlertKind::Rejected,

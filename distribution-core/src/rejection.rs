@@ -34,6 +34,8 @@ pub enum Rejection {
 pub enum SourceFault {
     /// It is not there.
     Missing,
+    /// It is being cleared away, having been published before.
+    Buried,
     /// It may not be read.
     Refused {
         /// What the source said.
@@ -60,6 +62,9 @@ impl Rejection {
         match self {
             Self::Source { fault: SourceFault::Missing } => {
                 url(&format!("no file is staged at {source}: stage it and repeat"))
+            }
+            Self::Source { fault: SourceFault::Buried } => {
+                url(&format!("the file at {source} is being cleared away: stage it anew and repeat"))
             }
             Self::Source { fault: SourceFault::Refused { message } } => url(message),
             Self::Source { fault: SourceFault::FailedPreflight { message } } => {

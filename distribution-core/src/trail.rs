@@ -8,7 +8,7 @@ use crate::identity::AuditLogId;
 use crate::object::{Location, Proof};
 use crate::publication::Details;
 use crate::rejection::Rejection;
-use crate::request::Access;
+use crate::request::{Access, VideoUrl};
 use crate::time::Timestamp;
 
 /// One thing that happened.
@@ -119,6 +119,12 @@ pub enum AuditEvent {
     },
     /// The links that were handed out before this do not work any more.
     LinksRevoked,
+    /// The staged file was published, its retention is over, and the copy was proven again: from now on it may be
+    /// removed.
+    StagedFileReleased {
+        /// Where it was staged.
+        url: VideoUrl,
+    },
     /// QC did not pass the bytes; nothing was stored.
     Refused {
         /// Why.

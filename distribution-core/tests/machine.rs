@@ -96,7 +96,7 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected.
-    let table: [(&str, Event, [&str; 4]); 20] = [
+    let table: [(&str, Event, [&str; 4]); 21] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-"]),
@@ -118,6 +118,7 @@ fn every_phase_meets_every_event() {
         ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected"]),
         ("link wanted", Event::LinkWanted, ["-", "-", "published", "-"]),
         ("links revoked", Event::LinksRevoked, ["-", "-", "published", "-"]),
+        ("staged file released", Event::StagedFileReleased { url: url() }, ["-", "-", "published", "-"]),
         ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-"]),
         ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-"]),
         (

@@ -71,6 +71,9 @@ pub enum Op {
     MetadataFind,
     AuditAppend,
     SignerSign,
+    StagingList,
+    StagingDigest,
+    StagingRemove,
 }
 
 /// One effect, as the log keeps it.
@@ -114,7 +117,7 @@ impl Fault {
             Self::HangBefore | Self::HangAfter | Self::CrashBefore | Self::CrashAfter => true,
             Self::AppliedLate | Self::RepeatedBelow | Self::DiskFull => op.writes(),
             Self::Conflict => matches!(op, Op::StorageCreate | Op::MetadataClaim | Op::MetadataAdvance),
-            Self::Corrupt => reads_bytes || op == Op::StorageCreate,
+            Self::Corrupt => reads_bytes || matches!(op, Op::StorageCreate | Op::StagingDigest),
             Self::Truncate => op == Op::StorageCreate,
             Self::ShortRead => reads_bytes,
             Self::Torn => op == Op::AuditAppend,
@@ -146,6 +149,9 @@ impl Op {
             Self::MetadataFind => "metadata.find",
             Self::AuditAppend => "audit.append",
             Self::SignerSign => "signer.sign",
+            Self::StagingList => "staging.list",
+            Self::StagingDigest => "staging.digest",
+            Self::StagingRemove => "staging.remove",
         }
     }
 
@@ -159,6 +165,7 @@ impl Op {
                 | Self::MetadataAdvance
                 | Self::MetadataBind
                 | Self::AuditAppend
+                | Self::StagingRemove
         )
     }
 

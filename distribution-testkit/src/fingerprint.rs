@@ -41,11 +41,14 @@ impl State {
 
     fn seen_by(&self, effect: &Effect, hasher: &mut DefaultHasher) {
         match effect.op {
-            Op::SourceOpen => self.staged.get(&effect.subject).map(|file| &file.tag).hash(hasher),
+            Op::SourceOpen | Op::StagingDigest | Op::StagingRemove => {
+                self.staged.get(&effect.subject).map(|file| &file.tag).hash(hasher)
+            }
             Op::StorageCreate | Op::StorageDigest | Op::StorageStat | Op::StorageOpen | Op::StorageRemove => {
                 let at = effect.subject.split_once('/').unwrap_or_default();
                 self.objects.get(&(at.0.to_owned(), at.1.to_owned())).map(|object| &object.bytes).hash(hasher);
             }
+            Op::StagingList => self.staged.iter().for_each(|(name, file)| (name, &file.tag).hash(hasher)),
             Op::StorageList => self.objects.keys().for_each(|at| at.hash(hasher)),
             Op::MetadataClaim | Op::MetadataLoad | Op::MetadataAdvance | Op::MetadataFind => {
                 let about = |id: &str| effect.op == Op::MetadataFind || id == effect.subject;

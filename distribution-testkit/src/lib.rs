@@ -136,7 +136,8 @@ mod world;
 
 pub use budget::Budget;
 pub use fakes::{
-    ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner, TestViewer,
+    Cleared, ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStaging, MemoryStorage, Plant,
+    TestSigner, TestViewer,
 };
 pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;

@@ -15,7 +15,7 @@ use distribution_core::{
 use crate::checker::Answer;
 use crate::effect::Late;
 use crate::fakes::{
-    ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
+    Cleared, ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
 };
 use crate::faults::Faults;
 
@@ -127,6 +127,11 @@ impl World {
         self.lock().staged.get(name).map(|file| file.bytes.clone())
     }
 
+    /// The staged files that were removed by a sweep, in order.
+    pub fn cleared(&self) -> Vec<Cleared> {
+        self.lock().cleared.clone()
+    }
+
     /// Makes the next read of a staged file go wrong, once. False if there is no such file.
     pub fn plant(&self, name: &str, plant: Plant) -> bool {
         let mut state = self.lock();
@@ -235,6 +240,10 @@ pub(crate) struct State {
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) audit_ids: HashSet<EntryId>,
     pub(crate) staged: BTreeMap<String, StagedFile>,
+    /// How many are reading each state of a staged file, by its tag.
+    pub(crate) readers: BTreeMap<String, usize>,
+    /// The staged files that were removed by a sweep.
+    pub(crate) cleared: Vec<Cleared>,
     /// How often a file was staged, so that every state of one has a tag of its own.
     stagings: u64,
     pub(crate) alerts: Vec<Alert>,
@@ -257,6 +266,7 @@ pub(crate) struct State {
 pub(crate) struct StagedFile {
     pub(crate) bytes: Bytes,
     pub(crate) tag: String,
+    pub(crate) modified: Timestamp,
     pub(crate) plant: Option<Plant>,
 }
 
@@ -264,7 +274,7 @@ impl State {
     pub(crate) fn stage(&mut self, name: String, bytes: Bytes) {
         self.stagings += 1;
         let tag = format!("v{}", self.stagings);
-        self.staged.insert(name, StagedFile { bytes, tag, plant: None });
+        self.staged.insert(name, StagedFile { bytes, tag, modified: self.now, plant: None });
     }
 }
 
@@ -281,6 +291,8 @@ impl Default for State {
             audit_ids: HashSet::new(),
             staged: BTreeMap::new(),
             stagings: 0,
+            readers: BTreeMap::new(),
+            cleared: Vec::new(),
             alerts: Vec::new(),
             answers: Vec::new(),
             faults: Faults::default(),

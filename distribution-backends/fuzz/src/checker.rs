@@ -60,7 +60,7 @@ fn has_twins(evidence: &Evidence, name: &str) -> bool {
 fn evidence(seen: Seen) -> Evidence {
     let object = |object: SeenObject| {
         let digest = Digest { checksum: object.checksum, size: object.size };
-        ObjectSeen { key: object.key, digest }
+        ObjectSeen { key: object.key, digest, created_at: None }
     };
     let answer = |record: DistributionRecord| Answer { at: record.published_at, record };
     Evidence {

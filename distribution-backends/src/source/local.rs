@@ -68,8 +68,12 @@ impl LocalFiles {
         Ok(self)
     }
 
+    pub(crate) fn roots(&self) -> &[Arc<Root>] {
+        &self.roots
+    }
+
     /// The root that the URL names a file below, and the segments from there.
-    fn resolve(&self, url: &VideoUrl) -> Result<(&Arc<Root>, Vec<Segment>), Error> {
+    pub(crate) fn place(&self, url: &VideoUrl) -> Result<(&Arc<Root>, Vec<Segment>), Error> {
         let path = UrlPath::parse(url.expose()).map_err(|why| self.outside(&why))?;
         if !path.is_absolute {
             let root = self.roots.first().ok_or_else(|| self.outside("has no root"))?;
@@ -96,11 +100,11 @@ impl LocalFiles {
 #[async_trait]
 impl Source for LocalFiles {
     fn check(&self, url: &VideoUrl) -> Result<(), Error> {
-        self.resolve(url).map(|_| ())
+        self.place(url).map(|_| ())
     }
 
     async fn open(&self, url: &VideoUrl) -> Result<Option<Staged>, Error> {
-        let (root, segments) = self.resolve(url)?;
+        let (root, segments) = self.place(url)?;
         let (root, url) = (Arc::clone(root), url.redacted());
         blocking(move |_| {
             root.check()?;

@@ -5,7 +5,7 @@ mod http;
 mod local;
 mod router;
 #[cfg(feature = "s3")]
-mod s3;
+pub(crate) mod s3;
 
 #[cfg(feature = "http-source")]
 pub use http::{HttpSource, HttpSourceBuilder, Resolver};

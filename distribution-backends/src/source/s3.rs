@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use distribution_core::{Body, ByteStream, Error, Ranges, Source, SourcePin, Staged, StagedObject, VideoUrl};
+use chrono::DateTime;
+use distribution_core::{
+    Body, ByteStream, Checksum, Error, Ranges, Source, SourcePin, Staged, StagedObject, Timestamp, VideoUrl,
+};
 use futures::stream::{self, StreamExt};
-use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::storage::s3::S3Config;
@@ -49,9 +52,15 @@ pub struct S3Files {
 
 /// A bucket, and what its names must begin with: nothing, or something that ends with `/`.
 #[derive(Clone, PartialEq, Eq)]
-struct Root {
-    bucket: String,
-    prefix: String,
+pub(crate) struct Root {
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+}
+
+/// What the service says of an object.
+pub(crate) struct Look {
+    pub(crate) object: StagedObject,
+    pub(crate) pin: SourcePin,
 }
 
 impl S3Files {
@@ -76,7 +85,7 @@ impl S3Files {
     }
 
     /// The bucket and the name in it that the URL stands for.
-    fn resolve(&self, url: &VideoUrl) -> Result<(String, String), Error> {
+    pub(crate) fn place(&self, url: &VideoUrl) -> Result<(String, String), Error> {
         let text = url.expose();
         let (bucket, name) = match text.split_once("://") {
             Some(("s3", rest)) => {
@@ -101,20 +110,24 @@ impl S3Files {
         }
     }
 
-    fn outside(&self, why: &str) -> Error {
-        let roots: Vec<_> = self.roots.iter().map(|root| format!("s3://{}/{}", root.bucket, root.prefix)).collect();
-        Error::invalid(FIELD, format!("{why}: allowed are names below {}", roots.join(", ")))
-    }
-}
-
-#[async_trait]
-impl Source for S3Files {
-    fn check(&self, url: &VideoUrl) -> Result<(), Error> {
-        self.resolve(url).map(|_| ())
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client)
     }
 
-    async fn open(&self, url: &VideoUrl) -> Result<Option<Staged>, Error> {
-        let (bucket, name) = self.resolve(url)?;
+    /// The roots that are below no other.
+    pub(crate) fn outermost(&self) -> Vec<Root> {
+        let is_below = |root: &Root, other: &Root| {
+            root != other && root.bucket == other.bucket && root.prefix.starts_with(&other.prefix)
+        };
+        let mut roots: Vec<Root> = self.roots.clone();
+        roots.retain(|root| !self.roots.iter().any(|other| is_below(root, other)));
+        roots.dedup();
+        roots
+    }
+
+    /// The object as it is; `None` if it is not there.
+    pub(crate) async fn look(&self, url: &VideoUrl) -> Result<Option<Look>, Error> {
+        let (bucket, name) = self.place(url)?;
         let task = format!("look at the staged {}", url.redacted());
         let call = request(Method::HEAD, &bucket, &name, HeaderMap::new());
         let found = match self.client.repeat(&call).await {
@@ -125,12 +138,33 @@ impl Source for S3Files {
         };
         let text = |header| found.get(header).and_then(|value: &HeaderValue| value.to_str().ok());
         let size = text(CONTENT_LENGTH).and_then(|size| size.parse::<u64>().ok());
-        let (Some(size), Some(etag)) = (size, text(ETAG)) else {
-            return Err(Error::unavailable(format!("cannot {task}: the service tells no size or etag, so repeat")));
+        let modified = text(LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        let (Some(size), Some(etag), Some(modified)) = (size, text(ETAG), modified) else {
+            return Err(Error::unavailable(format!(
+                "cannot {task}: the service tells no size, etag or date, so repeat"
+            )));
         };
-        let (pin, etag) = (SourcePin { size, tag: format!("etag-{}", etag.trim_matches('"')) }, etag.to_owned());
+        let pin = pin_of(&bucket, &name, size, etag, modified.to_utc());
+        let etag = etag.to_owned();
         let object = StagedObject { service: self.client.service().to_owned(), container: bucket, name, etag };
-        let bytes = bytes(Arc::clone(&self.client), object.clone(), size);
+        Ok(Some(Look { object, pin }))
+    }
+
+    fn outside(&self, why: &str) -> Error {
+        let roots: Vec<_> = self.roots.iter().map(|root| format!("s3://{}/{}", root.bucket, root.prefix)).collect();
+        Error::invalid(FIELD, format!("{why}: allowed are names below {}", roots.join(", ")))
+    }
+}
+
+#[async_trait]
+impl Source for S3Files {
+    fn check(&self, url: &VideoUrl) -> Result<(), Error> {
+        self.place(url).map(|_| ())
+    }
+
+    async fn open(&self, url: &VideoUrl) -> Result<Option<Staged>, Error> {
+        let Some(Look { object, pin }) = self.look(url).await? else { return Ok(None) };
+        let bytes = bytes(Arc::clone(&self.client), object.clone(), pin.size);
         let ranges = Box::new(ObjectRanges { client: Arc::clone(&self.client), object: object.clone() });
         Ok(Some(Staged { pin, body: Body::Object { object, bytes }, ranges: Some(ranges) }))
     }
@@ -142,8 +176,16 @@ impl fmt::Debug for S3Files {
     }
 }
 
+/// The state that an object is in, which no other object has: the same bytes have the same etag, wherever and
+/// whenever they are stored. In whole seconds, because not all requests tell more.
+pub(crate) fn pin_of(bucket: &str, name: &str, size: u64, etag: &str, modified: Timestamp) -> SourcePin {
+    let place = Checksum::of(format!("{bucket}/{name}").as_bytes()).hex();
+    let place = place.get(..16).unwrap_or_default();
+    SourcePin { size, tag: format!("etag-{}-{}-{place}", etag.trim_matches('"'), modified.timestamp()) }
+}
+
 /// The object's bytes, a few pieces at a time, all of one state.
-fn bytes(client: Arc<Client>, object: StagedObject, size: u64) -> ByteStream {
+pub(crate) fn bytes(client: Arc<Client>, object: StagedObject, size: u64) -> ByteStream {
     let starts = stream::iter((0..size).step_by(PIECE_BYTES as usize));
     let pieces = starts.map(move |start| {
         let (client, object) = (Arc::clone(&client), object.clone());
@@ -187,6 +229,6 @@ async fn piece(client: &Client, object: &StagedObject, range: Range<u64>) -> Res
     Ok(answer.body)
 }
 
-fn request<'a>(method: Method, bucket: &'a str, name: &'a str, headers: HeaderMap) -> Call<'a> {
+pub(crate) fn request<'a>(method: Method, bucket: &'a str, name: &'a str, headers: HeaderMap) -> Call<'a> {
     Call { method, bucket, name, query: Vec::new(), headers, body: Bytes::new() }
 }

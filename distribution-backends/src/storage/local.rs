@@ -8,6 +8,8 @@ mod read;
 mod stage;
 mod stream;
 
+pub(crate) use hashing::hash_file;
+
 use std::fmt;
 use std::io;
 use std::ops::Range;

@@ -8,7 +8,7 @@ mod buffers;
 mod content;
 #[cfg(feature = "gcs")]
 mod gcs;
-mod local;
+pub(crate) mod local;
 #[cfg(feature = "opendal")]
 mod opendal;
 #[cfg(feature = "s3")]

@@ -258,7 +258,7 @@ fn without_query(link: &Link) -> Link {
 }
 
 /// What is stored, in pieces of a MiB.
-fn content(bytes: &Bytes) -> Content {
+pub(crate) fn content(bytes: &Bytes) -> Content {
     let size = bytes.len();
     let expected = Checksum::of(bytes);
     let headers = ContentHeaders {

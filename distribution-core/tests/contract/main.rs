@@ -16,4 +16,5 @@ mod queries;
 mod refusals;
 mod repeats;
 mod support;
+mod sweep;
 mod wire;

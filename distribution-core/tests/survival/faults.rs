@@ -20,7 +20,7 @@ fn every_fault_and_every_drop_is_survived_by_repeating_the_call() {
 #[test]
 fn a_corrupted_copy_is_never_published_and_the_next_one_has_a_new_key() {
     let world = staged();
-    world.inject(2, Fault::Corrupt);
+    world.inject(3, Fault::Corrupt);
     let record = block_on(world.publisher("a").publish(video())).unwrap();
     assert!(record.storage_location.as_str().ends_with("-r1.mp4"), "{}", record.storage_location);
     assert_eq!(world.objects().len(), 2, "publishing removes nothing");
@@ -97,7 +97,7 @@ fn an_approval_that_lapses_on_the_way_does_not_publish() {
 #[test]
 fn a_file_that_was_not_copied_is_not_put_on_record_as_the_one_that_was() {
     let world = staged();
-    world.inject(2, Fault::LostAnswer);
+    world.inject(3, Fault::LostAnswer);
     block_on(world.publisher("a").publish(video())).unwrap_err();
     world.stage("clip.mp4", &b"the next edit"[..]);
     block_on(world.publisher("a").publish(video())).expect("the approved bytes are stored already");

@@ -7,7 +7,7 @@ use distribution_core::{
     AuditEntry, Digest, Digester, DistributionRecord, Error, MetadataStore, Meter, Query, Row, Storage, Timestamp,
 };
 
-use crate::world::World;
+use crate::world::{State, World};
 
 /// How many rows or keys are read at a time.
 const PAGE: usize = 500;
@@ -39,6 +39,8 @@ pub struct ObjectSeen {
     pub key: String,
     /// What reading it to its end has shown.
     pub digest: Digest,
+    /// When it appeared, where that is known.
+    pub created_at: Option<Timestamp>,
 }
 
 /// What a caller was told.
@@ -77,7 +79,8 @@ impl Evidence {
                 let digest = storage.digest(key, &Meter::default()).await?.ok_or_else(|| {
                     Error::unavailable(format!("`{key}` vanished while it was checked: check while nobody deletes"))
                 })?;
-                let seen = ObjectSeen { key: key.to_string(), digest };
+                let created_at = storage.stat(key).await?.and_then(|stat| stat.modified);
+                let seen = ObjectSeen { key: key.to_string(), digest, created_at };
                 self.objects.insert(storage.location(key).to_string(), seen);
             }
             match keys.into_iter().nth(PAGE - 1) {
@@ -151,10 +154,17 @@ impl World {
     /// All that can be seen of this world now, staged files and the [answers](Self::answered) that were
     /// kept included. No effects.
     pub fn evidence(&self) -> Evidence {
-        let state = self.lock();
+        self.lock().evidence()
+    }
+}
+
+impl State {
+    pub(crate) fn evidence(&self) -> Evidence {
+        let state = self;
         let published = state.objects.iter().filter(|((target, _), _)| !state.apart.contains(target));
         let objects = published.map(|((target, key), object)| {
-            let seen = ObjectSeen { key: key.clone(), digest: digest(&object.bytes) };
+            let created_at = Some(object.created_at);
+            let seen = ObjectSeen { key: key.clone(), digest: digest(&object.bytes), created_at };
             (format!("memory://{target}/{key}"), seen)
         });
         Evidence {

@@ -36,6 +36,7 @@ mod objects;
 mod published;
 mod records;
 mod silence;
+mod staging;
 mod trail;
 
 use std::fmt;
@@ -45,6 +46,7 @@ use distribution_core::AuditLogId;
 pub use self::evidence::{Answer, Evidence, ObjectSeen};
 pub use self::history::violations_since;
 use self::records::Records;
+pub use self::staging::violations_of_removal;
 use self::trail::Trails;
 
 /// The promises of a publication. `DESIGN.md` of `distribution-core` says each in full.
@@ -60,7 +62,7 @@ pub enum Promise {
     P4,
     /// Trail: the audit trail is gapless, possible, and delivered before a link is given.
     P5,
-    /// Staging: staged files are left alone.
+    /// Staging: staged files are left alone, but for those that the sweep may remove.
     P6,
     /// Recovery: every record can be read and finished.
     P7,

@@ -191,7 +191,7 @@ impl<'a> Story<'a> {
                     ));
                 }
             }
-            (AuditEvent::LinksRevoked, Told::Published) => {}
+            (AuditEvent::LinksRevoked | AuditEvent::StagedFileReleased { .. }, Told::Published) => {}
             (AuditEvent::Amended { details }, Told::AtWork | Told::Rejected | Told::Published) => {
                 self.opened = self.opened.filter(|access| *access == details.access);
             }
@@ -268,6 +268,7 @@ fn name(event: &AuditEvent) -> &'static str {
         AuditEvent::AccessGranted { .. } => "access_granted",
         AuditEvent::LinkIssued { .. } => "link_issued",
         AuditEvent::LinksRevoked => "links_revoked",
+        AuditEvent::StagedFileReleased { .. } => "staged_file_released",
         AuditEvent::Refused { .. } => "refused",
         _ => "an unknown event",
     }

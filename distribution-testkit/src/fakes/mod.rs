@@ -6,6 +6,7 @@ mod clock;
 mod metadata;
 mod signer;
 mod source;
+mod staging;
 mod storage;
 mod viewer;
 
@@ -15,6 +16,7 @@ pub use clock::ManualClock;
 pub use metadata::MemoryMetadata;
 pub use signer::TestSigner;
 pub use source::{MemorySource, Plant};
+pub use staging::{Cleared, MemoryStaging};
 pub use storage::MemoryStorage;
 pub use viewer::TestViewer;
 

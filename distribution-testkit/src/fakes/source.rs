@@ -99,10 +99,43 @@ impl Source for MemorySource {
             file.map(|file| Staged {
                 pin: SourcePin { size: file.bytes.len() as u64, tag: file.tag.clone() },
                 ranges: Some(Box::new(OneState(file.bytes.clone()))),
-                body: Body::Stream(self.body(name, file, &call)),
+                body: Body::Stream(counted(&self.world, &file.tag.clone(), self.body(name, file, &call))),
             })
         });
         call.end(opened).await
+    }
+}
+
+/// The same bytes; whoever has begun to read them is counted as a reader.
+fn counted(world: &World, tag: &str, body: ByteStream) -> ByteStream {
+    let (world, tag) = (world.clone(), tag.to_owned());
+    let begun = async move {
+        let reader = Reader::new(world, tag);
+        body.map(move |piece| {
+            let _ = &reader;
+            piece
+        })
+    };
+    stream::once(begun).flatten().boxed()
+}
+
+struct Reader {
+    world: World,
+    tag: String,
+}
+
+impl Reader {
+    fn new(world: World, tag: String) -> Self {
+        *world.lock().readers.entry(tag.clone()).or_default() += 1;
+        Self { world, tag }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(readers) = self.world.lock().readers.get_mut(&self.tag) {
+            *readers -= 1;
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum Bug {
     TombstoneReadTooEarly,
     /// The sweeper takes the tombstone back where it keeps the file.
     TombstoneTakenBack,
-    /// The sweeper reads the publications before it writes the tombstone.
+    /// The sweeper does not read the publications again once it has written the tombstone.
     PublicationsReadFirst,
     /// The sweeper reads only the publication by which it came to the file.
     OnePublicationRead,

@@ -1,4 +1,4 @@
-//! The two long actions of `copy.rs`, and the tombstone, which production does not read yet.
+//! The two long actions of `copy.rs`, and the look at the tombstone.
 
 use crate::bugs::Bug;
 use crate::ledger::{Fact, Rec, Unfit};

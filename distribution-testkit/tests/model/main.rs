@@ -5,7 +5,7 @@
 //! staged files change; every order of events within named budgets is tried by `stateright`. What is
 //! decided between two effects is decided by the production functions (`claim`, `entry`, `next_action`,
 //! `step`) on real records; the order of the effects is that of `publisher.rs`, `copy.rs` and
-//! `recovery.rs`. The sweep of staged files is not in production yet: `sweep.rs` is its draft.
+//! `recovery.rs`. `sweep.rs` is the sweep of staged files.
 //!
 //! Reading order: `process.rs`, `copying.rs` and `leases.rs` (who does what), `world.rs` (what becomes of it),
 //! `sweep.rs`, `properties.rs` (what must hold), `configurations.rs`, `bugs.rs` (what must be caught).

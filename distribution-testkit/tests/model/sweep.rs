@@ -1,12 +1,7 @@
-//! The sweep of staged files: what may be removed, as a pure function, and the process that asks it.
-//!
-//! Exclusion without a lock. The publisher writes that it started (its claim or its taking up), then
-//! reads the tombstone of the staged file, and if there is one, the file counts as gone. The sweeper
-//! writes a tombstone, for ever, then reads every publication that uses the file. One of the two always
-//! sees the other.
+//! The sweep of staged files: the process that asks core's `may_remove`, in the order of `removal.rs`.
 
 use chrono::TimeDelta;
-use distribution_core::{Digest, Phase, Record, SourcePin, Timestamp};
+use distribution_core::{Phase, User, may_remove};
 
 use crate::bugs::Bug;
 use crate::ledger::Rec;
@@ -15,54 +10,6 @@ use crate::scenario::{RETENTION_SECS, pin, state_of};
 use crate::view::View;
 use crate::world::{Fate, PUBLICATIONS, Write};
 
-/// A publication whose record names the staged file, read after the tombstone was written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct User<'a> {
-    pub(crate) record: &'a Record,
-    /// What was read back from its object just now; `None` if nothing was there.
-    pub(crate) proven: Option<Digest>,
-}
-
-/// Why a staged file is kept. Whatever is unknown is kept too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// It is not, or not known to be, a state of the file that was published.
-    OtherState,
-    /// A publication that uses it is not published.
-    Unpublished,
-    /// A publication that uses it has something left to do.
-    Unsettled,
-    /// A publication that uses it was published too recently.
-    Retained,
-    /// A distribution copy was missing or had other bytes just now.
-    Unproven,
-}
-
-/// Whether the staged file in the state `pin` may be removed at `now`: if it was published by one of its
-/// users, and every user is published, settled, past the retention, and was just proven again.
-pub(crate) fn may_remove(
-    pin: &SourcePin,
-    users: &[User<'_>],
-    now: Timestamp,
-    retention: TimeDelta,
-) -> Result<(), Kept> {
-    let mut published_from_it = false;
-    for User { record, proven } in users {
-        let Phase::Published(published) = &record.phase else { return Err(Kept::Unpublished) };
-        if !record.is_settled() {
-            return Err(Kept::Unsettled);
-        }
-        if now < published.at + retention {
-            return Err(Kept::Retained);
-        }
-        if *proven != Some(published.proof.digest) {
-            return Err(Kept::Unproven);
-        }
-        published_from_it |= published.pin.as_ref() == Some(pin);
-    }
-    if published_from_it { Ok(()) } else { Err(Kept::OtherState) }
-}
-
 /// A sweeper's work on one staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sweep {
@@ -70,30 +17,32 @@ pub(crate) struct Sweep {
     file: u8,
     state: u8,
     users: [Option<Rec>; PUBLICATIONS],
+    again: [Option<Rec>; PUBLICATIONS],
     proven: [Option<crate::scenario::Content>; PUBLICATIONS],
 }
 
 /// The effect that the sweeper is about to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
-    Bury,
     Read(u8),
     Prove(u8),
+    Bury,
+    ReadAgain(u8),
     Remove,
     /// Only with [`Bug::TombstoneTakenBack`].
     Unbury,
 }
 
 impl Sweep {
-    /// Whether only the removal is left.
+    /// Whether the copies are proven and the removal may follow.
     pub(crate) fn is_decided(&self) -> bool {
-        self.step == Step::Remove
+        matches!(self.step, Step::Bury | Step::ReadAgain(_) | Step::Remove)
     }
 
     pub(crate) fn fates(&self) -> &'static [Fate] {
         match self.step {
             Step::Bury | Step::Remove | Step::Unbury => &Fate::ALL[..4],
-            Step::Read(_) | Step::Prove(_) => &Fate::ALL[..2],
+            Step::Read(_) | Step::Prove(_) | Step::ReadAgain(_) => &Fate::ALL[..2],
         }
     }
 }
@@ -102,8 +51,9 @@ impl Turn<'_> {
     /// The sweeper comes to a staged file by a publication whose retention is over.
     pub(crate) fn begin_sweep(&mut self) -> Pc {
         let Some((file, state)) = self.see().sweepable() else { return Pc::Idle };
-        let step = if self.has(Bug::PublicationsReadFirst) { Step::Read(0) } else { Step::Bury };
-        Pc::Sweep(Sweep { step, file, state, users: [None; PUBLICATIONS], proven: [None; PUBLICATIONS] })
+        let none = [None; PUBLICATIONS];
+        let step = Step::Read(self.first_read());
+        Pc::Sweep(Sweep { step, file, state, users: none, again: none, proven: [None; PUBLICATIONS] })
     }
 
     pub(crate) fn sweep(&mut self, mut sweep: Sweep) -> Pc {
@@ -112,8 +62,11 @@ impl Turn<'_> {
             Step::Bury => self.write(Write::Bury { file, state }).is_err(),
             Step::Unbury => self.write(Write::Unbury { file, state }).is_err(),
             Step::Read(number) => {
-                let row = self.state.world.rows[usize::from(number)];
-                sweep.users[usize::from(number)] = row.filter(|row| row.file == file);
+                sweep.users[usize::from(number)] = self.user(number);
+                self.read().is_err()
+            }
+            Step::ReadAgain(number) => {
+                sweep.again[usize::from(number)] = self.user(number);
                 self.read().is_err()
             }
             Step::Prove(number) => {
@@ -133,44 +86,61 @@ impl Turn<'_> {
         }
     }
 
+    /// The publication of this number, if it is of the same bytes.
+    fn user(&self, number: u8) -> Option<Rec> {
+        let checksum = self.see().approved().digest().checksum;
+        self.state.world.rows[usize::from(number)].filter(|row| row.record.publication.checksum == checksum)
+    }
+
+    fn first_read(&self) -> u8 {
+        if self.has(Bug::OnePublicationRead) { self.see().actor().publication } else { 0 }
+    }
+
     fn following(&self, sweep: &Sweep) -> Option<Step> {
-        let own = self.see().actor().publication;
         let last = u8::try_from(self.ledger.scenario.publications.len() - 1).unwrap();
-        let from = |number: u8| (number..=last).find(|number| sweep.users[usize::from(*number)].is_some());
+        let next = |number: u8| (number < last && !self.has(Bug::OnePublicationRead)).then_some(number + 1);
+        let used = |from: u8| (from..=last).find(|number| sweep.users[usize::from(*number)].is_some());
         match sweep.step {
+            Step::Read(number) => match next(number) {
+                Some(number) => Some(Step::Read(number)),
+                None if self.has(Bug::SweptWithoutProof) => self.verdict(sweep),
+                None => used(0).map(Step::Prove),
+            },
+            Step::Prove(number) => used(number + 1).map(Step::Prove).or_else(|| self.verdict(sweep)),
             Step::Bury if self.has(Bug::PublicationsReadFirst) => Some(Step::Remove),
-            Step::Bury if self.has(Bug::OnePublicationRead) => Some(Step::Read(own)),
-            Step::Bury => Some(Step::Read(0)),
-            Step::Read(number) if number < last && !self.has(Bug::OnePublicationRead) => Some(Step::Read(number + 1)),
-            Step::Read(_) if self.has(Bug::SweptWithoutProof) => self.verdict(sweep),
-            Step::Read(_) => from(0).map(Step::Prove),
-            Step::Prove(number) => from(number + 1).map(Step::Prove).or_else(|| self.verdict(sweep)),
+            Step::Bury => Some(Step::ReadAgain(self.first_read())),
+            Step::ReadAgain(number) => match next(number) {
+                Some(number) => Some(Step::ReadAgain(number)),
+                None if sweep.again == sweep.users => Some(Step::Remove),
+                None => self.has(Bug::TombstoneTakenBack).then_some(Step::Unbury),
+            },
             Step::Remove | Step::Unbury => None,
         }
     }
 
     fn verdict(&self, sweep: &Sweep) -> Option<Step> {
-        let proven = |number: usize, user: Rec| match &user.record.phase {
-            Phase::Published(published) if self.has(Bug::SweptWithoutProof) => Some(published.proof.digest),
-            _ => sweep.proven[number].map(crate::scenario::Content::digest),
-        };
+        let pin = pin(sweep.state);
         let user = |(number, user): (usize, &Option<Rec>)| {
-            user.map(|user| User { record: &user.get().record, proven: proven(number, user) })
+            let record = &(*user)?.get().record;
+            let published = match &record.phase {
+                Phase::Published(published) => Some(published),
+                _ => None,
+            };
+            let found = match published {
+                Some(published) if self.has(Bug::SweptWithoutProof) => Some(published.proof.digest),
+                _ => sweep.proven[number].map(crate::scenario::Content::digest),
+            };
+            let is_this_state = published.is_some_and(|published| published.pin.as_ref() == Some(&pin));
+            Some(User { record, is_this_state, found, stored_for: None })
         };
         let users: Vec<User<'_>> = sweep.users.iter().enumerate().filter_map(user).collect();
         let retention = if self.has(Bug::RetentionIgnored) { 0 } else { RETENTION_SECS };
-        let now = self.now();
-        match may_remove(&pin(sweep.state), &users, now, TimeDelta::seconds(retention)) {
-            Ok(()) if self.has(Bug::PublicationsReadFirst) => Some(Step::Bury),
-            Ok(()) => Some(Step::Remove),
-            Err(_) if self.has(Bug::TombstoneTakenBack) => Some(Step::Unbury),
-            Err(_) => None,
-        }
+        may_remove(&users, self.now(), TimeDelta::seconds(retention)).ok().map(|()| Step::Bury)
     }
 }
 
 impl View<'_> {
-    /// A look before the tombstone, which is for ever: nothing is buried that could not be removed.
+    /// What the survey tells of the file by which the sweeper comes.
     pub(crate) fn sweepable(self) -> Option<(u8, u8)> {
         let row = self.row()?;
         let Phase::Published(published) = &row.record.phase else { return None };

@@ -15,5 +15,6 @@ mod controls;
 mod faults;
 mod schedules;
 mod seeds;
+mod sweeps;
 
 const VIDEO: &[u8] = b"approved bytes of a video";

@@ -58,7 +58,7 @@ impl Hashing {
 }
 
 /// Reads the file from its start to its end.
-pub(super) fn hash_file(
+pub(crate) fn hash_file(
     file: &File,
     meter: &Meter,
     cancel: &Cancel,

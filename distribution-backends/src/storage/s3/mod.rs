@@ -14,7 +14,7 @@ pub(crate) mod headers;
 mod multipart;
 mod orphans;
 mod probe;
-mod xml;
+pub(crate) mod xml;
 
 use std::fmt;
 use std::ops::Range;

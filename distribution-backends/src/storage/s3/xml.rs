@@ -58,6 +58,28 @@ pub(crate) struct ListMultipartUploadsResult {
     pub(crate) uploads: Vec<Upload>,
 }
 
+/// The answer to `ListObjectsV2`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListBucketResult {
+    #[serde(default)]
+    pub(crate) is_truncated: bool,
+    pub(crate) next_continuation_token: Option<String>,
+    #[serde(default)]
+    pub(crate) contents: Vec<Listed>,
+}
+
+/// A listed object.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    pub(crate) last_modified: String,
+    #[serde(rename = "ETag")]
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+}
+
 /// An unfinished upload.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,0 +1,115 @@
+//! The removal of one staged file.
+
+use std::collections::BTreeMap;
+
+use super::{Kept, Sweeper, User, Verdict, may_remove};
+use crate::error::Error;
+use crate::identity::AuditLogId;
+use crate::machine::Event;
+use crate::metadata::Query;
+use crate::object::{Checksum, SourcePin};
+use crate::progress::Meter;
+use crate::record::{Phase, Record};
+use crate::staging::{Removal, StagedFile};
+use crate::tombstone::Mortal;
+
+/// Of more publications of the same bytes than these, none is looked at.
+const USERS_MAX: usize = 1_000;
+
+type Users = BTreeMap<AuditLogId, Record>;
+
+impl Sweeper {
+    /// Removes the file if every copy of its bytes proves to be sound; `by` is a publication of it.
+    pub(super) async fn clear(&mut self, file: &StagedFile, by: &AuditLogId) -> Result<Verdict, Error> {
+        let Some(row) = self.publisher.parts().metadata.load(by).await? else {
+            return Err(Error::unavailable(format!("{by} is on record no more: repeat")));
+        };
+        let record = Record::decode(&row)?;
+        let users = self.users(record.publication.checksum).await?;
+        if let Err(kept) = self.prove(file, &users).await? {
+            return Ok(Verdict::Keep(kept));
+        }
+
+        // From here on nobody begins to use it; whoever had begun is on record.
+        self.publisher.bury(Mortal::Staged(&file.pin), by).await?;
+        let again = self.users(record.publication.checksum).await?;
+        if let Some(id) = again.iter().find(|(id, record)| users.get(id) != Some(record)).map(|(id, _)| id) {
+            return Ok(Verdict::Keep(Kept::InUse { audit_log_id: id.clone() }));
+        }
+        let released = Event::StagedFileReleased { url: file.url.clone() };
+        self.publisher.tell(record, |_| Ok(Some(released.clone()))).await?;
+        Ok(match self.staging.remove(file).await? {
+            Removal::Removed | Removal::Gone => Verdict::Removed { audit_log_id: by.clone() },
+            Removal::Changed => Verdict::Keep(Kept::Changed),
+        })
+    }
+
+    /// Every publication of these bytes, wherever they were staged.
+    async fn users(&self, checksum: Checksum) -> Result<Users, Error> {
+        let query = Query { checksum: Some(checksum), ..Query::default() };
+        let found = self.publisher.parts().metadata.find(&query, None, USERS_MAX).await?;
+        if found.len() >= USERS_MAX {
+            return Err(Error::unavailable(format!("{USERS_MAX} publications or more have these bytes: too many")));
+        }
+        if let Some((_, error)) = found.damaged.into_iter().next() {
+            return Err(error);
+        }
+        found.rows.iter().map(|row| Record::decode(row).map(|record| (row.id.clone(), record))).collect()
+    }
+
+    async fn prove(&mut self, file: &StagedFile, users: &Users) -> Result<Result<(), Kept>, Error> {
+        let retention = self.policy.retention;
+        // As if every copy were sound: most files that are kept are kept for what is on record.
+        let believed: Vec<_> = users.values().map(User::believed).collect();
+        if let Err(kept) = may_remove(&believed, self.publisher.now(), retention) {
+            return Ok(Err(kept));
+        }
+        let digest = match users.values().any(|record| published_pin(record) == Some(&file.pin)) {
+            true => None,
+            // It was touched since, or nobody knows from which state it was published: its bytes tell.
+            false => self.staging.digest(file).await?,
+        };
+        let mut proven = Vec::new();
+        for record in users.values() {
+            let is_this_state = match digest {
+                Some(digest) => digest.checksum == record.publication.checksum,
+                None => published_pin(record) == Some(&file.pin),
+            };
+            proven.push(self.examine(record, is_this_state).await?);
+        }
+        let judged = may_remove(&proven, self.publisher.now(), retention);
+        if let Err(Kept::Unproven { audit_log_id }) = &judged {
+            let message = format!("its copy is missing or has other bytes: restore it, {} is kept for that", file.url);
+            self.publisher.alert(audit_log_id, &Error::corrupt(message));
+        }
+        Ok(judged)
+    }
+
+    /// Looks at the copy of a publication, and reads it.
+    async fn examine<'a>(&mut self, record: &'a Record, is_this_state: bool) -> Result<User<'a>, Error> {
+        let clock = self.clock(record).await?;
+        let (storage, key) = (&self.publisher.target(&record.publication)?.storage, record.object_key());
+        let stored_for = storage.stat(&key).await?.and_then(|stat| clock.since(stat.modified));
+        let found = storage.digest(&key, &Meter::default()).await?;
+        Ok(User { record, is_this_state, found, stored_for })
+    }
+}
+
+impl<'a> User<'a> {
+    /// With a copy that is as it was proven.
+    fn believed(record: &'a Record) -> Self {
+        let found = match &record.phase {
+            Phase::Published(published) => Some(published.proof.digest),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
+        };
+        Self { record, is_this_state: true, found, stored_for: None }
+    }
+}
+
+/// The state of the staged file that was published, where that is known.
+fn published_pin(record: &Record) -> Option<&SourcePin> {
+    match &record.phase {
+        Phase::Published(published) => published.pin.as_ref(),
+        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
+    }
+}
