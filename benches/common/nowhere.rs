@@ -18,7 +18,7 @@ use distribution_core::{
 use crate::common::Result;
 
 /// What every file is.
-const FILE: &[u8] = b"a video";
+pub(crate) const FILE: &[u8] = b"a video";
 
 /// A publisher over these records, with a durable audit trail in a file.
 pub(crate) async fn publisher(store: Arc<dyn MetadataStore>, trail: &Path) -> Result<Publisher> {

@@ -98,7 +98,7 @@ pub use storage::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use storage::OpendalStorage;
 #[cfg(feature = "s3")]
-pub use storage::{Addressing, S3Config, S3Storage, UnfinishedUpload};
+pub use storage::{Addressing, S3Config, S3Storage};
 
 #[cfg(all(doctest, feature = "config", feature = "s3", feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]

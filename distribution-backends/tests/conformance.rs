@@ -10,10 +10,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use distribution_backends::{HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata};
 use distribution_core::{
-    AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Storage, Timestamp, UrlSigner, VideoUrl,
+    AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Staging, Storage, Timestamp, UrlSigner, VideoUrl,
 };
 use distribution_testkit::conformance::{
-    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StorageHarness,
+    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StagingHarness, StorageHarness, Waivers,
 };
 use futures::future::BoxFuture;
 use tempfile::TempDir;
@@ -121,6 +121,19 @@ impl SourceHarness for Local {
     }
 }
 
+#[async_trait]
+impl StagingHarness for Local {
+    async fn staging(&self) -> Arc<dyn Staging> {
+        fs::create_dir_all(self.path("staging")).unwrap();
+        Arc::new(LocalFiles::open(self.path("staging")).unwrap())
+    }
+
+    fn waived(&self) -> Waivers {
+        const WHY: &str = "who has a file open writes on to it when its name is gone";
+        if self.replaces { &[] } else { &[("never_removes_what_replaces_the_file", WHY)] }
+    }
+}
+
 /// One key for all who open: a signer has nothing but its keys.
 const SECRET: [u8; 32] = [7; 32];
 const BASE: &str = "https://media.example/files";
@@ -171,6 +184,16 @@ mod proof_of_local_files_that_are_replaced {
     use super::Local;
 
     distribution_testkit::source_conformance!(Local { replaces: true, ..Local::new() });
+}
+
+mod local_staging {
+    distribution_testkit::staging_conformance!(super::Local::new());
+}
+
+mod local_staging_of_replaced_files {
+    use super::Local;
+
+    distribution_testkit::staging_conformance!(Local { replaces: true, ..Local::new() });
 }
 
 mod proof_of_hmac_signer {

@@ -31,6 +31,11 @@ impl Publisher {
         if !record.approval.holds_at(self.now()) {
             return Ok(Event::ApprovalLapsed);
         }
+        let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
+        // The claim is on record by now, so whoever clears the key away has seen it or is seen here.
+        if self.is_buried(Mortal::Object(&storage.location(&key))).await? {
+            return Ok(Event::KeyBuried { location: storage.location(&key) });
+        }
         let Some(url) = &call.source else { return self.look(record, None).await };
         let mut staged = match self.open_staged(url).await? {
             Ok(staged) => staged,
@@ -44,7 +49,6 @@ impl Publisher {
         for warning in preflight.iter().flat_map(|found| &found.warnings) {
             warn!(source = %record.source.url, %warning, "the staged file is published all the same");
         }
-        let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Transfer { total: staged.pin.size });
         let (pulse, meter) = pulse(call);
         let pin = staged.pin.clone();
@@ -66,7 +70,6 @@ impl Publisher {
     pub(crate) async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
         match self.parts().source.open(url).await {
             Ok(Some(staged)) => {
-                // The claim is on record by now.
                 let pin = staged.pin.clone();
                 let is_buried = self.is_buried(Mortal::Staged(&pin)).await?;
                 Ok(if is_buried { Err(SourceFault::Buried) } else { Ok(staged) })

@@ -36,6 +36,8 @@ text_value!(ObjectKey);
 impl ObjectKey {
     /// The most bytes in a key.
     pub const BYTES_MAX: usize = 900;
+    /// What the keys of objects begin with that are stored to try something out, and removed again.
+    pub const TRIALS: [&str; 3] = ["distribution-doctor/", "distribution-probe/", "distribution-sweep/"];
     /// The most bytes in a segment of a key.
     pub const SEGMENT_BYTES_MAX: usize = 255;
 
@@ -300,6 +302,10 @@ impl KeyTemplate {
         let (bytes, segment) =
             (ObjectKey::BYTES_MAX - ATTEMPT_SUFFIX_BYTES, ObjectKey::SEGMENT_BYTES_MAX - ATTEMPT_SUFFIX_BYTES);
         check_path(&key, bytes, segment).map_err(|error| error.at("distribution_settings.storage_prefix"))?;
+        if let Some(own) = ObjectKey::TRIALS.iter().find(|own| key.starts_with(*own)) {
+            let message = format!("must not begin with `{own}`, where this library tries things out");
+            return Err(Error::invalid("distribution_settings.storage_prefix", message));
+        }
         Ok(ObjectKey(key))
     }
 }

@@ -16,7 +16,7 @@
 
 use crate::key::ATTEMPT_MAX;
 use crate::metadata::State;
-use crate::object::Proof;
+use crate::object::{Location, Proof};
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::record::{Lease, Phase, Published, Record, StagedAt, StoredObject, Work};
@@ -61,6 +61,11 @@ pub enum Event {
         object: StoredObject,
         /// What its bytes are, if that is known already.
         proof: Option<Proof>,
+    },
+    /// What is, or was, at the attempt's key is being cleared away: nothing may be stored there any more.
+    KeyBuried {
+        /// The place.
+        location: Location,
     },
     /// The staged file cannot be published; nothing was stored.
     SourceUnfit(SourceFault),
@@ -220,6 +225,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
         (Phase::Stored { work, object }, Event::Examined(found)) => next.judge(work, object, found, now),
 
+        (Phase::Claimed { work }, Event::KeyBuried { location }) => next.try_again(work, &location, None, now),
         (Phase::Claimed { .. }, Event::SourceUnfit(fault)) => {
             if matches!(fault, SourceFault::OtherBytes { found } if found.checksum == record.publication.checksum) {
                 return Err(IllegalTransition);
@@ -262,6 +268,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         (
             _,
             Event::Transferred { .. }
+            | Event::KeyBuried { .. }
             | Event::SourceUnfit(_)
             | Event::Examined(_)
             | Event::ApprovalLapsed
@@ -327,7 +334,7 @@ impl Record {
             Some(proof) if !object.created && !self.publication.key_tells_bytes => {
                 self.reject(Rejection::KeyTaken { found: proof.digest }, now);
             }
-            Some(_) | None => self.try_again(work, object, found, now),
+            Some(_) | None => self.try_again(work, &object.location, found, now),
         }
     }
 
@@ -347,8 +354,8 @@ impl Record {
     }
 
     /// Goes on with a new key, or gives up. The key that failed is never used again.
-    fn try_again(&mut self, work: &Work, object: &StoredObject, found: Option<Proof>, now: Timestamp) {
-        let (attempt, location) = (self.attempt, object.location.clone());
+    fn try_again(&mut self, work: &Work, location: &Location, found: Option<Proof>, now: Timestamp) {
+        let (attempt, location) = (self.attempt, location.clone());
         self.log(now, AuditEvent::AttemptFailed { attempt, location, found });
         self.attempt += 1;
         match work.attempts_left.checked_sub(1) {

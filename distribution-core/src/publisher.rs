@@ -328,12 +328,15 @@ impl Publisher {
 
     /// One compare-and-swap.
     pub(crate) async fn swap(&self, record: &Record, event: Event) -> Result<Swap, Error> {
+        let is_buried = matches!(event, Event::KeyBuried { .. });
         let next = step(record, event, self.now()).map_err(|illegal| {
             Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
         })?;
         match self.parts.metadata.advance(&next.encode()?).await? {
             Advance::Advanced => {
-                self.alert_of_failed_attempt(record, &next);
+                if !is_buried {
+                    self.alert_of_failed_attempt(record, &next);
+                }
                 Ok(Swap::Done(next))
             }
             Advance::Superseded(row) => Record::decode(&row).map(Swap::Superseded),

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::key::ObjectKey;
 use crate::object::{ContentHeaders, Digest, Location, ObjectStat, Proof, SourcePin};
 use crate::progress::Meter;
+use crate::time::Timestamp;
 
 /// Bytes in order; after an error nothing more comes.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
@@ -57,8 +58,32 @@ pub trait Storage: Send + Sync + 'static {
     /// beginning of a key, not only a folder.
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error>;
 
+    /// At most `limit` creates that were begun before `begun_before`, by the store's clock, and that a crash has
+    /// left unfinished: they take up space and are seen by nobody. A store that keeps nothing of such has none.
+    async fn unfinished(&self, begun_before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
+        let _ = (begun_before, limit);
+        Ok(Vec::new())
+    }
+
+    /// Removes what such a create has left. One that was finished meanwhile stays the object that it became.
+    async fn discard(&self, unfinished: &Unfinished) -> Result<(), Error> {
+        let _ = unfinished;
+        Ok(())
+    }
+
     /// The URI of the object at `key`, without credentials; different for different keys.
     fn location(&self, key: &ObjectKey) -> Location;
+}
+
+/// A create that was begun and never finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What a person may know it by, such as the key of the object that it was to become.
+    pub name: String,
+    /// When it was begun, by the store's clock.
+    pub begun_at: Timestamp,
+    /// The store's own word for it.
+    pub token: String,
 }
 
 /// What became of a [`Storage::create`] that gave an answer.

@@ -3,11 +3,10 @@
 //! A staged file may be the last good copy that there is, so whatever is not known keeps it. [`may_remove`] is the
 //! rule, pure; a [`Sweep`] brings to it what is on record and in the stores.
 
-mod clock;
 mod removal;
 mod survey;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,14 +17,13 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::identity::AuditLogId;
-use crate::key::TargetName;
 use crate::object::Digest;
 use crate::publisher::Publisher;
 use crate::record::{Phase, Record};
 use crate::staging::{StagedFile, Staging};
 use crate::time::Timestamp;
 
-use self::clock::StoreClock;
+use crate::store_clock::StoreClocks;
 
 /// How long staged files are kept.
 #[derive(Clone, Debug)]
@@ -166,14 +164,14 @@ struct Sweeper {
     publisher: Publisher,
     staging: Arc<dyn Staging>,
     policy: SweepPolicy,
-    clocks: BTreeMap<TargetName, StoreClock>,
+    clocks: StoreClocks,
 }
 
 impl Publisher {
     /// What [`sweep`](Self::sweep) would do with each staged file, as far as the records tell. Nothing is written.
     pub fn plan_sweep(&self, staging: Arc<dyn Staging>, policy: SweepPolicy) -> Sweep {
         let files = staging.list();
-        let sweeper = Sweeper { publisher: self.clone(), staging, policy, clocks: BTreeMap::new() };
+        let sweeper = Sweeper { publisher: self.clone(), staging, policy, clocks: StoreClocks::default() };
         Sweep { files, decided: VecDeque::new(), removes: false, sweeper }
     }
 

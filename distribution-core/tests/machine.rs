@@ -96,12 +96,13 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected.
-    let table: [(&str, Event, [&str; 4]); 21] = [
+    let table: [(&str, Event, [&str; 4]); 22] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-"]),
         ("transferred, proven", transferred(Some(proof(APPROVED))), ["published", "-", "-", "-"]),
         ("transferred, other bytes", transferred(Some(proof(b"other"))), ["claimed", "-", "-", "-"]),
+        ("key buried", Event::KeyBuried { location: object(true).location }, ["claimed", "-", "-", "-"]),
         ("source missing", Event::SourceUnfit(SourceFault::Missing), ["rejected", "-", "-", "-"]),
         ("source changed", Event::SourceUnfit(SourceFault::Changed), ["rejected", "-", "-", "-"]),
         (

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use distribution_core::{
-    AuditEntry, AuditSink, ContentHeaders, Link, MetadataStore, ObjectKey, Source, Storage, TargetName, Timestamp,
-    UrlSigner, Verification, VideoUrl,
+    AuditEntry, AuditSink, ContentHeaders, Link, MetadataStore, ObjectKey, Source, Staging, Storage, TargetName,
+    Timestamp, UrlSigner, Verification, VideoUrl,
 };
 use distribution_testkit::conformance::{
-    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StorageHarness,
+    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StagingHarness, StorageHarness,
 };
-use distribution_testkit::{Fault, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, TestSigner, World};
+use distribution_testkit::{
+    Fault, MemoryAudit, MemoryMetadata, MemorySource, MemoryStaging, MemoryStorage, TestSigner, World,
+};
 
 #[derive(Default)]
 struct Memory {
@@ -89,6 +91,13 @@ impl SignerHarness for Memory {
 }
 
 #[async_trait::async_trait]
+impl StagingHarness for Memory {
+    async fn staging(&self) -> Arc<dyn Staging> {
+        Arc::new(MemoryStaging::new(&self.world))
+    }
+}
+
+#[async_trait::async_trait]
 impl SourceHarness for Memory {
     async fn open(&self) -> Arc<dyn Source> {
         Arc::new(MemorySource::new(&self.world))
@@ -140,4 +149,8 @@ mod proof_of_signer {
 
 mod proof_of_source {
     distribution_testkit::source_conformance!(super::Memory::default());
+}
+
+mod staging {
+    distribution_testkit::staging_conformance!(super::Memory::default());
 }

@@ -7,6 +7,7 @@ mod list;
 mod read;
 mod stage;
 mod stream;
+mod unfinished;
 
 pub(crate) use hashing::hash_file;
 
@@ -19,7 +20,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use distribution_core::{
-    Body, ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
+    Body, ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat,
+    Storage, Timestamp, Unfinished,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::sync::Semaphore;
@@ -131,6 +133,17 @@ impl Storage for LocalDisk {
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
         let (root, prefix, after) = (Arc::clone(&self.root), prefix.to_owned(), after.cloned());
         blocking(move |cancel| list::list(&root, &prefix, after.as_ref(), limit, cancel)).await
+    }
+
+    /// Stages with a name, where the system has no files without one.
+    async fn unfinished(&self, begun_before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
+        let root = Arc::clone(&self.root);
+        blocking(move |cancel| unfinished::find(&root, begun_before, limit, cancel)).await
+    }
+
+    async fn discard(&self, unfinished: &Unfinished) -> Result<(), Error> {
+        let (root, name) = (Arc::clone(&self.root), unfinished.name.clone());
+        blocking(move |_| unfinished::remove(&root, &name)).await
     }
 
     fn location(&self, key: &ObjectKey) -> Location {

@@ -22,4 +22,4 @@ pub use local::LocalDisk;
 #[cfg(feature = "opendal")]
 pub use opendal::OpendalStorage;
 #[cfg(feature = "s3")]
-pub use s3::{Addressing, S3Config, S3Storage, UnfinishedUpload};
+pub use s3::{Addressing, S3Config, S3Storage};

@@ -57,15 +57,15 @@ impl Remote {
     /// How many uploads nobody has finished.
     pub(crate) async fn unfinished(&self) -> Result<usize, Error> {
         let later = SystemClock.now() + chrono::TimeDelta::hours(1);
-        Ok(self.storage()?.unfinished_uploads("", later, 10_000).await?.len())
+        Ok(self.storage()?.unfinished(later, 10_000).await?.len())
     }
 
     /// Removes all that is there.
     pub(crate) async fn clear(&self) {
         let storage = self.storage().unwrap();
         let later = SystemClock.now() + chrono::TimeDelta::hours(1);
-        for upload in storage.unfinished_uploads("", later, 10_000).await.unwrap() {
-            storage.abort_upload(&upload).await.unwrap();
+        for upload in storage.unfinished(later, 10_000).await.unwrap() {
+            storage.discard(&upload).await.unwrap();
         }
         for key in storage.list("", None, 10_000).await.unwrap() {
             storage.remove(&key).await.unwrap();

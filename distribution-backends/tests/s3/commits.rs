@@ -138,13 +138,13 @@ async fn uploads_that_a_crash_has_left_are_found_and_aborted() {
     target.double.heal();
     assert_eq!(target.double.uploads(BUCKET).len(), 3);
     let hour = TimeDelta::hours(1);
-    assert_eq!(storage.unfinished_uploads("", Utc::now() - hour, 10).await.unwrap(), [], "what is young is at work");
-    let found = storage.unfinished_uploads("", Utc::now() + hour, 2).await.unwrap();
-    assert_eq!(found.iter().map(|upload| upload.key.as_str()).collect::<Vec<_>>(), ["0.mp4", "1.mp4"]);
+    assert_eq!(storage.unfinished(Utc::now() - hour, 10).await.unwrap(), [], "what is young is at work");
+    let found = storage.unfinished(Utc::now() + hour, 2).await.unwrap();
+    assert_eq!(found.iter().map(|upload| upload.name.as_str()).collect::<Vec<_>>(), ["0.mp4", "1.mp4"]);
     for upload in &found {
-        storage.abort_upload(upload).await.unwrap();
+        storage.discard(upload).await.unwrap();
         // As often as one likes.
-        storage.abort_upload(upload).await.unwrap();
+        storage.discard(upload).await.unwrap();
     }
     assert_eq!(target.double.uploads(BUCKET).len(), 1);
 }
@@ -159,13 +159,13 @@ async fn proof_unfinished_uploads_of_a_real_server_are_found_and_aborted() {
         assert!(begun.contains("UploadId"), "{begun}");
     }
     let soon = Utc::now() + TimeDelta::hours(1);
-    let found = storage.unfinished_uploads("", soon, 10).await.unwrap();
-    assert_eq!(found.iter().map(|upload| upload.key.as_str()).collect::<Vec<_>>(), ["a.mp4", "b.mp4"]);
+    let found = storage.unfinished(soon, 10).await.unwrap();
+    assert_eq!(found.iter().map(|upload| upload.name.as_str()).collect::<Vec<_>>(), ["a.mp4", "b.mp4"]);
     for upload in &found {
-        storage.abort_upload(upload).await.unwrap();
-        storage.abort_upload(upload).await.unwrap();
+        storage.discard(upload).await.unwrap();
+        storage.discard(upload).await.unwrap();
     }
-    assert_eq!(storage.unfinished_uploads("", soon, 10).await.unwrap(), []);
+    assert_eq!(storage.unfinished(soon, 10).await.unwrap(), []);
     println!("proof: unfinished uploads on a real server: {} of 4 are ours, found and aborted", found.len());
 }
 

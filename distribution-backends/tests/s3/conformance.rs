@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use distribution_backends::{Probe, S3Files, S3Storage};
-use distribution_core::{ContentHeaders, ObjectKey, Source, Storage, VideoUrl};
+use distribution_core::{ContentHeaders, ObjectKey, Source, Staging, Storage, VideoUrl};
 use distribution_testkit::Budget;
-use distribution_testkit::conformance::{Harness, SourceHarness, StorageHarness};
+use distribution_testkit::conformance::{Harness, SourceHarness, StagingHarness, StorageHarness};
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 
@@ -117,6 +117,13 @@ fn headers_of(fields: &BTreeMap<String, String>) -> ContentHeaders {
 }
 
 #[async_trait]
+impl StagingHarness for Remote {
+    async fn staging(&self) -> Arc<dyn Staging> {
+        Arc::new(S3Files::open(self.place().config()).unwrap())
+    }
+}
+
+#[async_trait]
 impl SourceHarness for Remote {
     async fn open(&self) -> Arc<dyn Source> {
         Arc::new(S3Files::open(self.place().config()).unwrap())
@@ -164,4 +171,8 @@ mod proof_of_s3_storage {
 
 mod proof_of_s3_files {
     distribution_testkit::source_conformance!(super::Remote::new("DISTRIBUTION_TEST_S3"));
+}
+
+mod proof_of_s3_staging {
+    distribution_testkit::staging_conformance!(super::Remote::new("DISTRIBUTION_TEST_S3"));
 }

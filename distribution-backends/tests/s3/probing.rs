@@ -174,6 +174,6 @@ fn what_is_awaited_can_be_spawned() {
     drop(signer);
     if let Ok(storage) = storage {
         spawns(Probe::of(&storage, None, Utc::now()));
-        spawns(storage.unfinished_uploads("", Utc::now(), 1));
+        spawns(storage.unfinished(Utc::now(), 1));
     }
 }

@@ -78,7 +78,7 @@ async fn race(server: &Server, prefix: &str, storage: &Arc<S3Storage>, key: &Obj
     assert_eq!(Checksum::of(&fetched), wanted.checksum, "curl fetches other bytes than the winner's");
     storage.remove(key).await.unwrap();
     let later = distribution_core::Clock::now(&distribution_backends::SystemClock) + chrono::TimeDelta::hours(1);
-    let left = storage.unfinished_uploads("", later, 1_000).await.unwrap();
+    let left = storage.unfinished(later, 1_000).await.unwrap();
     assert!(left.is_empty(), "losers leave nothing behind: {left:?}");
 }
 

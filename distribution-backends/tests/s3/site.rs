@@ -185,9 +185,9 @@ impl<'a> Site<'a> {
         for key in storage.list("", None, 1_000).await.unwrap() {
             storage.remove(&key).await.unwrap();
         }
-        let left = storage.unfinished_uploads("", SystemClock.now() + Duration::from_secs(3_600), 1_000).await.unwrap();
+        let left = storage.unfinished(SystemClock.now() + Duration::from_secs(3_600), 1_000).await.unwrap();
         for upload in &left {
-            storage.abort_upload(upload).await.unwrap();
+            storage.discard(upload).await.unwrap();
         }
         left.len()
     }

@@ -87,8 +87,14 @@ impl Sweeper {
 
     /// Looks at the copy of a publication, and reads it.
     async fn examine<'a>(&mut self, record: &'a Record, is_this_state: bool) -> Result<User<'a>, Error> {
-        let clock = self.clock(record).await?;
-        let (storage, key) = (&self.publisher.target(&record.publication)?.storage, record.object_key());
+        let (storage, key) = (&self.publisher.target(&record.publication)?.storage.clone(), record.object_key());
+        let target = &record.publication.target;
+        let (clock, is_new) = self.clocks.compare(&self.publisher, target, &**storage).await?;
+        clock.agreed(target).inspect_err(|error| {
+            if is_new {
+                self.publisher.alert(record.id(), error);
+            }
+        })?;
         let stored_for = storage.stat(&key).await?.and_then(|stat| clock.since(stat.modified));
         let found = storage.digest(&key, &Meter::default()).await?;
         Ok(User { record, is_this_state, found, stored_for })

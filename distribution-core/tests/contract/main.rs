@@ -17,4 +17,5 @@ mod refusals;
 mod repeats;
 mod support;
 mod sweep;
+mod tidy;
 mod wire;

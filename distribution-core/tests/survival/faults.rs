@@ -1,13 +1,20 @@
 //! Faults at every effect, drops at every wait, and what a store, a sink or a verdict can do meanwhile.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use distribution_core::{AlertKind, AuditEvent, ErrorKind, Phase, Record};
-use distribution_testkit::{Fault, Op, Scenario};
+use distribution_testkit::{Effect, Fault, Op, Scenario};
 use futures::executor::block_on;
 
 use crate::leases::{Call, poll_until};
 use crate::support::{VIDEO, check, persist, staged, video};
+
+/// A plan that makes only the first of these effects go wrong.
+fn the_first(op: Op, fault: Fault) -> impl Fn(&Effect) -> Option<Fault> + Send + Sync + 'static {
+    let done = AtomicBool::new(false);
+    move |effect| (effect.op == op && !done.swap(true, Ordering::Relaxed)).then_some(fault)
+}
 
 #[test]
 fn every_fault_and_every_drop_is_survived_by_repeating_the_call() {
@@ -20,7 +27,7 @@ fn every_fault_and_every_drop_is_survived_by_repeating_the_call() {
 #[test]
 fn a_corrupted_copy_is_never_published_and_the_next_one_has_a_new_key() {
     let world = staged();
-    world.inject(3, Fault::Corrupt);
+    world.fail(the_first(Op::StorageCreate, Fault::Corrupt));
     let record = block_on(world.publisher("a").publish(video())).unwrap();
     assert!(record.storage_location.as_str().ends_with("-r1.mp4"), "{}", record.storage_location);
     assert_eq!(world.objects().len(), 2, "publishing removes nothing");
@@ -97,7 +104,7 @@ fn an_approval_that_lapses_on_the_way_does_not_publish() {
 #[test]
 fn a_file_that_was_not_copied_is_not_put_on_record_as_the_one_that_was() {
     let world = staged();
-    world.inject(3, Fault::LostAnswer);
+    world.fail(the_first(Op::StorageCreate, Fault::LostAnswer));
     block_on(world.publisher("a").publish(video())).unwrap_err();
     world.stage("clip.mp4", &b"the next edit"[..]);
     block_on(world.publisher("a").publish(video())).expect("the approved bytes are stored already");

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod metadata;
 pub mod signer;
 pub mod source;
+pub mod staging;
 pub mod storage;
 
 use std::future::Future;
@@ -31,6 +32,7 @@ pub use audit::AuditHarness;
 pub use metadata::MetadataHarness;
 pub use signer::SignerHarness;
 pub use source::SourceHarness;
+pub use staging::StagingHarness;
 pub use storage::StorageHarness;
 
 use crate::budget::Budget;

@@ -51,8 +51,8 @@ fn simulate(seed: u64, makings: &Makings) -> (World, Run) {
         _ => TimeDelta::zero(),
     };
     let mut simulation = Simulation::new(&world);
-    let times = [DAY * 7, DAY * 7 + HOUR, DAY * 0];
-    for (n, later) in [(0, DAY * 0), (1, times[schedule.pick(if makings.calm { 1 } else { 3 })])] {
+    let times = [DAY * 7, DAY * 7 + HOUR, Duration::ZERO];
+    for (n, later) in [(0, Duration::ZERO), (1, times[schedule.pick(if makings.calm { 1 } else { 3 })])] {
         let (makings, ahead, looks) = (makings.clone(), skew(&schedule), schedule.pick(24));
         let call = request_for(["concept-1", "concept-2"][n]);
         simulation = simulation.process(&format!("host-{n}"), move |world, holder| {
@@ -111,7 +111,7 @@ async fn sweep(world: World, holder: String, makings: Makings, ahead: TimeDelta)
     let parts = world.parts(&distribution_core::TargetName::default());
     let builder = world.builder(&holder).clock(parts.clock.ahead(ahead)).metadata((makings.metadata)(&world));
     let publisher = builder.build().unwrap();
-    for wait in [DAY * 0, DAY * 7, HOUR, DAY] {
+    for wait in [Duration::ZERO, DAY * 7, HOUR, DAY] {
         world.sleep(wait).await;
         let mut sweep = publisher.sweep((makings.staging)(&world), makings.policy.clone());
         let pass = async { while let Ok(Some(_)) = sweep.next().await {} };

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::durable::sync_dir;
 
 /// What the name of a stage begins with, if it needs one. No key has a segment that starts with a dot.
-const PREFIX: &str = ".stage-";
+pub(super) const PREFIX: &str = ".stage-";
 
 /// A file in the directory that it will be published in, without a name where the system can do that,
 /// so that even a crash leaves nothing of it; else a hidden one. Gone when this is dropped.

@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use distribution_core::{
     ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
+    Timestamp, Unfinished,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opendal::Operator;
@@ -36,7 +37,6 @@ use crate::probe::Probe;
 
 pub use self::address::Addressing;
 pub use self::config::S3Config;
-pub use self::orphans::UnfinishedUpload;
 
 /// Objects in a bucket of S3, or of a service that speaks its protocol.
 ///
@@ -171,6 +171,14 @@ impl Storage for S3Storage {
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
         self.reads.list(prefix, after, limit).await
+    }
+
+    async fn unfinished(&self, begun_before: Timestamp, limit: usize) -> Result<Vec<Unfinished>, Error> {
+        self.unfinished_uploads(begun_before, limit).await
+    }
+
+    async fn discard(&self, unfinished: &Unfinished) -> Result<(), Error> {
+        self.abort_upload(unfinished).await
     }
 
     fn location(&self, key: &ObjectKey) -> Location {

@@ -1,7 +1,7 @@
 //! Uploads that were begun and never finished: a crash leaves them, and the service charges for them.
 
 use bytes::Bytes;
-use distribution_core::{Error, ObjectKey, Timestamp};
+use distribution_core::{Error, ObjectKey, Timestamp, Unfinished};
 use http::{HeaderMap, Method};
 
 use super::S3Storage;
@@ -12,37 +12,21 @@ use super::xml::{self, ListMultipartUploadsResult, Upload};
 /// More pages of 1,000 uploads than this are no listing but a loop.
 const PAGES_MAX: usize = 1_000;
 
-/// An upload that nobody has finished. Its parts take up space and are seen by nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnfinishedUpload {
-    /// The object that it was to become.
-    pub key: ObjectKey,
-    /// When it was begun, by the service's clock.
-    pub begun_at: Timestamp,
-    id: String,
-}
-
 impl S3Storage {
-    /// At most `limit` uploads of keys that begin with `prefix` (below the target's own) that were begun
-    /// before `begun_before` and are not finished. Choose a time that no publish lasts, such as a day: what
-    /// is still at work must be left alone. The service does not tell who has begun them: all uploads to
-    /// such keys are found, so name a prefix to which nobody else uploads.
+    /// The service does not tell who has begun an upload: all uploads of keys below the target's prefix are found,
+    /// so have a prefix to which nobody else uploads.
     ///
     /// A rule of the bucket does the same without being called (`AbortIncompleteMultipartUpload` of its
     /// lifecycle configuration, Amazon S3 User Guide); have one wherever the service can.
-    ///
-    /// # Errors
-    /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the service does not tell.
-    pub async fn unfinished_uploads(
+    pub(super) async fn unfinished_uploads(
         &self,
-        prefix: &str,
         begun_before: Timestamp,
         limit: usize,
-    ) -> Result<Vec<UnfinishedUpload>, Error> {
+    ) -> Result<Vec<Unfinished>, Error> {
         let (mut found, mut after) = (Vec::new(), (String::new(), String::new()));
         for _ in 0..PAGES_MAX {
-            let page = self.page_of_uploads(prefix, &after).await?;
-            let ours = page.uploads.into_iter().filter_map(|upload| self.unfinished(upload));
+            let page = self.page_of_uploads(&after).await?;
+            let ours = page.uploads.into_iter().filter_map(|upload| self.own(upload));
             found.extend(ours.filter(|upload| upload.begun_at < begun_before));
             if found.len() >= limit || !page.is_truncated {
                 found.truncate(limit);
@@ -57,26 +41,19 @@ impl S3Storage {
         Err(Error::unavailable(format!("the listing of uploads in {} does not end: repeat later", self.bucket)))
     }
 
-    /// Aborts the upload: the service removes its parts. One that was finished meanwhile stays the
-    /// object that it became.
-    ///
-    /// # Errors
-    /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the service does not do it.
-    pub async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<(), Error> {
-        let task = format!("abort an upload of {}", upload.key);
-        let aborted = Multipart::abort_known(&self.client, &self.bucket, &self.name(&upload.key), &upload.id).await;
+    /// Aborts the upload: the service removes its parts.
+    pub(super) async fn abort_upload(&self, upload: &Unfinished) -> Result<(), Error> {
+        let key = ObjectKey::parse(upload.name.as_str())?;
+        let task = format!("abort an upload of {key}");
+        let aborted = Multipart::abort_known(&self.client, &self.bucket, &self.name(&key), &upload.token).await;
         match aborted {
             Err(failure) if failure.code() != "NoSuchUpload" => Err(failure.into_error(&task)),
             _ => Ok(()),
         }
     }
 
-    async fn page_of_uploads(
-        &self,
-        prefix: &str,
-        after: &(String, String),
-    ) -> Result<ListMultipartUploadsResult, Error> {
-        let mut query = vec![("uploads", String::new()), ("prefix", format!("{}{prefix}", self.prefix))];
+    async fn page_of_uploads(&self, after: &(String, String)) -> Result<ListMultipartUploadsResult, Error> {
+        let mut query = vec![("uploads", String::new()), ("prefix", self.prefix.clone())];
         if !after.0.is_empty() {
             query.extend([("key-marker", after.0.clone()), ("upload-id-marker", after.1.clone())]);
         }
@@ -87,9 +64,9 @@ impl S3Storage {
     }
 
     /// One of ours; what has another kind of name is somebody else's.
-    fn unfinished(&self, upload: Upload) -> Option<UnfinishedUpload> {
+    fn own(&self, upload: Upload) -> Option<Unfinished> {
         let key = ObjectKey::parse(upload.key.strip_prefix(&self.prefix)?).ok()?;
         let begun_at = upload.initiated.parse::<Timestamp>().ok()?;
-        Some(UnfinishedUpload { key, begun_at, id: upload.upload_id })
+        Some(Unfinished { name: key.to_string(), begun_at, token: upload.upload_id })
     }
 }
