@@ -61,7 +61,7 @@ const ENDING_MAX: Duration = Duration::from_secs(2);
 /// is not there: the staged file is not what was approved, or nothing is on record under that name, 5 something is
 /// out of reach or not known: run it again, 130 interrupted: run it again.
 #[derive(Parser)]
-#[command(name = "ops", verbatim_doc_comment)]
+#[command(name = "ops")]
 struct Options {
     /// The publisher's configuration
     #[arg(long, global = true, value_name = "FILE", default_value = "distribution.toml")]

@@ -125,7 +125,7 @@ impl Speed {
 
     fn told(self) -> String {
         let [median, p95, longest] = self.secs();
-        format!("{median} s in the middle, {p95} s for 95 of 100, {longest} s at most")
+        format!("median {median} s, 95 % within {p95} s, longest {longest} s")
     }
 
     fn secs(self) -> [f64; 3] {

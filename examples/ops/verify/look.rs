@@ -19,6 +19,8 @@ use crate::shell::unavailable;
 const PAGE: usize = 500;
 /// How many objects are read at a time.
 const READ_MAX: usize = 4;
+/// What doctors and probes store for a moment, and leave if they are killed.
+const NOT_PUBLISHED: [&str; 2] = ["distribution-doctor/", "distribution-probe/"];
 
 /// The evidence, and what could not be seen.
 #[derive(Default)]
@@ -104,6 +106,9 @@ impl Look {
     async fn read_objects(&mut self, stores: &Stores) {
         let unread = || Digest { checksum: Checksum::of(b""), size: 0 };
         for (location, (_, key)) in &self.places {
+            if NOT_PUBLISHED.iter().any(|folder| key.as_str().starts_with(folder)) {
+                self.evidence.foreign.insert(key.to_string());
+            }
             let seen = ObjectSeen { key: key.to_string(), digest: unread() };
             self.evidence.objects.insert(location.clone(), seen);
         }

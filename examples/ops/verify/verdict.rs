@@ -1,6 +1,6 @@
 //! From what is seen to what it means, and what to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use distribution_backends::Stores;
 use distribution_core::{AuditLogId, Error, Row};
@@ -64,25 +64,31 @@ impl Verdict {
 impl Report {
     /// Judges what was seen, and looks again at what seems ill: others may be at work.
     pub(crate) async fn of(look: Look, stores: &Stores) -> Result<Self, Error> {
-        let mut by_subject: BTreeMap<String, Vec<Found>> = BTreeMap::new();
+        let mut by_subject: BTreeMap<String, Vec<Violation>> = BTreeMap::new();
         for violation in violations(&look.evidence) {
-            by_subject.entry(subject(&violation)).or_default().push(Found::from(violation));
+            by_subject.entry(subject(&violation)).or_default().push(violation);
         }
         let mut judged = Vec::new();
-        let unfinished = unsettled(&look.evidence);
+        let unfinished: HashSet<AuditLogId> = unsettled(&look.evidence).into_iter().collect();
         for row in &look.evidence.rows {
-            let findings = by_subject.remove(row.id.as_str()).unwrap_or_default();
-            judged.push(match look.unread.get(&row.id) {
+            let mut found = by_subject.remove(row.id.as_str()).unwrap_or_default();
+            let unread = look.unread.get(&row.id);
+            // Of bytes that could not be read, nobody knows.
+            found.retain(|violation| unread.is_none() || violation.promise != Promise::P1);
+            judged.push(match unread {
+                _ if !found.is_empty() => ill_unless_changed(row, found, stores).await,
                 Some(error) => Judged::unknown(&row.id, error),
-                None if !findings.is_empty() => ill_unless_changed(row, findings, stores).await?,
                 None if unfinished.contains(&row.id) => Judged::unfinished(&row.id),
-                None => Judged { subject: row.id.to_string(), verdict: Verdict::Well, findings },
+                None => Judged { subject: row.id.to_string(), verdict: Verdict::Well, findings: Vec::new() },
             });
         }
-        judged.extend(look.damaged.iter().map(|(id, error)| Judged::damaged(id, error)));
-        for (subject, findings) in by_subject {
+        for (id, error) in &look.damaged {
+            by_subject.remove(id.as_str());
+            judged.push(Judged::damaged(id, error));
+        }
+        for (subject, found) in by_subject {
             if is_still_so(&subject, &look, stores).await? {
-                judged.push(Judged { subject, verdict: Verdict::Ill, findings });
+                judged.push(Judged::ill(subject, found));
             }
         }
         Ok(Self { judged })
@@ -121,6 +127,10 @@ impl Judged {
         Self::one(id, Verdict::Ill, &error.to_string(), way_out(Promise::P7))
     }
 
+    fn ill(subject: String, found: Vec<Violation>) -> Self {
+        Self { subject, verdict: Verdict::Ill, findings: found.into_iter().map(Found::from).collect() }
+    }
+
     fn one(id: &AuditLogId, verdict: Verdict, message: &str, way_out: &str) -> Self {
         let found = Found { promise: None, message: message.to_owned(), way_out: way_out.to_owned() };
         Self { subject: id.to_string(), verdict, findings: vec![found] }
@@ -139,19 +149,18 @@ fn subject(violation: &Violation) -> String {
     if AuditLogId::parse(name).is_ok() { name.to_owned() } else { violation.subject.clone() }
 }
 
-async fn ill_unless_changed(row: &Row, findings: Vec<Found>, stores: &Stores) -> Result<Judged, Error> {
+async fn ill_unless_changed(row: &Row, found: Vec<Violation>, stores: &Stores) -> Judged {
     let now = stores.metadata.load(&row.id).await;
     if now.is_ok_and(|now| now.is_some_and(|now| now.revision != row.revision)) {
-        let message = "has changed while it was looked at";
-        return Ok(Judged::one(&row.id, Verdict::Changed, message, "verify it again"));
+        return Judged::one(&row.id, Verdict::Changed, "has changed while it was looked at", "verify it again");
     }
-    Ok(Judged { subject: row.id.to_string(), verdict: Verdict::Ill, findings })
+    Judged::ill(row.id.to_string(), found)
 }
 
 /// Whether a trail without a record still has none, and a stray object is still there.
 async fn is_still_so(subject: &str, look: &Look, stores: &Stores) -> Result<bool, Error> {
     if let Ok(id) = AuditLogId::parse(subject) {
-        return Ok(stores.metadata.load(&id).await.is_ok_and(|row| row.is_none()));
+        return Ok(stores.metadata.load(&id).await?.is_none());
     }
     match look.places.get(subject) {
         Some((storage, key)) => Ok(storage.stat(key).await?.is_some()),
@@ -165,9 +174,7 @@ fn way_out(promise: Promise) -> &'static str {
             "take its links back (`ops revoke`), put the approved bytes back at this place from the staged file or a \
              backup, and verify it again"
         }
-        Promise::P2 => {
-            "find out who stored it: nothing that QC passed accounts for it; what a killed doctor or probe left can be removed"
-        }
+        Promise::P2 => "find out who stored it: nothing that QC has passed accounts for it",
         Promise::P3 => "stop publishing, and compare the records with a backup: one was lost or made by somebody else",
         Promise::P5 => "compare the audit trail with its backups: entries were lost or changed",
         Promise::P7 => "restore the record from a backup of the metadata store",
