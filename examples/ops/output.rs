@@ -2,12 +2,15 @@
 
 use std::io::{self, Write as _};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use distribution_core::{Error, Timestamp};
 use serde_json::Value;
 
 use crate::json;
 use crate::shell::unavailable;
+
+/// How wide a column is at least that is wrapped.
+const WRAPPED_MIN: u16 = 32;
 
 /// How answers are printed.
 #[derive(Clone, Copy)]
@@ -27,9 +30,13 @@ impl Output {
     }
 }
 
-/// A table with these columns. The first one is never wrapped: it is what is copied.
+/// A table with these columns.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = plain();
+    // Wrapped where a person looks; one line a row where a program does.
+    if let Some((width, _)) = terminal_size::terminal_size_of(io::stdout()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
+    }
     table.set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| printable(&cell)));
@@ -37,7 +44,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     finish(table)
 }
 
-/// Names and values, below each other.
+/// Names and values, below each other. They are not wrapped: links are copied from here.
 pub(crate) fn fields<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = plain();
     for (name, value) in rows {
@@ -59,19 +66,19 @@ pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
 fn plain() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    // Wrapped where a person looks; one line a row where a program does.
-    if let Some((width, _)) = terminal_size::terminal_size_of(io::stdout()) {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
-    }
     table
 }
 
+/// Names, states and times stay whole; where there is no room for all of it, prose is wrapped.
 fn finish(mut table: Table) -> String {
-    for (n, column) in table.column_iter_mut().enumerate() {
+    let widths = table.column_max_content_widths();
+    for (n, (column, width)) in table.column_iter_mut().zip(widths).enumerate() {
         column.set_padding((0, 2));
-        if n == 0 {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        column.set_constraint(if n == 0 || width <= WRAPPED_MIN {
+            ColumnConstraint::ContentWidth
+        } else {
+            ColumnConstraint::LowerBoundary(Width::Fixed(WRAPPED_MIN))
+        });
     }
     let mut text = table.trim_fmt();
     text.push('\n');
