@@ -109,7 +109,7 @@ impl Look {
             if NOT_PUBLISHED.iter().any(|folder| key.as_str().starts_with(folder)) {
                 self.evidence.foreign.insert(key.to_string());
             }
-            let seen = ObjectSeen { key: key.to_string(), digest: unread() };
+            let seen = ObjectSeen { key: key.to_string(), digest: unread(), created_at: None };
             self.evidence.objects.insert(location.clone(), seen);
         }
         let wanted = self.published(stores);
@@ -128,7 +128,7 @@ impl Look {
             let location = object.storage.location(&object.key).to_string();
             match digest {
                 Ok(Some(digest)) => {
-                    let seen = ObjectSeen { key: object.key.to_string(), digest };
+                    let seen = ObjectSeen { key: object.key.to_string(), digest, created_at: None };
                     self.evidence.objects.insert(location, seen);
                 }
                 Ok(None) => drop(self.evidence.objects.remove(&location)),
