@@ -1,6 +1,6 @@
-"""A client nobody here wrote, the official Python SDK, against the MCP server of the examples.
+"""A client nobody here wrote, the official Python SDK, against `ops mcp` of the examples.
 
-mcp_client.py SERVER CONFIG PORT: over stdio, with links served at PORT, and over HTTP at the port after it.
+mcp_client.py OPS CONFIG PORT: over stdio, with links served at PORT, and over HTTP at the port after it.
 Below the folder of CONFIG, staging is staged and objects are stored.
 """
 
@@ -265,7 +265,7 @@ def no_links(where, text):
 async def main():
     with open(site / "stdio.log", "w") as log:
         command = StdioServerParameters(
-            command=server, args=["--config", str(config), "stdio", "--links", f"127.0.0.1:{port}"]
+            command=server, args=["--config", str(config), "mcp", "stdio", "--links", f"127.0.0.1:{port}"]
         )
         async with Client(stdio_client(command, errlog=log)) as client:
             await show(await connect(client), "stdio")
@@ -274,7 +274,7 @@ async def main():
             await show_tasks(await connect(client), tasks, "stdio")
     with open(site / "http.log", "w") as log:
         listening = subprocess.Popen(
-            [server, "--config", str(config), "http", f"127.0.0.1:{port}"], stderr=log, stdin=subprocess.DEVNULL
+            [server, "--config", str(config), "mcp", "http", f"127.0.0.1:{port}"], stderr=log, stdin=subprocess.DEVNULL
         )
         try:
             for _ in range(100):

@@ -20,13 +20,14 @@ mod staging;
 mod story;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use distribution_core::{BaseUrl, Builder, Error, ErrorKind, Publisher, Storage, TargetName};
+use distribution_core::{BaseUrl, Builder, Error, ErrorKind, MetadataStore, Publisher, Storage, TargetName};
 
 use self::document::Places;
 use self::plan::Plan;
@@ -99,6 +100,32 @@ pub struct Opened {
     pub downloads: Vec<Download>,
     /// What the host's own routes serve, those of targets with an `authenticated_url`.
     pub guarded: Vec<Guarded>,
+    /// What the publisher keeps things in.
+    pub stores: Stores,
+}
+
+/// The stores behind a publisher, for whoever looks into them without it, such as an independent check.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), distribution_core::Error> {
+/// use distribution_backends::{Config, JsonlAudit};
+///
+/// let stores = Config::load("distribution.toml")?.open().await?.stores;
+/// for (target, storage) in &stores.targets {
+///     println!("{target} begins with {:?}", storage.list("", None, 10).await?);
+/// }
+/// println!("the trail has {} entries", JsonlAudit::read(&stores.journal)?.count());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Stores {
+    /// Where objects are, by target.
+    pub targets: BTreeMap<TargetName, Arc<dyn Storage>>,
+    /// Where records are.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// The file that has the audit trail, which [`JsonlAudit::read`](crate::JsonlAudit::read) reads.
+    pub journal: PathBuf,
 }
 
 /// The parts of one target's download route.
@@ -223,6 +250,13 @@ impl fmt::Debug for Config {
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("downloads", &self.downloads).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let targets: Vec<_> = self.targets.keys().map(TargetName::as_str).collect();
+        f.debug_struct("Stores").field("targets", &targets).field("journal", &self.journal).finish_non_exhaustive()
     }
 }
 

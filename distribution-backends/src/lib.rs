@@ -61,7 +61,7 @@ pub use audit::MirrorTo;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
-pub use config::{Config, Download, Guarded, Opened};
+pub use config::{Config, Download, Guarded, Opened, Stores};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;

@@ -1,13 +1,12 @@
 //! What a person sees of a batch, on stderr, and what a program reads of it, on stdout.
 
-use std::io::{self, Write as _};
-
 use distribution_core::{DistributionRecord, Error};
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::{Value, json};
 
 use crate::bar::Bar;
-use crate::shell::{say, unavailable};
+use crate::json::{print, value};
+use crate::shell::say;
 
 /// Bars below, lines above; lines alone where stderr is no terminal.
 #[derive(Clone)]
@@ -55,13 +54,4 @@ impl Desk {
         }
         Ok(shown)
     }
-}
-
-pub(crate) fn value(answer: &impl serde::Serialize) -> Result<Value, Error> {
-    serde_json::to_value(answer).map_err(|error| unavailable("write", "the answer", error.into()))
-}
-
-/// One line of JSON on stdout.
-pub(crate) fn print(json: &Value) -> Result<(), Error> {
-    writeln!(io::stdout(), "{json}").map_err(|error| unavailable("write to", "stdout", error))
 }

@@ -1,25 +1,19 @@
 //! Publishing a batch: so many at a time, each until its outcome is known.
 
-use std::process::{ExitCode, exit};
-use std::sync::Arc;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use distribution_core::{DistributionRecord, Error, ErrorKind, PublishRequest, Publisher};
+use distribution_core::{DistributionRecord, Error, ErrorKind, Publisher};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::Limits;
 use crate::batch::Edit;
 use crate::desk::Desk;
+use crate::exit::{AGAIN, DAMAGED, INTERRUPTED, NOT_PASSED};
+use crate::patience;
 use crate::shell::{interrupted, say};
-
-const INTERRUPTED: u8 = 130;
-/// How long is waited before an edit is tried again: this, then twice as long each time.
-const PAUSE_MIN: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Another process may be done, or let go, before its lease is over.
-const BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Says when to begin nothing new.
 pub(crate) type Stop = watch::Receiver<bool>;
@@ -32,7 +26,7 @@ pub(crate) fn stop_when_interrupted() -> Stop {
         sender.send_replace(true);
         interrupted().await;
         say("ended at once: run the same batch again to finish it");
-        exit(i32::from(INTERRUPTED));
+        std::process::exit(i32::from(INTERRUPTED));
     });
     stop
 }
@@ -67,7 +61,12 @@ impl Tally {
 
     /// What is most urgent.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        let codes = [(self.corrupt, 1), (self.interrupted, INTERRUPTED), (self.again, 5), (self.not_published, 3)];
+        let codes = [
+            (self.corrupt, DAMAGED),
+            (self.interrupted, INTERRUPTED),
+            (self.again, AGAIN),
+            (self.not_published, NOT_PASSED),
+        ];
         let code = codes.into_iter().find(|(edits, _)| *edits > 0).map_or(0, |(_, code)| code);
         ExitCode::from(code)
     }
@@ -131,7 +130,7 @@ pub(crate) async fn publish(
     Ok(tally)
 }
 
-/// Publishes one edit, trying again what may yet succeed; `None` if told to stop in between.
+/// Publishes one edit; `None` if told to stop in between.
 async fn publish_one(
     publisher: &Publisher,
     edit: Edit,
@@ -139,35 +138,12 @@ async fn publish_one(
     patience: Duration,
     mut stop: Stop,
 ) -> Option<Result<DistributionRecord, Error>> {
-    let request: PublishRequest = match edit {
+    let request = match edit {
         Ok(request) => request,
         Err(error) => return Some(Err(error)),
     };
-    let (begun, mut pause) = (Instant::now(), PAUSE_MIN);
-    loop {
-        let bar = Arc::new(desk.bar());
-        let outcome = publisher.publish_watched(request.clone(), bar.clone()).await;
-        bar.0.finish_and_clear();
-        let Err(error) = &outcome else { return Some(outcome) };
-        let wait = pause_before_repeat(error, pause);
-        if !error.is_retryable() || begun.elapsed() + wait > patience {
-            return Some(outcome);
-        }
-        tokio::select! {
-            () = sleep(wait) => {}
-            _ = stop.wait_for(|stop| *stop) => return None,
-        }
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-/// As long as the error says, where it does, and at moments that differ between edits.
-fn pause_before_repeat(error: &Error, pause: Duration) -> Duration {
-    let jitter = 0.75 + fastrand::f64() / 2.0;
-    match (error.kind(), error.retry_after()) {
-        (ErrorKind::Busy, Some(after)) => after.clamp(PAUSE_MIN, BUSY_PAUSE_MAX).mul_f64(jitter),
-        (_, after) => pause.max(after.unwrap_or_default()).mul_f64(jitter),
-    }
+    let stop = async { drop(stop.wait_for(|stop| *stop).await) };
+    patience::publish(publisher, request, patience, || desk.bar(), |_| (), stop).await
 }
 
 #[cfg(test)]
@@ -190,17 +166,5 @@ mod tests {
         assert_eq!(code(&[Unavailable], 0), ExitCode::from(5));
         assert_eq!(code(&[Unavailable], 1), ExitCode::from(130));
         assert_eq!(code(&[Refused, Corrupt, Busy], 1), ExitCode::from(1));
-    }
-
-    #[test]
-    fn a_pause_is_as_long_as_the_error_says_and_never_the_same_for_all() {
-        let busy = Error::new(ErrorKind::Busy, "").after(Duration::from_secs(60));
-        let away = Error::unavailable("").after(Duration::from_secs(8));
-        for _ in 0..100 {
-            assert!(pause_before_repeat(&busy, PAUSE_MIN) <= BUSY_PAUSE_MAX * 2);
-            let pause = pause_before_repeat(&away, PAUSE_MIN);
-            assert!(pause >= Duration::from_secs(6) && pause <= Duration::from_secs(10));
-            assert!(pause_before_repeat(&Error::unavailable(""), PAUSE_MAX) <= PAUSE_MAX * 2);
-        }
     }
 }

@@ -66,8 +66,9 @@ pub(crate) fn write(init: &Init) -> Result<Site, Error> {
     create(&site.batch, &batch)?;
     let (config, batch) = (site.config.display(), site.batch.display());
     say(&format!("wrote {config} and a batch of {} edits. To publish and then serve them:", init.edits));
-    for command in [format!("run {batch}"), "serve".to_owned()] {
-        say(&format!("  cargo run --release --example orchestrator -- --config {config} {command}"));
+    for command in [format!("orchestrator -- --config {config} run {batch}"), format!("ops -- --config {config} serve")]
+    {
+        say(&format!("  cargo run --release --example {command}"));
     }
     Ok(site)
 }

@@ -5,6 +5,10 @@
 
 #[path = "../shared/bar.rs"]
 mod bar;
+#[path = "../shared/exit.rs"]
+mod exit;
+#[path = "../shared/serving.rs"]
+mod serving;
 #[path = "../shared/shell.rs"]
 mod shell;
 mod site;
@@ -23,7 +27,8 @@ use indicatif::ProgressBar;
 use tokio::net::TcpListener;
 
 use crate::bar::Bar;
-use crate::shell::{exit_code, interrupted, say, serve, unavailable};
+use crate::serving::serve;
+use crate::shell::{complain, interrupted, say, unavailable};
 use crate::site::Site;
 use crate::staged::Staged;
 
@@ -91,7 +96,10 @@ struct Options {
 async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(code) => code,
-        Err(error) => ExitCode::from(exit_code(&error)),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(exit::code_of(&error))
+        }
     }
 }
 
@@ -117,7 +125,7 @@ async fn run(options: Options) -> Result<ExitCode, Error> {
         record = published => record?,
         () = interrupted() => {
             say("interrupted: repeat the same call to finish");
-            return Ok(ExitCode::from(130));
+            return Ok(ExitCode::from(exit::INTERRUPTED));
         }
     };
     let (location, bytes, at) = (&record.storage_location, record.size_bytes, record.published_at);

@@ -1,11 +1,8 @@
-//! What the command lines share: how they speak, end and serve.
+//! What the command lines share: how they speak, and when they are told to end.
 
 use std::io;
-use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
-use distribution_core::{Alert, AlertSink, Error, ErrorKind};
-use tokio::net::TcpListener;
+use distribution_core::{Alert, AlertSink, Error};
 
 /// Ctrl-C, or the service manager's word for it.
 pub(crate) async fn interrupted() {
@@ -18,41 +15,9 @@ pub(crate) async fn interrupted() {
     }
 }
 
-/// Serves the routes until interrupted, and then lets downloads end.
-pub(crate) async fn serve(listener: TcpListener, routes: axum::Router) -> Result<(), Error> {
-    // An answer is more than one segment: each would wait for the one before to be acknowledged.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(interrupted()).into_future();
-    tokio::select! {
-        served = serving => served.map_err(|error| unavailable("serve", "links", error)),
-        () = grace() => {
-            say("cut off downloads that were still running");
-            Ok(())
-        }
-    }
-}
-
-/// How long downloads may still run once the server is told to end; a second Ctrl-C cuts it short.
-async fn grace() {
-    interrupted().await;
-    tokio::select! {
-        () = interrupted() => {}
-        () = tokio::time::sleep(Duration::from_secs(5)) => {}
-    }
-}
-
-/// Says what is wrong, and tells the exit code that stands for it.
-pub(crate) fn exit_code(error: &Error) -> u8 {
+/// Says what is wrong.
+pub(crate) fn complain(error: &Error) {
     say(&format!("{}: {error}", error.kind()));
-    match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Unsupported => 2,
-        ErrorKind::Refused => 3,
-        ErrorKind::Rejected => 4,
-        ErrorKind::Busy | ErrorKind::Unavailable => 5,
-        ErrorKind::Corrupt => 1,
-    }
 }
 
 pub(crate) fn unavailable(verb: &str, what: impl std::fmt::Display, error: io::Error) -> Error {

@@ -11,7 +11,7 @@ use super::file::{AlertKind, Credentials};
 use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
 use super::plan::TargetPlan;
-use super::{Config, Download, Guarded, Opened};
+use super::{Config, Download, Guarded, Opened, Stores};
 use crate::blocking::blocking;
 use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, StoredRevocations, SystemClock, holder_name};
 
@@ -38,12 +38,14 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         Ok::<_, Error>((name, storage, signer))
     });
     let targets = try_join_all(opening).await?;
+    let kept = targets.iter().map(|(name, storage, _)| (name.clone(), storage.clone())).collect();
     let records = plan.records.open(&config.base, places).await?;
     let audit = JsonlAudit::open(&plan.journal).await.map_err(|error| places.locate("audit.jsonl", error))?;
     let mut audit: Arc<dyn AuditSink> = Arc::new(audit);
     if let Some(mirror) = &plan.mirror {
         audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
     }
+    let stores = Stores { targets: kept, metadata: records.clone(), journal: plan.journal.clone() };
     let AlertKind::Log = plan.alerts;
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
@@ -85,7 +87,7 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
             }
         };
     }
-    Ok(Opened { publisher: change(builder).build()?, downloads, guarded })
+    Ok(Opened { publisher: change(builder).build()?, downloads, guarded, stores })
 }
 
 impl Config {

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use distribution_backends::Config;
+use distribution_backends::{Config, JsonlAudit};
+use distribution_core::Query;
 
 use super::{parse, site};
 
@@ -30,6 +31,10 @@ async fn it_opens_as_it_is() {
     let opened = Config::load(folder.path().join("distribution.toml")).unwrap().open().await.unwrap();
     assert_eq!(opened.publisher.recover().await.unwrap().failed, 0);
     assert_eq!(opened.downloads.len(), 1);
+    let stores = opened.stores;
+    assert_eq!(stores.targets.keys().map(ToString::to_string).collect::<Vec<_>>(), ["media"]);
+    assert!(stores.metadata.find(&Query::default(), None, 1).await.unwrap().is_empty());
+    assert_eq!(JsonlAudit::read(&stores.journal).unwrap().count(), 0);
 }
 
 /// The names that an unknown key's error lists are all that there are.

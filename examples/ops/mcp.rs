@@ -1,46 +1,35 @@
-//! Publishing as MCP tools, wired by `distribution.toml`: `cargo run --example mcp_server -- --help`.
-
-#[path = "shared/recovering.rs"]
-mod recovering;
-#[path = "shared/shell.rs"]
-mod shell;
+//! Publishing as MCP tools.
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use clap::{Parser, Subcommand};
+use clap::{Args, Subcommand};
+use distribution_backends::Opened;
 use distribution_backends::serve::mcp::PublishTool;
-use distribution_backends::{Config, Opened};
 use distribution_core::Error;
 use tokio::net::TcpListener;
 
-use crate::recovering::{recover, recover_now_and_then};
-use crate::shell::{Stderr, exit_code, say, unavailable};
+use crate::duration::duration;
+use crate::serve::while_recovering;
+use crate::shell::{say, unavailable};
+use crate::{open, serving};
 
-/// How often what crashed publishers left is looked for, give or take a quarter.
-const RECOVER_EVERY: Duration = Duration::from_secs(300);
-
-/// The MCP tools publish_final_asset, get_distribution_record, list_distribution_records and
-/// issue_download_link over one configuration
+/// The tools publish_final_asset, get_distribution_record, list_distribution_records and issue_download_link over
+/// one configuration
 ///
-/// A client starts it with `stdio`, or reaches it below /mcp over HTTP. It asks nobody who they are,
-/// so it listens on this machine only.
-///
-/// Exit codes: 0 done, 1 stored data is damaged and an operator must look, 2 the configuration is wrong, 5
-/// something is out of reach.
-#[derive(Parser)]
-#[command(name = "mcp_server", verbatim_doc_comment)]
-struct Options {
-    /// The publisher's configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = "distribution.toml")]
-    config: PathBuf,
+/// A client starts it with `stdio`, or reaches it below /mcp over HTTP. It asks nobody who they are, so it listens
+/// on this machine only.
+#[derive(Args)]
+pub(crate) struct Mcp {
     #[command(subcommand)]
     transport: Transport,
+    /// How often what crashed publishers left is looked for, give or take a quarter
+    #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    recover_every: Duration,
 }
 
 #[derive(Subcommand)]
@@ -58,24 +47,12 @@ enum Transport {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ExitCode::from(exit_code(&error)),
-    }
-}
-
-async fn run(Options { config, transport }: Options) -> Result<(), Error> {
-    // On stdio, stdout is the client's: all else goes to stderr.
-    let opened = Config::load(config)?.open_with(|builder| builder.alerts(Arc::new(Stderr))).await?;
-    let recovering = async {
-        recover(&opened.publisher).await;
-        recover_now_and_then(&opened.publisher, RECOVER_EVERY).await;
-    };
-    tokio::select! {
-        served = serve(&opened, transport) => served,
-        () = recovering => Ok(()),
+impl Mcp {
+    pub(crate) async fn run(self, config: &Path) -> Result<u8, Error> {
+        // On stdio, stdout is the client's: all else goes to stderr.
+        let opened = open(config).await?;
+        while_recovering(&opened.publisher, self.recover_every, serve(&opened, self.transport)).await?;
+        Ok(0)
     }
 }
 
@@ -109,5 +86,5 @@ async fn listen(addr: SocketAddr, routes: Router) -> Result<(), Error> {
     let listener = TcpListener::bind(addr).await.map_err(|error| unavailable("listen on", addr, error))?;
     let at = listener.local_addr().map_err(|error| unavailable("listen on", addr, error))?;
     say(&format!("listening at http://{at}"));
-    shell::serve(listener, routes).await
+    serving::serve(listener, routes).await
 }

@@ -1,0 +1,76 @@
+//! Serving links, and what a monitoring system asks.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use clap::Args;
+use distribution_backends::Opened;
+use distribution_core::{Error, ErrorKind, Publisher};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::duration::duration;
+use crate::json::print;
+use crate::output::Output;
+use crate::recovering::{recover, recover_now_and_then};
+use crate::shell::{say, unavailable};
+use crate::{open, serving};
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Where to listen; with port 0 at any free one, which is printed
+    #[arg(default_value = "127.0.0.1:8787")]
+    addr: SocketAddr,
+    /// How often what crashed publishers left is looked for, give or take a quarter
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    recover_every: Duration,
+}
+
+impl Serve {
+    pub(crate) async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
+        let listener = TcpListener::bind(self.addr).await;
+        let listener = listener.map_err(|error| unavailable("listen on", self.addr, error))?;
+        let at = listener.local_addr().map_err(|error| unavailable("listen on", self.addr, error))?;
+        let opened = open(config).await?;
+        let routes = routes(&opened)?;
+        for download in &opened.downloads {
+            say(&format!("serving the links of `{}`, {}/…, at {at}", download.target, download.signer.base()));
+        }
+        if output.json {
+            let bases = opened.downloads.iter();
+            let bases: Vec<_> =
+                bases.map(|one| json!({ "target": one.target, "base_url": one.signer.base() })).collect();
+            print(&json!({ "listening": at, "links": bases }))?;
+        }
+        while_recovering(&opened.publisher, self.recover_every, serving::serve(listener, routes)).await?;
+        Ok(0)
+    }
+}
+
+fn routes(opened: &Opened) -> Result<Router, Error> {
+    // Here `/metrics` is merged in, once there is a recorder to scrape.
+    opened.router()?.ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "no target has links of kind `hmac`: the services serve their own")
+    })
+}
+
+/// Serves, and finishes now and then what crashed publishers left. Links need no records: they are served while
+/// that goes on, and if it fails.
+pub(crate) async fn while_recovering(
+    publisher: &Publisher,
+    every: Duration,
+    serving: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let recovering = async {
+        recover(publisher).await;
+        recover_now_and_then(publisher, every).await;
+        pending().await
+    };
+    tokio::select! {
+        served = serving => served,
+        never = recovering => never,
+    }
+}
