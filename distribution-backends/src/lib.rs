@@ -43,6 +43,8 @@ mod pin;
 mod preflight;
 #[cfg(feature = "opendal")]
 mod probe;
+#[cfg(any(feature = "mcp", feature = "story-mcp"))]
+mod quiet;
 #[cfg(any(feature = "serve", feature = "mcp"))]
 pub mod serve;
 mod signing;

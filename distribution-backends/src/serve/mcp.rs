@@ -2,6 +2,7 @@
 
 mod answer;
 mod arguments;
+mod http;
 mod progress;
 mod tasks;
 mod tools;
@@ -19,13 +20,16 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::async_rw::AsyncRwTransport;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::transport::streamable_http_server::StreamableHttpServerConfig;
 use rmcp::{ErrorData, ServerHandler, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 
 use self::arguments::{LinkArguments, ListArguments, RecordArguments, parse};
 use self::tasks::{Begun, TASK_TTL, TASKS_MAX, Tasks};
+use crate::quiet::{on, quietly};
+
+pub use self::http::HttpTools;
 
 /// The longest request: core's own limit is far lower.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -53,8 +57,10 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// left by then, so that it cannot be refused, as
 /// [`PublishRequest::from_json`](distribution_core::PublishRequest::from_json) does.
 ///
-/// The SDK itself logs every answer, links included, at the level `debug` of the target `rmcp`: a host that
-/// listens that closely leaves that target at `info` (`debug,rmcp=info`).
+/// The SDK itself logs every message, links included, from the level `debug` on. So [`serve_client`](Self::serve_client)
+/// and [`http`](Self::http) run it on a thread whose `tracing` events go nowhere. A host that uses this type as
+/// part of its own server, or has no `tracing` subscriber and takes events from `log`, leaves the target `rmcp` at
+/// `info`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -72,12 +78,14 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 pub struct PublishTool {
     publisher: Arc<Publisher>,
     tasks: Tasks,
+    /// Where the publisher works, if not where it is called.
+    home: Option<Handle>,
 }
 
 impl PublishTool {
     /// The tools of this publisher.
     pub fn new(publisher: Arc<Publisher>) -> Self {
-        Self { publisher, tasks: Tasks::new(TASKS_MAX, TASK_TTL) }
+        Self { publisher, tasks: Tasks::new(TASKS_MAX, TASK_TTL), home: None }
     }
 
     /// The same with at most so many tasks, each with so much time from its beginning, and its result
@@ -96,18 +104,22 @@ impl PublishTool {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let failed = |error: &dyn Display| Error::unavailable(format!("the client cannot be served: {error}"));
-        let session = ServiceExt::serve(self, AsyncRwTransport::new_server(read, write));
-        let session = session.await.map_err(|error| failed(&error))?;
-        session.waiting().await.map(drop).map_err(|error| failed(&error))
+        let tools = Self { home: Handle::try_current().ok(), ..self };
+        let served = async move {
+            let session = ServiceExt::serve(tools, AsyncRwTransport::new_server(read, write));
+            let session = session.await.map_err(|error| failed(&error))?;
+            session.waiting().await.map(drop).map_err(|error| failed(&error))
+        };
+        quietly(served).await?
     }
 
     /// The service of MCP's streamable HTTP transport, for a `tower` or `hyper` server. Requests are let in whose
     /// `Host` is one of `hosts`, with or without a port, or of this machine: a page in a browser could otherwise
     /// reach it by a name of its own (DNS rebinding). It asks nobody who they are: that is the host's part.
-    pub fn http(self, hosts: impl IntoIterator<Item = String>) -> StreamableHttpService<Self, LocalSessionManager> {
+    pub fn http(self, hosts: impl IntoIterator<Item = String>) -> HttpTools {
         let mut config = StreamableHttpServerConfig::default().with_max_request_body_bytes(REQUEST_BYTES_MAX);
         config.allowed_hosts.extend(hosts);
-        StreamableHttpService::new(move || Ok(self.clone()), Arc::default(), config)
+        HttpTools::new(self, config)
     }
 
     /// The tools, with their schemas, for a host that lists them among its own.
@@ -162,24 +174,43 @@ impl PublishTool {
             };
             answer.unwrap_or_else(|error| answer::failed(&error))
         };
+        let work = self.at_home(work).map(|done| done.unwrap_or_else(|error| answer::failed(&error)));
         Ok(Begun { work: work.boxed(), news })
     }
 
     async fn record(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
         let RecordArguments { audit_log_id } = parse(arguments)?;
-        answer::record(&audit_log_id, self.publisher.record(&audit_log_id).await?)
+        let (publisher, id) = (Arc::clone(&self.publisher), audit_log_id.clone());
+        answer::record(&audit_log_id, self.at_home(async move { publisher.record(&id).await }).await??)
     }
 
     async fn records(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
         let wanted: ListArguments = parse(arguments)?;
         let (query, after, limit) = wanted.query()?;
-        answer::records(self.publisher.records(&query, after.as_ref(), limit).await?)
+        let publisher = Arc::clone(&self.publisher);
+        let found = self.at_home(async move { publisher.records(&query, after.as_ref(), limit).await });
+        answer::records(found.await??)
     }
 
     async fn link(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
         let LinkArguments { audit_log_id, valid_for_secs } = parse(arguments)?;
-        let signed = self.publisher.link(&audit_log_id, Duration::from_secs(valid_for_secs)).await?;
-        answer::link(&audit_log_id, &signed)
+        let (publisher, id) = (Arc::clone(&self.publisher), audit_log_id.clone());
+        let signed = self.at_home(async move { publisher.link(&id, Duration::from_secs(valid_for_secs)).await });
+        answer::link(&audit_log_id, &signed.await??)
+    }
+
+    /// What work of the publisher comes to, which needs the host's runtime and may be heard.
+    fn at_home<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
+        let home = self.home.clone();
+        async move {
+            match home {
+                Some(home) => on(&home, work).await,
+                None => Ok(work.await),
+            }
+        }
     }
 }
 

@@ -1,13 +1,21 @@
 //! Google Cloud Storage.
 
+use std::env;
 use std::path::PathBuf;
 
 use distribution_core::{Error, ErrorKind};
 use opendal::Operator;
 use opendal::services::Gcs;
+use reqsign_core::{Context, ProvideCredential, ProvideCredentialChain};
+use reqsign_google::{Credential, FileCredentialProvider};
 
 use super::opendal::{OpendalStorage, checked_endpoint, with_own_client};
 use crate::uri::StoreUri;
+
+/// Names a key file, as Google's own tools have it.
+pub(crate) const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// What the credentials are to be good for.
+const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_write";
 
 /// A target in Google Cloud Storage.
 ///
@@ -79,8 +87,10 @@ impl GcsConfig {
         if let Some(endpoint) = &self.endpoint {
             service = service.endpoint(endpoint);
         }
-        if let Some(path) = &self.key_file {
-            service = service.credential_path(&path.to_string_lossy());
+        if let Some(path) = self.key_file() {
+            let file = FileCredentialProvider::new(path.to_string_lossy()).with_scope(SCOPE);
+            let provider = ProvideCredentialChain::new().push(KeyFile(file));
+            service = service.credential_provider_chain(provider).disable_vm_metadata().disable_config_load();
         }
         if self.is_anonymous {
             service = service.skip_signature().disable_vm_metadata().disable_config_load();
@@ -89,6 +99,27 @@ impl GcsConfig {
             Error::new(ErrorKind::Invalid, "gs: the bucket or endpoint cannot be right: look at the target's URI")
         })?;
         OpendalStorage::new(with_own_client(operator)?, format!("gs://{}/{}", self.bucket, self.prefix))
+    }
+}
+
+impl GcsConfig {
+    /// The file with a key, if there is one.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        let named = self.key_file.clone().or_else(|| env::var_os(KEY_FILE).map(PathBuf::from));
+        named.filter(|path| !path.as_os_str().is_empty())
+    }
+}
+
+/// A key file, of which no error tells what is in it: reqsign's do, and it logs them.
+#[derive(Debug)]
+struct KeyFile(FileCredentialProvider);
+
+impl ProvideCredential for KeyFile {
+    type Credential = Credential;
+
+    async fn provide_credential(&self, context: &Context) -> reqsign_core::Result<Option<Credential>> {
+        let given = self.0.provide_credential(context).await;
+        given.map_err(|_| reqsign_core::Error::credential_invalid("the key file cannot be read, or is none"))
     }
 }
 

@@ -7,7 +7,7 @@ mod buffers;
 #[cfg(feature = "opendal")]
 mod content;
 #[cfg(feature = "gcs")]
-mod gcs;
+pub(crate) mod gcs;
 pub(crate) mod local;
 #[cfg(feature = "opendal")]
 mod opendal;

@@ -4,6 +4,8 @@
 #![cfg(feature = "cloudfront")]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod conformance;
 mod documented;
 mod edge;

@@ -10,6 +10,8 @@
     reason = "tests, whose helpers are tests too"
 )]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 #[cfg(feature = "azblob")]
 mod azure_links;
 #[cfg(feature = "azblob")]

@@ -9,6 +9,8 @@
     reason = "helpers of tests may panic"
 )]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod annotated;
 #[cfg(feature = "cloudfront")]
 mod cloudfront;

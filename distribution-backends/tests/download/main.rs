@@ -2,6 +2,8 @@
 #![cfg(feature = "serve")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod answers;
 mod authenticated;
 mod conditions;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod forgeries;
 mod key_file;
 mod links;

@@ -2,6 +2,8 @@
 #![cfg(feature = "link-probe")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod faults;
 #[cfg(feature = "serve")]
 mod route;

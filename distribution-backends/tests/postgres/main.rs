@@ -12,6 +12,8 @@
     reason = "tests"
 )]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod cluster;
 mod config;
 mod conformance;

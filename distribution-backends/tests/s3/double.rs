@@ -26,7 +26,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) async fn start() -> Self {
-        let double = S3Double::new([Credentials::new("id", "secret")]).with_clock(Arc::new(SystemClock));
+        let double = S3Double::new([Credentials::new("id", "canary-s3-secret")]).with_clock(Arc::new(SystemClock));
         double.create_bucket(BUCKET);
         double.create_bucket("staging");
         let server = S3Server::start(double.clone()).await;
@@ -36,7 +36,7 @@ impl Target {
     pub(crate) fn config(&self, bucket: &str) -> S3Config {
         S3Config::from_uri(&format!("s3://{bucket}/mvp?endpoint={}", self.server.endpoint()))
             .unwrap()
-            .keys("id", "secret")
+            .keys("id", "canary-s3-secret")
     }
 
     /// The storage of a service that does everything, as one probe has found.

@@ -25,7 +25,7 @@ struct Signed {
 
 impl Signed {
     fn new() -> Self {
-        let double = S3Double::new([Credentials::new("id", "secret")]);
+        let double = S3Double::new([Credentials::new("id", "canary-s3-secret")]);
         double.create_bucket("media");
         // Stored by somebody else.
         double.always_all(Fault::IgnoredSignature);
@@ -52,7 +52,7 @@ impl Harness for Signed {
 #[async_trait]
 impl SignerHarness for Signed {
     async fn open(&self) -> Arc<dyn UrlSigner> {
-        Self::signer("secret")
+        Self::signer("canary-s3-secret")
     }
 
     async fn stranger(&self) -> Option<Arc<dyn UrlSigner>> {
@@ -80,7 +80,7 @@ mod proof_of_presigned_s3 {
 
 #[tokio::test]
 async fn seven_days_are_the_most_and_words_say_so() {
-    let (signer, now) = (Signed::signer("secret"), "2026-01-01T00:00:00.5Z".parse::<Timestamp>().unwrap());
+    let (signer, now) = (Signed::signer("canary-s3-secret"), "2026-01-01T00:00:00.5Z".parse::<Timestamp>().unwrap());
     let week = now.trunc_subsecs(0) + TimeDelta::days(7);
     let sign = async |expires_at| signer.sign(&LinkRequest { key: key("clip.mp4"), expires_at }, now).await;
     let signed = sign(week).await.unwrap();

@@ -13,6 +13,8 @@
     reason = "tests"
 )]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod commits;
 mod conformance;
 #[cfg(feature = "sqlite")]

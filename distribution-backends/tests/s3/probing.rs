@@ -131,7 +131,7 @@ async fn wrong_credentials_and_buckets_say_what_to_do() {
     let target = Target::start().await;
     for (config, says) in [
         (target.config(BUCKET).keys("id", "wrong"), "check the credentials"),
-        (target.config(BUCKET).keys("nobody", "secret"), "check the credentials"),
+        (target.config(BUCKET).keys("nobody", "canary-s3-secret"), "check the credentials"),
         (target.config("absent"), "create the bucket"),
     ] {
         let error = S3Storage::open(config).await.unwrap_err();

@@ -3,6 +3,8 @@
 #![cfg(feature = "sqlite")]
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "tests")]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 #[path = "../support/finds.rs"]
 mod finds;
 #[path = "../support/rows.rs"]

@@ -10,6 +10,8 @@
     reason = "tests"
 )]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod answers;
 mod canary;
 mod conformance;

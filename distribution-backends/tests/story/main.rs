@@ -11,6 +11,8 @@
     reason = "tests"
 )]
 
+#[path = "../support/heard.rs"]
+mod a_heard;
 mod answers;
 mod child;
 mod conformance;

@@ -19,6 +19,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use super::config::{Reach, StoryConfig};
 use super::document::Object;
 use crate::http;
+use crate::quiet::quietly;
 
 /// The longest answer: a page of the largest rows, twice over where a server repeats it as text.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -116,7 +117,7 @@ impl Session {
             tokio::spawn(log(stderr, place.clone()));
         }
         let transport = AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(ANSWER_BYTES_MAX);
-        let service = serve_client((), transport).await.map_err(|error| no_session(config, &error))?;
+        let service = quietly(serve_client((), transport)).await?.map_err(|error| no_session(config, &error))?;
         Ok(Self { service, child: Some(child) })
     }
 
@@ -130,8 +131,9 @@ impl Session {
         if let Some(token) = token {
             http = http.auth_header(token);
         }
-        let transport = StreamableHttpClientTransport::with_client(client, http);
-        let service = ().serve(transport).await.map_err(|error| no_session(config, &error))?;
+        // It spawns at once.
+        let service = quietly(async { ().serve(StreamableHttpClientTransport::with_client(client, http)).await });
+        let service = service.await?.map_err(|error| no_session(config, &error))?;
         Ok(Self { service, child: None })
     }
 }

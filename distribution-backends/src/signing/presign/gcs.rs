@@ -1,7 +1,6 @@
 //! Signed URLs of Google ("V4 signing process", Google Cloud Storage). Signed here and not by reqsign, which
 //! signs at no other time than its own; with rustls's RSA, which is ring's.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,10 +20,10 @@ use zeroize::Zeroizing;
 use super::{Credentials, Order, Service};
 use crate::blocking::blocking;
 use crate::storage::GcsConfig;
+use crate::storage::gcs::KEY_FILE;
 use crate::uri::query;
 
 const ENDPOINT: &str = "https://storage.googleapis.com";
-const KEY_FILE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 
 /// The links of one bucket.
 #[derive(Debug)]
@@ -55,8 +54,7 @@ impl GcsLinks {
             let message = "gs: without credentials there are no links: leave `anonymous` out";
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let key_file = config.key_file.clone().or_else(|| env::var_os(KEY_FILE).map(PathBuf::from));
-        let key_file = key_file.filter(|path| !path.as_os_str().is_empty()).ok_or_else(no_key)?;
+        let key_file = config.key_file().ok_or_else(no_key)?;
         let endpoint = Url::parse(config.endpoint.as_deref().unwrap_or(ENDPOINT)).ok().filter(Url::has_host);
         let endpoint = endpoint.ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "gs: the endpoint is not like https://host:port: look at the target's URI")
