@@ -18,6 +18,7 @@ mod preflight;
 mod secret;
 mod staging;
 mod story;
+mod sweep;
 mod values;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use distribution_core::{BaseUrl, Builder, Error, ErrorKind, MetadataStore, Publisher, Storage, TargetName};
+use chrono::TimeDelta;
+use distribution_core::{
+    BaseUrl, Builder, Error, ErrorKind, MetadataStore, Publisher, Staging, Storage, SweepPolicy, TargetName,
+};
 
 use self::document::Places;
 use self::plan::Plan;
@@ -102,6 +106,34 @@ pub struct Opened {
     pub guarded: Vec<Guarded>,
     /// What the publisher keeps things in.
     pub stores: Stores,
+    /// What its sweep goes through.
+    pub sweep: Sweeping,
+}
+
+/// What is swept, and how long things are kept.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), distribution_core::Error> {
+/// use distribution_backends::Config;
+///
+/// let opened = Config::load("distribution.toml")?.open().await?;
+/// for staging in opened.sweep.staging {
+///     let mut sweep = opened.publisher.plan_sweep(staging, opened.sweep.policy.clone());
+///     while let Some(decision) = sweep.next().await? {
+///         println!("{}: {}", decision.file.url, decision.verdict);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sweeping {
+    /// The staging roots that can be listed: all but hosts.
+    pub staging: Vec<Arc<dyn Staging>>,
+    /// How long staged files are kept.
+    pub policy: SweepPolicy,
+    /// For how long left-overs are left alone.
+    pub grace: TimeDelta,
 }
 
 /// The stores behind a publisher, for whoever looks into them without it, such as an independent check.

@@ -63,7 +63,7 @@ pub use audit::MirrorTo;
 pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
-pub use config::{Config, Download, Guarded, Opened, Stores};
+pub use config::{Config, Download, Guarded, Opened, Stores, Sweeping};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;

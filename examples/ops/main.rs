@@ -32,6 +32,7 @@ mod serving;
 #[path = "../shared/shell.rs"]
 mod shell;
 mod show;
+mod sweep;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -94,6 +95,9 @@ enum Command {
     Revoke(links::Revoke),
     /// Finish what crashed publishers left
     Recover,
+    /// Clear away staged files that were published long ago, and what crashes and failed attempts have left in
+    /// storage; without --run, only tell what would be removed
+    Sweep(sweep::Sweep),
     /// Judge what is stored without the publisher: read every published object, its record and its audit trail again
     Verify(verify::Verify),
     /// What the records of a time tell: how many, how far, how fast, and what is unfinished
@@ -150,6 +154,7 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
         Command::Link(link) => link.run(&open(config).await?.publisher, output).await,
         Command::Revoke(revoke) => revoke.run(&open(config).await?.publisher, output).await,
         Command::Recover => recover::run(&open(config).await?.publisher, output).await,
+        Command::Sweep(sweep) => sweep.run(&open(config).await?, output).await,
         Command::Verify(verify) => verify.run(&open(config).await?.stores, output).await,
         Command::Metrics(metrics) => metrics.run(&open(config).await?.publisher, output).await,
         Command::Serve(serve) => serve.run(config, output).await,

@@ -10,7 +10,7 @@ mod s3;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use distribution_core::{Error, ErrorKind, Source, Storage, UrlSigner};
+use distribution_core::{Error, ErrorKind, Source, Staging, Storage, UrlSigner};
 use zeroize::Zeroizing;
 
 use super::file::{Beyond, Credentials, Disposed};
@@ -25,6 +25,9 @@ pub(super) use self::s3::parse as s3;
 
 /// Reads a secret of the credentials, by the name of its key.
 pub(super) type ReadSecret<'r> = &'r dyn Fn(&str, Option<&Secret>) -> Result<Zeroizing<String>, Error>;
+
+/// Staged files, to be read and to be swept.
+pub(super) type Files = (Arc<dyn Source>, Arc<dyn Staging>);
 
 /// A bucket that is not open yet.
 #[async_trait]
@@ -53,8 +56,8 @@ pub(super) trait Bucket: Send + Sync {
         false
     }
 
-    /// Staged files in it, and the scheme of their URLs; `None` where they cannot be read yet.
-    fn files(&self) -> Option<Result<Arc<dyn Source>, Error>> {
+    /// Staged files in it, to be read and to be swept; `None` where they cannot be read yet.
+    fn files(&self) -> Option<Result<Files, Error>> {
         None
     }
 }

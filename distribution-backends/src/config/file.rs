@@ -25,6 +25,9 @@ pub(super) struct File {
     pub(super) staging: BTreeMap<TargetName, Staging>,
     /// Whether staged files are looked into before they are copied. Default: they are not.
     pub(super) preflight: Option<Preflight>,
+    /// How long staged files and left-overs are kept. Optional.
+    #[serde(default)]
+    pub(super) sweep: Sweep,
     /// Where records are kept.
     pub(super) metadata: Metadata,
     /// Where the audit trail goes.
@@ -206,6 +209,18 @@ pub(super) struct Preflight {
     pub(super) duration_tolerance_ms: Option<Whole>,
     /// Players can begin before they have all of it: `moov` comes before the media. Default: `warn`.
     pub(super) faststart: Option<PreflightCheck>,
+}
+
+/// `[sweep]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Sweep {
+    /// How many days a staged file is kept after its verified publish, 0 to 3,650. Default: 7.
+    pub(super) retention_days: Option<Whole>,
+    /// After how many days a staged file that nobody has published is told of, 1 to 3,650. Default: 7.
+    pub(super) stuck_after_days: Option<Whole>,
+    /// For how many hours what may be a left-over in storage is left alone, 1 to 8,760. Default: 24.
+    pub(super) grace_hours: Option<Whole>,
 }
 
 /// `[audit]`

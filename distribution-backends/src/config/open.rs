@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use distribution_core::{
-    AuditSink, BaseUrl, Builder, Error, ErrorKind, Publisher, Storage, TargetName, UrlSigner, Verification,
+    AuditSink, BaseUrl, Builder, Error, ErrorKind, Publisher, Staging, Storage, TargetName, UrlSigner, Verification,
 };
 use futures::future::try_join_all;
 
@@ -11,7 +11,7 @@ use super::file::{AlertKind, Credentials};
 use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
 use super::plan::TargetPlan;
-use super::{Config, Download, Guarded, Opened, Stores};
+use super::{Config, Download, Guarded, Opened, Stores, Sweeping};
 use crate::blocking::blocking;
 use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, StoredRevocations, SystemClock, holder_name};
 
@@ -19,6 +19,7 @@ use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, StoredRevocat
 struct Parts {
     targets: Vec<(TargetName, Place, Signer)>,
     sources: Sources,
+    staging: Vec<Arc<dyn Staging>>,
 }
 
 enum Signer {
@@ -29,7 +30,7 @@ enum Signer {
 
 pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builder) -> Result<Opened, Error> {
     let this = config.clone();
-    let Parts { targets, sources } = blocking(move |_| this.parts()).await?;
+    let Parts { targets, sources, staging } = blocking(move |_| this.parts()).await?;
     let (plan, places) = (&config.plan, &config.places);
     let is_attested = plan.policy.verification == Verification::StoreAttested;
     let opening = targets.into_iter().map(|(name, place, signer)| async move {
@@ -87,7 +88,9 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
             }
         };
     }
-    Ok(Opened { publisher: change(builder).build()?, downloads, guarded, stores })
+    let (policy, grace) = plan.sweep.clone();
+    let sweep = Sweeping { staging, policy, grace };
+    Ok(Opened { publisher: change(builder).build()?, downloads, guarded, stores, sweep })
 }
 
 impl Config {
@@ -98,7 +101,8 @@ impl Config {
             Ok((name.clone(), place, signer))
         });
         let targets = targets.collect::<Result<Vec<_>, Error>>()?;
-        Ok(Parts { targets, sources: self.plan.roots.open(&self.base, &self.places)? })
+        let (sources, staging) = self.plan.roots.open(&self.base, &self.places)?;
+        Ok(Parts { targets, sources, staging })
     }
 
     fn target(&self, target: &TargetPlan, at: &str) -> Result<(Place, Signer), Error> {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use distribution_core::{Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPolicy, TargetName, Verification};
+use chrono::TimeDelta;
+use distribution_core::{
+    Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPolicy, SweepPolicy, TargetName, Verification,
+};
 
 use super::document::Places;
 use super::file::{AlertKind, Credentials, Defaults, File, Target};
@@ -14,6 +17,7 @@ use super::place::{Place, path};
 use super::preflight;
 use super::staging::Roots;
 use super::story::{self, Mirror};
+use super::sweep;
 
 /// The longest and shortest life of a link, in hours, whatever signs it.
 const VALID_HOURS: std::ops::RangeInclusive<u32> = 1..=168;
@@ -27,6 +31,7 @@ pub(super) struct Plan {
     pub(super) mirror: Option<Arc<dyn Mirror>>,
     pub(super) alerts: AlertKind,
     pub(super) policy: Policy,
+    pub(super) sweep: (SweepPolicy, TimeDelta),
     /// Whether staged files are looked into.
     pub(super) inspects: bool,
 }
@@ -55,6 +60,7 @@ impl Plan {
         check_revocations(records.place(), &targets, places)?;
         Ok(Self {
             policy: policy(file, &targets, places)?,
+            sweep: sweep::policy(&file.sweep, places)?,
             inspects: preflight::check(file.preflight.is_some(), places)?,
             roots: Roots::check(file, base, places)?,
             records,

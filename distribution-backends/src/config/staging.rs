@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use distribution_core::{Error, Source, TargetName};
+use distribution_core::{Error, Source, Staging, TargetName};
 
 use super::bucket::Bucket;
 use super::document::Places;
-use super::file::{Credentials, File, Staging};
+use super::file::{self, Credentials, File};
 use super::place::Place;
 use crate::{LocalFiles, Sources};
 
@@ -41,8 +41,8 @@ impl Roots {
     }
 
     /// All of them as one source. Blocks on the disk.
-    pub(super) fn open(&self, base: &Path, places: &Places) -> Result<Sources, Error> {
-        let mut sources = self.open_disks(places)?;
+    pub(super) fn open(&self, base: &Path, places: &Places) -> Result<(Sources, Vec<Arc<dyn Staging>>), Error> {
+        let (mut sources, mut swept) = self.open_disks(places)?;
         for (name, root) in &self.roots {
             let at = format!("staging.{name}");
             let (scheme, source) = match root {
@@ -53,7 +53,9 @@ impl Roots {
                         None => bucket.clone(),
                     };
                     let Some(files) = bucket.files() else { continue };
-                    ("s3", files.map_err(|error| places.locate(&format!("{at}.root"), error))?)
+                    let (files, staging) = files.map_err(|error| places.locate(&format!("{at}.root"), error))?;
+                    swept.push(staging);
+                    ("s3", files)
                 }
                 Root::Hosts(source) => ("https", source.clone()),
             };
@@ -62,11 +64,11 @@ impl Roots {
             }
             sources = sources.scheme(scheme, source)?;
         }
-        Ok(sources)
+        Ok((sources, swept))
     }
 
     /// The directories are one source, since they may be within each other.
-    fn open_disks(&self, places: &Places) -> Result<Sources, Error> {
+    fn open_disks(&self, places: &Places) -> Result<(Sources, Vec<Arc<dyn Staging>>), Error> {
         let disks = self.roots.iter().filter_map(|(name, root)| match root {
             Root::Disk(path) => Some((name, path)),
             Root::Bucket(..) | Root::Hosts(_) => None,
@@ -81,10 +83,10 @@ impl Roots {
             };
             files = Some(opened.map_err(|error| places.locate(&format!("staging.{name}.root"), error))?);
         }
-        let Some(files) = files.map(Arc::new) else { return Ok(Sources::new()) };
+        let Some(files) = files.map(Arc::new) else { return Ok((Sources::new(), Vec::new())) };
         let is_default = disks.first().is_some_and(|(name, _)| self.is_default(name));
         let sources = if is_default { Sources::new().paths(files.clone()) } else { Sources::new() };
-        sources.scheme("file", files)
+        Ok((sources.scheme("file", files.clone())?, vec![files]))
     }
 
     fn is_default(&self, name: &TargetName) -> bool {
@@ -93,7 +95,7 @@ impl Roots {
 }
 
 impl Root {
-    fn check(staging: &Staging, at: &str, base: &Path, places: &Places) -> Result<Self, Error> {
+    fn check(staging: &file::Staging, at: &str, base: &Path, places: &Places) -> Result<Self, Error> {
         let at_key = |key: &str| format!("{at}.{key}");
         let Some(root) = &staging.root else {
             if staging.hosts.is_empty() && staging.private_hosts.is_empty() {
@@ -128,7 +130,7 @@ impl Root {
     }
 }
 
-impl Staging {
+impl file::Staging {
     fn key_of_hosts(&self) -> Option<&'static str> {
         let given = [
             ("hosts", !self.hosts.is_empty()),

@@ -40,7 +40,8 @@ const HOLD_NONE: &str = "Ability Access Action Addressing Advance Alert AlertKin
     Preflight PreflightCheck PreflightPolicy Probe Proof Publication Published PublishedAsset QcApproval QcPolicy \
     QcReport Query Record RecordMetadata Recovery Rejection Row SourceFault SourcePin SqliteMetadata Stage Staged \
     StagedAt StagedObject State StoragePrefix StoredObject StoryContract StoryMirror SystemClock TargetName Trail \
-    TrailEnd UnfinishedUpload Unfit Verdict Verification Work";
+    TrailEnd Unfinished Unfit Verdict Verification Work StagedFile Removal SweepPolicy Decision Kept User Sweep \
+    Tidy LeftOver LeftOverKind LeftOverOutcome Stores Sweeping";
 
 #[test]
 fn each_public_type_was_looked_at() {

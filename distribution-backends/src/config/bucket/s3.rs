@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use distribution_core::{Error, Source, Storage, UrlSigner};
+use distribution_core::{Error, Storage, UrlSigner};
 
-use super::{Bucket, ReadSecret, finished};
+use super::{Bucket, Files, ReadSecret, finished};
 use crate::config::file::{Beyond, Credentials, Disposed};
 use crate::{PresignSigner, S3Config, S3Files, S3Storage};
 
@@ -45,7 +45,8 @@ impl Bucket for S3Config {
         true
     }
 
-    fn files(&self) -> Option<Result<Arc<dyn Source>, Error>> {
-        Some(S3Files::open(self.clone()).map(|files| Arc::new(files) as _))
+    fn files(&self) -> Option<Result<Files, Error>> {
+        let opened = S3Files::open(self.clone()).map(Arc::new);
+        Some(opened.map(|files| -> Files { (files.clone(), files) }))
     }
 }
