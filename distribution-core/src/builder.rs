@@ -11,6 +11,7 @@ use crate::flight::Flights;
 use crate::invariants::HOLDER_BYTES_MAX;
 use crate::key::TargetName;
 use crate::metadata::MetadataStore;
+use crate::metrics::Outcomes;
 use crate::parts::{Parts, Policy, Reach, Target};
 use crate::publisher::Publisher;
 use crate::signer::UrlSigner;
@@ -141,6 +142,7 @@ impl Builder {
             holder,
             policy,
             flights: Flights::default(),
+            outcomes: Outcomes::default(),
         }))
     }
 }

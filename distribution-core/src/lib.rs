@@ -53,6 +53,7 @@ mod lease;
 mod link;
 pub mod machine;
 mod metadata;
+pub mod metrics;
 mod object;
 mod order;
 mod parts;
@@ -73,7 +74,7 @@ mod text;
 mod time;
 mod trail;
 
-pub use alert::{Alert, AlertKind, AlertSink};
+pub use alert::{Alert, AlertKind, AlertSink, Severity};
 pub use audit::AuditSink;
 pub use base_url::BaseUrl;
 pub use builder::Builder;

@@ -10,6 +10,7 @@ use crate::identity::AuditLogId;
 use crate::lease::{OwnLease, busy};
 use crate::machine::{self, Action, Caller, Entry, Event, entry, next_action, step};
 use crate::metadata::{Advance, Claim};
+use crate::metrics::{self, Step};
 use crate::object::Checksum;
 use crate::order::Order;
 use crate::parts::{Parts, Target};
@@ -103,8 +104,9 @@ impl Publisher {
     ) -> Result<DistributionRecord, Error> {
         let json = serde_json::to_vec(&request)
             .map_err(|error| Error::new(ErrorKind::Invalid, "the request is not valid JSON").because(error))?;
-        let order = Order::new(request, &self.parts.policy, |name| self.parts.targets.get(name))?;
-        self.parts.source.check(&order.source)?;
+        let order = Order::new(request, &self.parts.policy, |name| self.parts.targets.get(name))
+            .and_then(|order| self.parts.source.check(&order.source).map(|()| order))
+            .inspect_err(metrics::turned_away)?;
         let flight = self.parts.flights.join(Checksum::of(&json), progress, |watchers| {
             let publisher = self.clone();
             Box::pin(async move { publisher.carry_out(order, watchers).await })
@@ -114,8 +116,10 @@ impl Publisher {
 
     async fn carry_out(self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
         let id = order.publication.audit_log_id.clone();
+        let (target, began) = (order.publication.target.clone(), self.now());
         let span = info_span!("publish", audit_log_id = %id);
         let outcome = self.gate_and_run(order, progress).instrument(span).await;
+        self.parts.outcomes.ended(&target, outcome.as_ref().err(), self.now() - began);
         if let Err(error) = &outcome {
             self.alert(&id, error);
         }
@@ -123,7 +127,7 @@ impl Publisher {
     }
 
     async fn gate_and_run(&self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
-        let approval = self.gate(&order).await?;
+        let approval = self.timed(Step::Gate, &order.publication.target, self.gate(&order)).await?;
         self.bind(&order).await?;
         let call = Call { approval, source: Some(order.source.clone()), progress, lease: OwnLease::default() };
         let outcome = self.work(&order, &call).await;
@@ -143,7 +147,8 @@ impl Publisher {
         };
         let (record, published) = self.finish(record, call).await?;
         call.progress.stage(Stage::Sign);
-        let issued = self.hand_out(&record, &published).await?;
+        let handing_out = self.hand_out(&record, &published);
+        let issued = self.timed(Step::Sign, &record.publication.target, handing_out).await?;
         Ok(DistributionRecord::new(&record, &published, issued))
     }
 
@@ -196,7 +201,9 @@ impl Publisher {
         let work = Work { lease, attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
         let (publication, details) = (order.publication.clone(), order.details.clone());
         let first = machine::claim(publication, details, call.approval.clone(), &order.source, work, now);
-        match self.parts.metadata.claim(&first.encode()?).await? {
+        let row = first.encode()?;
+        let claim = self.parts.metadata.claim(&row);
+        match self.timed(Step::Record, &first.publication.target, claim).await? {
             Claim::Claimed => Ok((Claimed::New, first)),
             Claim::Exists(row) => {
                 call.lease.set(None);
@@ -271,6 +278,7 @@ impl Publisher {
     pub(crate) async fn drive(&self, mut record: Record, call: &Call) -> Result<Record, Error> {
         for _ in 0..STEPS_MAX {
             let Some(action) = next_action(&record) else { return Ok(record) };
+            let target = record.publication.target.clone();
             let event = match action {
                 Action::Transfer if call.is_from_elsewhere(&record) => {
                     // Another call has taken it up since, with a staged file of its own.
@@ -278,8 +286,8 @@ impl Publisher {
                     record = self.take_up(&record, call).await?.0;
                     continue;
                 }
-                Action::Transfer => self.transfer(&mut record, call).await?,
-                Action::Prove => self.prove(&mut record, call).await?,
+                Action::Transfer => self.timed(Step::Transfer, &target, self.transfer(&mut record, call)).await?,
+                Action::Prove => self.timed(Step::Prove, &target, self.prove(&mut record, call)).await?,
                 Action::Deliver => self.deliver(&record, &*call.progress).await?,
             };
             record = self.advance(&record, event).await?;
@@ -289,7 +297,8 @@ impl Publisher {
 
     pub(crate) async fn deliver(&self, record: &Record, progress: &dyn Progress) -> Result<Event, Error> {
         progress.stage(Stage::Audit);
-        self.parts.audit.append(&record.trail.waiting).await?;
+        let append = self.parts.audit.append(&record.trail.waiting);
+        self.timed(Step::Audit, &record.publication.target, append).await?;
         Ok(Event::Delivered { before: record.trail.next })
     }
 
@@ -313,8 +322,11 @@ impl Publisher {
         let next = step(record, event, self.now()).map_err(|illegal| {
             Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
         })?;
-        match self.parts.metadata.advance(&next.encode()?).await? {
+        let row = next.encode()?;
+        let advance = self.parts.metadata.advance(&row);
+        match self.timed(Step::Record, &record.publication.target, advance).await? {
             Advance::Advanced => {
+                metrics::advanced(record, &next);
                 self.alert_of_failed_attempt(record, &next);
                 Ok(Swap::Done(next))
             }
@@ -358,7 +370,12 @@ impl Publisher {
             ErrorKind::Unavailable => AlertKind::Unavailable,
             ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Unsupported => return,
         };
-        self.parts.alerts.raise(Alert { kind, audit_log_id: audit_log_id.clone(), message: error.to_string() });
+        self.raise(Alert { kind, audit_log_id: audit_log_id.clone(), target: None, message: error.to_string() });
+    }
+
+    pub(crate) fn raise(&self, alert: Alert) {
+        metrics::alerted(alert.kind);
+        self.parts.alerts.raise(alert);
     }
 }
 

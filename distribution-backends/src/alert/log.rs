@@ -9,9 +9,11 @@ pub struct LogAlerts;
 
 impl AlertSink for LogAlerts {
     fn raise(&self, alert: Alert) {
-        let Alert { kind, audit_log_id, message } = alert;
+        let Alert { kind, audit_log_id, message, .. } = alert;
         match kind {
-            AlertKind::Unavailable => tracing::warn!(kind = kind.as_str(), %audit_log_id, "{message}"),
+            AlertKind::Unavailable | AlertKind::LinkShortened => {
+                tracing::warn!(kind = kind.as_str(), %audit_log_id, "{message}")
+            }
             _ => tracing::error!(kind = kind.as_str(), %audit_log_id, "{message}"),
         }
     }
@@ -73,6 +75,7 @@ mod tests {
                 LogAlerts.raise(Alert {
                     kind,
                     audit_log_id: audit_log_id.clone(),
+                    target: None,
                     message: "have it {approved}".into(),
                 });
             }
