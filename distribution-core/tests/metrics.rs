@@ -97,17 +97,17 @@ fn every_publish_is_counted_by_how_it_ended() {
         world.fail(|effect| (effect.op == Op::MetadataClaim).then_some(Fault::LostRequest));
         publish(call()).unwrap_err();
     });
-    let total = |labels: &str| seen.value(PUBLISH_TOTAL, &format!("target=main,{labels}"));
+    let total = |labels: &str| seen.value(PUBLISH_TOTAL, &format!("target=default,{labels}"));
     assert_eq!(total("outcome=published,kind=none"), Some(2.0));
     assert_eq!(total("outcome=turned_away,kind=refused"), Some(1.0));
     assert_eq!(total("outcome=failed,kind=unavailable"), Some(1.0));
     assert_eq!(seen.value(PUBLISH_SUCCESS_RATE, ""), Some(2.0 / 3.0));
-    assert_eq!(seen.value(LATENCY_MS, "target=main,outcome=published"), Some(2.0));
-    assert_eq!(seen.value(REPLICA_COUNT, "target=main"), Some(1.0));
-    assert_eq!(seen.value(BYTES_TOTAL, "target=main"), Some(14.0), "once, not for the repeat");
+    assert_eq!(seen.value(LATENCY_MS, "target=default,outcome=published"), Some(2.0));
+    assert_eq!(seen.value(REPLICA_COUNT, "target=default"), Some(1.0));
+    assert_eq!(seen.value(BYTES_TOTAL, "target=default"), Some(14.0), "once, not for the repeat");
     assert_eq!(seen.value(ALERTS_TOTAL, "kind=qc_refused"), Some(1.0));
     for stage in ["gate", "transfer", "prove", "record", "audit", "sign"] {
-        let labels = format!("target=main,stage={stage},outcome=done");
+        let labels = format!("target=default,stage={stage},outcome=done");
         assert!(seen.value(STAGE_MS, &labels) >= Some(1.0), "{stage}");
     }
 }
