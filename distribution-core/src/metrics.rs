@@ -176,7 +176,6 @@ fn outcome(error: Option<&Error>) -> &'static str {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
 fn millis(took: TimeDelta) -> f64 {
     took.num_microseconds().unwrap_or(i64::MAX).max(0) as f64 / 1_000.0
 }

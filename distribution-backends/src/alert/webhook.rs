@@ -216,7 +216,8 @@ impl WebhookAlerts {
         let Inbox { alerts, dropped } = std::mem::take(&mut *lock(&self.inbox));
         pace.lost += dropped;
         let window = self.window;
-        for (alert, at) in alerts {
+        let mut alerts = alerts.into_iter();
+        while let Some((alert, at)) = alerts.next() {
             let key = alert.dedup_key();
             pace.taken.retain(|_, taken| (at - *taken).abs() <= window);
             if pace.taken.contains_key(&key) || lock(&self.spool).holds_within(&key, at, window) {
@@ -224,7 +225,7 @@ impl WebhookAlerts {
             }
             let waiting = waiting(alert.clone(), at, key.clone());
             if let Err(error) = self.with_spool(move |spool| spool.push(waiting)).await {
-                lock(&self.inbox).alerts.insert(0, (alert, at));
+                lock(&self.inbox).alerts.splice(0..0, std::iter::once((alert, at)).chain(alerts));
                 return Err(error);
             }
             pace.taken.insert(key, at);
