@@ -12,10 +12,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 from mcp import Client, StdioServerParameters
+from mcp.client.extension import ClientExtension, ResultClaim
 from mcp.client.stdio import stdio_client
+from mcp_types import CallToolResult, Request, RequestParams, Result
 
 server, config, port = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
 site = config.parent
@@ -33,6 +36,13 @@ def stage(name, size):
     return "sha256:" + digest.hexdigest()
 
 
+def make_room(name):
+    """Removes a large file and what was published of it."""
+    (site / "staging" / name).unlink()
+    for path in (site / "objects" / "mvp").glob(f"{pathlib.Path(name).stem}-*"):
+        path.unlink()
+
+
 def request(name, checksum, status="pass"):
     """The contract's example."""
     return {
@@ -45,6 +55,12 @@ def request(name, checksum, status="pass"):
             "metadata": {"title": "Final MVP clip", "concept_id": "concept-1", "tags": ["mvp"]},
         },
     }
+
+
+def written():
+    """The objects, and the audit trail."""
+    audit = site / "audit.jsonl"
+    return sorted(map(str, (site / "objects").rglob("*"))), audit.read_bytes() if audit.exists() else b""
 
 
 class Caller:
@@ -69,6 +85,52 @@ class Caller:
         return shown["structuredContent"]
 
 
+class Task(Result):
+    """A task instead of a result, as SEP-2663 has it; the SDK leaves extensions to its users."""
+
+    result_type: Literal["task"]
+    task_id: str
+    ttl_ms: int
+    poll_interval_ms: int
+
+
+class TaskState(Result):
+    status: str
+    status_message: str | None = None
+    result: dict[str, Any] | None = None
+
+
+class TaskParams(RequestParams):
+    task_id: str
+
+
+class TaskRequest(Request[TaskParams, str]):
+    name_param = "taskId"
+
+
+class Tasks(ClientExtension):
+    identifier = "io.modelcontextprotocol/tasks"
+
+    def __init__(self):
+        self.states = []
+
+    def claims(self):
+        return [ResultClaim(result_type="task", model=Task, resolve=self.finish)]
+
+    async def finish(self, task, context):
+        state = await self.end(task, context.session)
+        return CallToolResult.model_validate(state.result)
+
+    async def end(self, task, session):
+        while (state := await self.ask("tasks/get", task, session, TaskState)).status == "working":
+            self.states.append(state.status_message)
+            await asyncio.sleep(task.poll_interval_ms / 1000)
+        return state
+
+    async def ask(self, method, task, session, answer):
+        return await session.send_request(TaskRequest(method=method, params=TaskParams(task_id=task.task_id)), answer)
+
+
 async def connect(client):
     listed = (await client.list_tools()).tools
     tools = {tool.name: tool.model_dump(mode="json", by_alias=True) for tool in listed}
@@ -88,10 +150,19 @@ async def connect(client):
 
 
 async def show(caller, over):
-    # One publish, its link, and what was published.
+    # A dry run writes nothing.
     name = f"{over}.mp4"
     checksum = stage(name, 3 << 20)
+    before = written()
+    plan = (await caller.good("publish_final_asset", {**request(name, checksum), "dry_run": True}))["plan"]
+    assert plan["action"] == "copy" and plan["size_bytes"] == 3 << 20, plan
+    assert written() == before, "a dry run wrote something"
+    known = await caller.good("get_distribution_record", {"audit_log_id": plan["audit_log_id"]})
+    assert known == {"record": None}, known
+
+    # One publish, its link, and what was published.
     record = (await caller.good("publish_final_asset", request(name, checksum)))["distribution_record"]
+    assert (record["audit_log_id"], record["storage_location"]) == (plan["audit_log_id"], plan["storage_location"])
     link = record["public_url"]
     assert link == links[-1], "the link is a resource link too"
     fetched = await asyncio.to_thread(lambda: urllib.request.urlopen(link).read())
@@ -139,6 +210,7 @@ async def show(caller, over):
     await long
     assert len(told) >= 2 and told == sorted(told, key=lambda one: one[0]), told
     assert any("transfer" in message for _, message in told), told
+    make_room(name)
 
     # One that is cancelled lets the server go on, and the next finishes it.
     name = f"cancelled-{over}.mp4"
@@ -158,7 +230,30 @@ async def show(caller, over):
     await caller.good("get_distribution_record", {"audit_log_id": audit_log_id})
     again = await caller.good("publish_final_asset", request(name, checksum))
     assert again["distribution_record"]["size_bytes"] == 1 << 30
+    make_room(name)
     print(f"{over}: 4 tools, 2 schemas each; 1 + 100 equal calls, {len(told)} notices of progress, one cancelled")
+
+
+async def show_tasks(caller, tasks, over):
+    # A long publish is a task; cancelled, it ends.
+    name, session = f"task-{over}.mp4", caller.client.session
+    checksum = stage(name, 2 << 30)
+    task = await session.call_tool("publish_final_asset", request(name, checksum), allow_claimed=True)
+    assert isinstance(task, Task) and task.ttl_ms == 6 * 60 * 60 * 1000, task
+    await tasks.ask("tasks/cancel", task, session, Result)
+    ended = await tasks.end(task, session)
+    assert ended.status == "cancelled", ended
+
+    # The same call finishes it, as another task, whose result is the call's.
+    tasks.states.clear()
+    record = (await caller.good("publish_final_asset", request(name, checksum)))["distribution_record"]
+    assert record["size_bytes"] == 2 << 30 and record["public_url"] == links[-1]
+    assert any("transfer" in state or "prove" in state for state in tasks.states), tasks.states
+    # What is there at once is answered at once.
+    again = await session.call_tool("publish_final_asset", request(name, checksum))
+    assert again.structured_content["distribution_record"] == record
+    make_room(name)
+    print(f"{over}: one task cancelled, one polled {len(tasks.states)} times until its record was there")
 
 
 def no_links(where, text):
@@ -174,6 +269,9 @@ async def main():
         )
         async with Client(stdio_client(command, errlog=log)) as client:
             await show(await connect(client), "stdio")
+        tasks = Tasks()
+        async with Client(stdio_client(command, errlog=log), extensions=[tasks]) as client:
+            await show_tasks(await connect(client), tasks, "stdio")
     with open(site / "http.log", "w") as log:
         listening = subprocess.Popen(
             [server, "--config", str(config), "http", f"127.0.0.1:{port}"], stderr=log, stdin=subprocess.DEVNULL
@@ -185,6 +283,9 @@ async def main():
                 time.sleep(0.1)
             async with Client(f"http://127.0.0.1:{port}/mcp") as client:
                 await show(await connect(client), "http")
+            tasks = Tasks()
+            async with Client(f"http://127.0.0.1:{port}/mcp", extensions=[tasks]) as client:
+                await show_tasks(await connect(client), tasks, "http")
         finally:
             listening.terminate()
             assert listening.wait(30) == 0, "the server did not end well"

@@ -48,13 +48,20 @@ struct Options {
     bench: bool,
 }
 
-/// Ends the program with the value.
-struct Running(Child);
+/// Ends nginx with the value.
+struct Running {
+    child: Child,
+    config: PathBuf,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // Killed, it would leave its workers, who hold its files and this program's pipes for ever.
+        let stopped = Command::new("nginx").arg("-c").arg(&self.config).args(["-s", "stop"]).output();
+        if !stopped.is_ok_and(|stopped| stopped.status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
     }
 }
 
@@ -115,8 +122,10 @@ async fn nginx(work: &Path) -> Result<(Running, String)> {
     );
     let file = work.join("nginx.conf");
     fs::write(&file, config)?;
-    let nginx = Command::new("nginx").arg("-c").arg(fs::canonicalize(&file)?).stderr(Stdio::null()).spawn();
-    let nginx = Running(nginx.map_err(|error| format!("nginx does not start ({error}): apt-get install nginx-light"))?);
+    let config = fs::canonicalize(&file)?;
+    let nginx = Command::new("nginx").arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = nginx.map_err(|error| format!("nginx does not start ({error}): apt-get install nginx-light"))?;
+    let nginx = Running { child, config };
     for _ in 0..100 {
         if std::net::TcpStream::connect(free).is_ok() {
             return Ok((nginx, format!("http://{free}/clip.mp4")));

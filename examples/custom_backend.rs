@@ -50,7 +50,7 @@ impl Storage for Files {
             return Ok(CreateOutcome::Unfit(Unfit::OtherBytes { found }));
         }
         // No proof: these bytes were hashed on their way, not read back. The publisher will do that.
-        match self.publish(&draft, &self.object(key))? {
+        match self.publish(&draft, &self.place("objects", key.as_str()))? {
             true => Ok(CreateOutcome::Created { proof: None }),
             false => Ok(CreateOutcome::AlreadyExists),
         }
@@ -68,12 +68,12 @@ impl Storage for Files {
     }
 
     async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
-        let found = self.known(fs::metadata(self.object(key)))?;
+        let found = self.known(fs::metadata(self.place("objects", key.as_str())))?;
         Ok(found.map(|found| ObjectStat { size: size(key, &found), modified: None, etag: None }))
     }
 
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
-        let Some(mut file) = self.known(File::open(self.object(key)))? else { return Ok(None) };
+        let Some(mut file) = self.known(File::open(self.place("objects", key.as_str())))? else { return Ok(None) };
         let end = range.end.min(size(key, &file.metadata().map_err(failed)?));
         let start = range.start.min(end);
         file.seek(SeekFrom::Start(head(key).len() as u64 + start)).map_err(failed)?;
@@ -82,8 +82,8 @@ impl Storage for Files {
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
         // That nothing was there is fine: an earlier call whose answer was lost may have removed it.
-        self.known(fs::remove_file(self.object(key)))?;
-        self.sync(&self.object(key))
+        self.known(fs::remove_file(self.place("objects", key.as_str())))?;
+        self.sync(&self.place("objects", key.as_str()))
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
@@ -132,10 +132,13 @@ impl MetadataStore for Files {
     }
 
     async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error> {
-        // By its hash: the caller's own text is no file name.
-        let place = self.root.join("names").join(Checksum::of(key.as_str().as_bytes()).hex());
+        let place = self.place("names", key.as_str());
         self.publish(&self.draft(id.as_str())?, &place)?;
         AuditLogId::parse(fs::read_to_string(&place).map_err(failed)?)
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        self.known(fs::read_to_string(self.place("names", key.as_str())))?.map(AuditLogId::parse).transpose()
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
@@ -226,8 +229,8 @@ impl Files {
     }
 
     /// By its hash: so `a` does not stand in the way of `a/b`, nor `A` in that of `a`, on any disk.
-    fn object(&self, key: &ObjectKey) -> PathBuf {
-        self.root.join("objects").join(Checksum::of(key.as_str().as_bytes()).hex())
+    fn place(&self, folder: &str, name: &str) -> PathBuf {
+        self.root.join(folder).join(Checksum::of(name.as_bytes()).hex())
     }
 
     /// "Not found" is believed only while the store itself is there.
@@ -363,7 +366,7 @@ mod tests {
         }
 
         async fn replace(&self, key: &ObjectKey, bytes: &[u8]) -> bool {
-            fs::write(self.files().object(key), [head(key).as_bytes(), bytes].concat()).is_ok()
+            fs::write(self.files().place("objects", key.as_str()), [head(key).as_bytes(), bytes].concat()).is_ok()
         }
 
         async fn cut_off(&self, cut_off: bool) -> bool {

@@ -53,7 +53,7 @@ impl Source for Nowhere {
 
     async fn open(&self, _: &VideoUrl) -> std::result::Result<Option<Staged>, Error> {
         let body = Body::Stream(Box::pin(futures::stream::once(async { Ok(Bytes::from_static(FILE)) })));
-        Ok(Some(Staged { pin: SourcePin { size: FILE.len() as u64, tag: "1".to_owned() }, body }))
+        Ok(Some(Staged { pin: SourcePin { size: FILE.len() as u64, tag: "1".to_owned() }, body, ranges: None }))
     }
 }
 

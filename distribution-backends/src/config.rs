@@ -14,6 +14,7 @@ mod node;
 mod open;
 mod place;
 mod plan;
+mod preflight;
 mod secret;
 mod staging;
 mod story;

@@ -9,6 +9,7 @@
 //! | [`Source`](distribution_core::Source) | [`LocalFiles`]; [`Sources`] joins several | |
 //! | | `S3Files` | `s3` |
 //! | | `HttpSource`, closed by default | `http-source` |
+//! | [`Inspector`](distribution_core::Inspector) | `Mp4Inspector` | `preflight` |
 //! | [`MetadataStore`](distribution_core::MetadataStore) | `SqliteMetadata` | `sqlite` (default) |
 //! | | `PostgresMetadata` | `postgres` |
 //! | | `StoryMcpMetadata` | `story-mcp` |
@@ -45,6 +46,8 @@ mod durable;
 mod http;
 mod metadata;
 mod pin;
+#[cfg(feature = "preflight")]
+mod preflight;
 #[cfg(feature = "opendal")]
 mod probe;
 #[cfg(any(feature = "serve", feature = "mcp"))]
@@ -77,13 +80,17 @@ pub use metadata::{
     StoryAnswers, StoryArguments, StoryCollections, StoryConfig, StoryContract, StoryDocument, StoryMcpMetadata,
     StoryMirror, StoryTools,
 };
+#[cfg(feature = "preflight")]
+pub use preflight::Mp4Inspector;
 #[cfg(feature = "opendal")]
 pub use probe::{Ability, Finding, Probe};
 #[cfg(feature = "cloudfront")]
 pub use signing::CloudFrontSigner;
-pub use signing::{Denied, Grant, HmacKey, HmacSigner};
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
-pub use signing::{Disposition, PresignSigner};
+pub use signing::PresignSigner;
+pub use signing::{
+    ContentDisposition, Disposition, Grant, HmacKey, HmacSigner, Refused, Revocations, StoredRevocations,
+};
 #[cfg(feature = "link-probe")]
 pub use signing::{LinkProbe, Probed};
 #[cfg(feature = "s3")]

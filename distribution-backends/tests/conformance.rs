@@ -144,9 +144,9 @@ impl SignerHarness for Local {
 
     async fn fetches(&self, method: &str, link: &Link, key: &ObjectKey, now: Timestamp) -> Option<bool> {
         let rest = link.expose().strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/'));
-        let granted = rest
-            .and_then(|rest| rest.split_once('?'))
-            .and_then(|(path, query)| Self::signer().verify(method, path, query, now).ok());
+        let granted = rest.and_then(|rest| rest.split_once('?')).and_then(|(path, query)| {
+            futures::executor::block_on(Self::signer().verify(method, path, query, now)).ok()
+        });
         Some(granted.is_some_and(|grant| grant.key == *key))
     }
 }

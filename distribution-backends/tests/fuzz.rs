@@ -24,20 +24,22 @@ use fastrand::Rng;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 6] = [
+const TARGETS: &[Target] = &[
     ("request", targets::request::run),
     ("key_template", targets::key_template::run),
     ("record", targets::record::run),
     ("events", targets::events::run),
     ("checker", targets::checker::run),
     ("link", targets::link::run),
+    #[cfg(feature = "preflight")]
+    ("preflight", targets::preflight::run),
 ];
 
 #[test]
 fn proof_that_fuzz_targets_hold_on_seeds_and_their_mutations() {
     let mutations = Budget::chosen().pick(500, 20_000, 1_000_000);
     let mut runs = 0_u64;
-    for (name, target) in TARGETS {
+    for &(name, target) in TARGETS {
         let seeds = seeds(name);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         for (file, seed) in &seeds {
@@ -57,6 +59,7 @@ fn the_seeds_get_through() {
     let seed = |name: &str, file: &str| seeds(name).into_iter().find(|(name, _)| name == file).unwrap().1;
     let signed = targets::link::seed("GET", "mvp/clip-0123456789ab.mp4", 72);
     assert_eq!(seed("link", "get"), signed, "links are signed as they were when the seeds were made");
+    assert!(seeds("link").iter().all(|(_, seed)| targets::link::lets_through(seed)));
     for (file, seed) in seeds("request") {
         assert!(distribution_core::PublishRequest::from_json(&seed).is_ok(), "{file}");
     }

@@ -13,18 +13,20 @@ use crate::key::TargetName;
 use crate::metadata::MetadataStore;
 use crate::metrics::Outcomes;
 use crate::parts::{Parts, Policy, Reach, Target};
+use crate::preflight::Inspector;
 use crate::publisher::Publisher;
 use crate::signer::UrlSigner;
 use crate::source::Source;
 use crate::storage::Storage;
 use crate::time::Clock;
 
-/// Wires a [`Publisher`]. Every part but the policy must be given once.
+/// Wires a [`Publisher`]. Every part but the inspector and the policy must be given once.
 #[derive(Default)]
 pub struct Builder {
     targets: BTreeMap<TargetName, Target>,
     authenticated: BTreeMap<TargetName, BaseUrl>,
     source: Option<Arc<dyn Source>>,
+    inspector: Option<Arc<dyn Inspector>>,
     metadata: Option<Arc<dyn MetadataStore>>,
     audit: Option<Arc<dyn AuditSink>>,
     alerts: Option<Arc<dyn AlertSink>>,
@@ -67,6 +69,13 @@ impl Builder {
     /// Where staged files are read from.
     pub fn source(mut self, source: Arc<dyn Source>) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Who looks into staged files before they are copied, as [`Policy::preflight`] says. Without one, nobody
+    /// does.
+    pub fn inspector(mut self, inspector: Arc<dyn Inspector>) -> Self {
+        self.inspector = Some(inspector);
         self
     }
 
@@ -135,6 +144,7 @@ impl Builder {
         Ok(Publisher::new(Parts {
             targets,
             source: required("source", self.source)?,
+            inspector: self.inspector,
             metadata: required("metadata", self.metadata)?,
             audit: required("audit", self.audit)?,
             alerts: required("alerts", self.alerts)?,

@@ -8,6 +8,7 @@ use crate::identity::AuditLogId;
 use crate::key::{ConceptId, TargetName};
 use crate::metadata::{Cursor, Query, State};
 use crate::object::{Location, Verification};
+use crate::preflight::Preflight;
 use crate::publisher::Publisher;
 use crate::receipt::RecordMetadata;
 use crate::record::{Phase, Record};
@@ -52,6 +53,9 @@ pub struct PublishedAsset {
     pub access: Access,
     /// Until when the link that `publish` answers works, where it is signed; else `null`.
     pub expires_at: Option<Timestamp>,
+    /// What preflight has found in the staged file, where that was asked and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
 }
 
 /// Some of the records that match a query.
@@ -149,6 +153,7 @@ impl From<&Record> for AssetRecord {
                     verification: known.proof.how,
                     access: record.details.access,
                     expires_at: known.link_expires_at.filter(|_| record.details.access == Access::Signed),
+                    preflight: known.preflight.as_deref().cloned(),
                 });
             }
             Phase::Rejected { reason } => {

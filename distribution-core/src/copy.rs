@@ -9,14 +9,17 @@ use std::task::Poll;
 
 use futures::future::{Either, select};
 use futures::task::AtomicWaker;
+use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
 use crate::machine::Event;
 use crate::object::{ContentHeaders, Location, Proof, Verification};
+use crate::preflight::Preflight;
 use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
 use crate::record::{Record, StoredObject};
 use crate::rejection::SourceFault;
+use crate::request::{DurationSeconds, VideoUrl};
 use crate::source::Staged;
 use crate::storage::{Content, CreateOutcome, Unfit};
 
@@ -28,23 +31,27 @@ impl Publisher {
             return Ok(Event::ApprovalLapsed);
         }
         let Some(url) = &call.source else { return self.look(record, None).await };
-        let staged = match self.parts().source.open(url).await {
-            Ok(Some(staged)) => staged,
-            Ok(None) => return self.look(record, Some(SourceFault::Missing)).await,
-            Err(error) if error.kind() == ErrorKind::Invalid => {
-                let message = error.message().to_owned();
-                return self.look(record, Some(SourceFault::Refused { message })).await;
-            }
-            Err(error) => return Err(error),
+        let mut staged = match self.open_staged(url).await? {
+            Ok(staged) => staged,
+            Err(fault) => return self.look(record, Some(fault)).await,
         };
-        let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
+        let preflight = match self.preflight(record.publication.duration_seconds, &mut staged).await? {
+            Ok(preflight) => preflight,
+            // Not even what an earlier call may have stored of it is published.
+            Err(fault) => return Ok(Event::SourceUnfit(fault)),
+        };
+        for warning in preflight.iter().flat_map(|found| &found.warnings) {
+            warn!(source = %record.source.url, %warning, "the staged file is published all the same");
+        }
+        let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Transfer { total: staged.pin.size });
         let (pulse, meter) = pulse(call);
         let pin = staged.pin.clone();
         let content = content(record, staged, meter);
         let fault = match self.attended(record, call, &pulse, storage.create(&key, content)).await? {
             CreateOutcome::Created { proof } => {
-                let object = StoredObject { location: storage.location(&key), created: true, pin: Some(pin) };
+                let object =
+                    StoredObject { location: storage.location(&key), created: true, pin: Some(pin), preflight };
                 let proof = proof.filter(|proof| self.parts().policy.accepts(proof.how));
                 return Ok(Event::Transferred { object, proof });
             }
@@ -55,10 +62,42 @@ impl Publisher {
         self.look(record, Some(fault)).await
     }
 
+    pub(crate) async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
+        match self.parts().source.open(url).await {
+            Ok(Some(staged)) => Ok(Ok(staged)),
+            Ok(None) => Ok(Err(SourceFault::Missing)),
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                Ok(Err(SourceFault::Refused { message: error.message().to_owned() }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the staged file looked into, and says whether it may be published.
+    pub(crate) async fn preflight(
+        &self,
+        expected: DurationSeconds,
+        staged: &mut Staged,
+    ) -> Result<Result<Option<Box<Preflight>>, SourceFault>, Error> {
+        let Some(inspector) = &self.parts().inspector else { return Ok(Ok(None)) };
+        let facts = match staged.ranges.take() {
+            Some(ranges) => match inspector.inspect(&*ranges, staged.pin.size).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => None,
+                Err(error) if error.kind() == ErrorKind::Invalid => {
+                    return Ok(Err(SourceFault::Refused { message: error.message().to_owned() }));
+                }
+                found => Some(found?),
+            },
+            None => None,
+        };
+        let judged = self.parts().policy.preflight.judge(facts, expected);
+        Ok(judged.map(|found| Some(Box::new(found))).map_err(|message| SourceFault::FailedPreflight { message }))
+    }
+
     /// Where the staged file is of no use, there may be what an earlier call has stored. Only if not
     /// is the fault the answer; without a fault, the file could not be asked for, and nothing is known.
     async fn look(&self, record: &Record, fault: Option<SourceFault>) -> Result<Event, Error> {
-        let (storage, key) = (&self.target(record)?.storage, record.object_key());
+        let (storage, key) = (&self.target(&record.publication)?.storage, record.object_key());
         match (storage.stat(&key).await?, fault) {
             (Some(_), _) => Ok(found(storage.location(&key))),
             (None, Some(fault)) => Ok(Event::SourceUnfit(fault)),
@@ -72,7 +111,7 @@ impl Publisher {
     /// Reads the attempt's object back, and observes what is in it.
     pub(crate) async fn prove(&self, record: &mut Record, call: &Call) -> Result<Event, Error> {
         self.check_lease(record)?;
-        let (storage, key) = (self.target(record)?.storage.clone(), record.object_key());
+        let (storage, key) = (self.target(&record.publication)?.storage.clone(), record.object_key());
         call.progress.stage(Stage::Prove);
         let (pulse, meter) = pulse(call);
         let found = self.attended(record, call, &pulse, storage.digest(&key, &meter)).await?;
@@ -98,7 +137,7 @@ impl Publisher {
 
 /// Something is at the key. Nobody knows which state of the staged file it came from.
 fn found(location: Location) -> Event {
-    Event::Transferred { object: StoredObject { location, created: false, pin: None }, proof: None }
+    Event::Transferred { object: StoredObject { location, created: false, pin: None, preflight: None }, proof: None }
 }
 
 fn content(record: &Record, staged: Staged, meter: Meter) -> Content {

@@ -35,7 +35,7 @@
 //! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions,
 //! `lease.rs` who is at work, `link.rs` what is handed out), `machine.rs` (what follows from what) with `record.rs` (what it follows
 //! from), `invariants.rs` (what must hold), then the ports: [`Storage`], [`MetadataStore`],
-//! [`AuditSink`], [`UrlSigner`], [`Source`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
+//! [`AuditSink`], [`UrlSigner`], [`Source`], [`Inspector`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
 mod audit;
@@ -44,6 +44,7 @@ mod builder;
 mod catalog;
 mod codec;
 mod copy;
+mod doctor;
 mod error;
 mod flight;
 mod identity;
@@ -57,6 +58,8 @@ pub mod metrics;
 mod object;
 mod order;
 mod parts;
+mod plan;
+mod preflight;
 mod progress;
 mod publication;
 mod publisher;
@@ -79,6 +82,7 @@ pub use audit::AuditSink;
 pub use base_url::BaseUrl;
 pub use builder::Builder;
 pub use catalog::{AssetRecord, Page, PublishedAsset};
+pub use doctor::{Check, Diagnosis, Finding, Health, Viewer};
 pub use error::{Error, ErrorKind};
 pub use identity::{AuditLogId, Identity};
 pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};
@@ -86,6 +90,8 @@ pub use link::IssuedLink;
 pub use metadata::{Advance, Claim, Cursor, Found, Index, MetadataStore, Query, Row, State};
 pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
 pub use parts::Policy;
+pub use plan::{Plan, PlannedAction};
+pub use preflight::{Inspector, MediaFacts, MediaTrack, Preflight, PreflightCheck, PreflightPolicy};
 pub use progress::{Meter, Progress, Stage};
 pub use publication::{Details, Publication};
 pub use publisher::Publisher;
@@ -99,7 +105,7 @@ pub use request::{
     REQUEST_BYTES_MAX, VideoUrl,
 };
 pub use signer::{Link, LinkLimits, LinkRequest, SignedUrl, UrlSigner};
-pub use source::{Source, Staged};
+pub use source::{Ranges, Source, Staged};
 pub use storage::{Body, ByteStream, Content, CreateOutcome, StagedObject, Storage, Unfit};
 pub use time::{Clock, Timestamp};
 pub use trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};

@@ -23,17 +23,37 @@ impl Publisher {
     /// object has gone; [`Unavailable`](crate::ErrorKind::Unavailable) while the trail cannot be delivered.
     /// A repeat leaves an entry of its own.
     pub async fn link(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
-        let Some(row) = self.parts().metadata.load(audit_log_id).await? else {
-            return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
-        };
-        let record = Record::decode(&row)?;
-        self.published(&record)?;
-        let (record, asked) = self.grant(record, valid_for).await?;
+        let (record, asked) = self.grant(self.load_published(audit_log_id).await?, valid_for).await?;
         let published = self.published(&record)?;
         match asked {
             Some(expires_at) => self.sign(&record, published, expires_at).await.map(IssuedLink::from),
             None => self.hand_out(&record, published).await,
         }
+    }
+
+    /// Takes back all links to a published asset that were handed out so far, and leaves an entry in the audit
+    /// trail. A link that is asked for afterwards works, and so does the next answer of
+    /// [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where single links cannot be taken back: the message says
+    /// what can be done; [`Invalid`](crate::ErrorKind::Invalid) if nothing is published under the id;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if they may still work, or if the trail cannot be
+    /// delivered: repeat.
+    pub async fn revoke_links(&self, audit_log_id: &AuditLogId) -> Result<(), Error> {
+        let record = self.load_published(audit_log_id).await?;
+        // First, so that the trail tells of nothing that has not happened.
+        self.target(&record.publication)?.signer()?.revoke(&record.object_key()).await?;
+        self.tell(record, |_| Ok(Some(Event::LinksRevoked))).await.map(drop)
+    }
+
+    async fn load_published(&self, audit_log_id: &AuditLogId) -> Result<Record, Error> {
+        let Some(row) = self.parts().metadata.load(audit_log_id).await? else {
+            return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
+        };
+        let record = Record::decode(&row)?;
+        self.published(&record).map(drop)?;
+        Ok(record)
     }
 
     fn published<'a>(&self, record: &'a Record) -> Result<&'a Published, Error> {
@@ -48,7 +68,7 @@ impl Publisher {
 
     /// The link of everybody who repeats the request.
     pub(crate) async fn hand_out(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
-        match self.target(record)?.base(record.details.access)? {
+        match self.target(&record.publication)?.base(record.details.access)? {
             Some(base) => {
                 self.check_stored(record, published).await?;
                 Ok(IssuedLink { link: base.link(&record.object_key()), expires_at: None, limited_by: None })
@@ -61,7 +81,7 @@ impl Publisher {
     }
 
     fn check_validity(&self, record: &Record, valid_for: Duration) -> Result<Timestamp, Error> {
-        let (now, hours_max) = (self.now(), self.target(record)?.signer()?.limits().valid_hours_max);
+        let (now, hours_max) = (self.now(), self.target(&record.publication)?.signer()?.limits().valid_hours_max);
         seconds_after(now, valid_for.as_secs())
             .filter(|end| *end > now && link_expiry(now, hours_max).is_none_or(|last| *end <= last))
             .ok_or_else(|| {
@@ -71,30 +91,46 @@ impl Publisher {
     }
 
     /// Puts a link of its own on record, and says when it ends; `None` where links are not signed, which is
-    /// judged by the record as it is when the link is granted. No link before the trail up to its grant is told.
-    async fn grant(&self, mut record: Record, valid_for: Duration) -> Result<(Record, Option<Timestamp>), Error> {
-        let (mut asked, mut issued) = (None, None);
+    /// judged by the record as it is when the link is granted.
+    async fn grant(&self, record: Record, valid_for: Duration) -> Result<(Record, Option<Timestamp>), Error> {
+        let mut asked = None;
+        let record = self.tell(record, |record| {
+            if record.details.access != Access::Signed {
+                asked = None;
+                return Ok(None);
+            }
+            let expires_at = match asked {
+                Some(expires_at) if expires_at <= self.now() => return Err(expired()),
+                Some(expires_at) => expires_at,
+                None => *asked.insert(self.check_validity(record, valid_for)?),
+            };
+            Ok(Some(Event::LinkAsked { expires_at }))
+        });
+        Ok((record.await?, asked))
+    }
+
+    /// Puts on record what `event` says of the record as it is, if anything, and delivers the trail up to it: no
+    /// link before its grant is told.
+    async fn tell(
+        &self,
+        mut record: Record,
+        mut event: impl FnMut(&Record) -> Result<Option<Event>, Error>,
+    ) -> Result<Record, Error> {
+        let mut told = None;
         for _ in 0..STEPS_MAX {
-            if issued.is_some_and(|sequence| record.trail.waiting.iter().all(|entry| entry.id.sequence > sequence)) {
-                return Ok((record, asked));
+            if told.is_some_and(|sequence| record.trail.waiting.iter().all(|entry| entry.id.sequence > sequence)) {
+                return Ok(record);
             }
             if !record.trail.waiting.is_empty() {
                 let delivered = self.deliver(&record, &()).await?;
                 record = self.advance(&record, delivered).await?;
                 continue;
             }
-            if record.details.access != Access::Signed {
-                return Ok((record, None));
-            }
-            let expires_at = match asked {
-                Some(expires_at) if expires_at <= self.now() => return Err(expired()),
-                Some(expires_at) => expires_at,
-                None => *asked.insert(self.check_validity(&record, valid_for)?),
-            };
+            let Some(event) = event(&record)? else { return Ok(record) };
             let sequence = record.trail.next;
-            record = match self.swap(&record, Event::LinkAsked { expires_at }).await? {
+            record = match self.swap(&record, event).await? {
                 Swap::Done(next) => {
-                    issued = Some(sequence);
+                    told = Some(sequence);
                     next
                 }
                 Swap::Superseded(newer) => newer,
@@ -105,7 +141,7 @@ impl Publisher {
 
     /// A link that works until `granted`, or less if the signer cannot.
     async fn sign(&self, record: &Record, published: &Published, granted: Timestamp) -> Result<SignedUrl, Error> {
-        let signer = self.target(record)?.signer()?;
+        let signer = self.target(&record.publication)?.signer()?;
         self.check_stored(record, published).await?;
         let now = self.now();
         if granted <= now {
@@ -131,8 +167,8 @@ impl Publisher {
         self.raise(Alert { kind: AlertKind::LinkShortened, audit_log_id, target, message });
     }
 
-    async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
-        let stat = self.target(record)?.storage.stat(&record.object_key()).await?;
+    pub(crate) async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
+        let stat = self.target(&record.publication)?.storage.stat(&record.object_key()).await?;
         if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
             let message = "was published and is now missing or of another size: restore it, no link is given";
             return Err(Error::corrupt(format!("{} {message}", published.location)));

@@ -82,6 +82,8 @@ pub enum Event {
         /// The whole second in which it is to stop working.
         expires_at: Timestamp,
     },
+    /// The links that were handed out so far were taken back.
+    LinksRevoked,
 }
 
 /// An event that cannot happen in the record's phase: a bug of the caller, never of the data.
@@ -246,6 +248,8 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             }
             next.log(now, AuditEvent::LinkIssued { expires_at });
         }
+        // Whatever the access is now: it may have been another when they were signed.
+        (Phase::Published(_), Event::LinksRevoked) => next.log(now, AuditEvent::LinksRevoked),
 
         (
             _,
@@ -254,7 +258,8 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::Examined(_)
             | Event::ApprovalLapsed
             | Event::LinkWanted
-            | Event::LinkAsked { .. },
+            | Event::LinkAsked { .. }
+            | Event::LinksRevoked,
         ) => return Err(IllegalTransition),
     }
     Ok(next)
@@ -322,9 +327,9 @@ impl Record {
         if !self.approval.holds_at(now) {
             return self.reject(Rejection::QcLapsed, now);
         }
-        let StoredObject { location, pin, .. } = object.clone();
+        let StoredObject { location, pin, preflight, .. } = object.clone();
         self.log(now, AuditEvent::Published { location: location.clone(), proof });
-        let mut published = Published { at: now, location, proof, pin, link_expires_at: None };
+        let mut published = Published { at: now, location, proof, pin, preflight, link_expires_at: None };
         match self.details.access {
             Access::Signed => self.grant_link(&mut published, now),
             Access::Public | Access::Authenticated => self.grant_access(now),

@@ -48,6 +48,9 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// name never changes.
     async fn bind(&self, key: &IdempotencyKey, id: &AuditLogId) -> Result<AuditLogId, Error>;
 
+    /// The publication that `key` names as of now; `None` if it names none yet.
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error>;
+
     /// At most `limit` rows that match `query`, newest claim first (and by id among equals),
     /// beginning behind `after`; fewer only where there are no more. A row that is there and cannot be
     /// read is told as [`Found::damaged`] and hides no other.

@@ -12,6 +12,7 @@ use crate::key::{KeyTemplate, StoragePrefix, TargetName};
 use crate::metadata::MetadataStore;
 use crate::metrics::Outcomes;
 use crate::object::Verification;
+use crate::preflight::{Inspector, PreflightPolicy};
 use crate::qc::QcPolicy;
 use crate::receipt::DistributionRecord;
 use crate::record::Lease;
@@ -24,6 +25,7 @@ use crate::time::Clock;
 pub(crate) struct Parts {
     pub(crate) targets: BTreeMap<TargetName, Target>,
     pub(crate) source: Arc<dyn Source>,
+    pub(crate) inspector: Option<Arc<dyn Inspector>>,
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) alerts: Arc<dyn AlertSink>,
@@ -99,6 +101,8 @@ pub struct Policy {
     pub access: Access,
     /// Which QC reports pass.
     pub qc: QcPolicy,
+    /// What a staged file must be, where the publisher has an inspector: else nobody asks.
+    pub preflight: PreflightPolicy,
     /// The weakest proof that counts: `ReadBack`. With `StoreAttested`, what the store itself has hashed
     /// on its way in need not be read back.
     pub verification: Verification,
@@ -122,6 +126,7 @@ impl Default for Policy {
             url_expiry_hours: 72,
             access: Access::Signed,
             qc: QcPolicy::default(),
+            preflight: PreflightPolicy::default(),
             verification: Verification::ReadBack,
             attempts_max: 3,
             lease_secs: 60,

@@ -15,7 +15,7 @@ use crate::object::Checksum;
 use crate::order::Order;
 use crate::parts::{Parts, Target};
 use crate::progress::{Progress, Stage};
-use crate::publication::Details;
+use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
 use crate::record::{Phase, Published, Record, StagedAt, Work};
@@ -104,14 +104,19 @@ impl Publisher {
     ) -> Result<DistributionRecord, Error> {
         let json = serde_json::to_vec(&request)
             .map_err(|error| Error::new(ErrorKind::Invalid, "the request is not valid JSON").because(error))?;
-        let order = Order::new(request, &self.parts.policy, |name| self.parts.targets.get(name))
-            .and_then(|order| self.parts.source.check(&order.source).map(|()| order))
-            .inspect_err(metrics::turned_away)?;
+        let order = self.order(request).inspect_err(metrics::turned_away)?;
         let flight = self.parts.flights.join(Checksum::of(&json), progress, |watchers| {
             let publisher = self.clone();
             Box::pin(async move { publisher.carry_out(order, watchers).await })
         });
         flight.await
+    }
+
+    /// What the request asks for, checked, and nothing done yet.
+    pub(crate) fn order(&self, request: PublishRequest) -> Result<Order, Error> {
+        let order = Order::new(request, &self.parts.policy, |name| self.parts.targets.get(name))?;
+        self.parts.source.check(&order.source)?;
+        Ok(order)
     }
 
     async fn carry_out(self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
@@ -152,22 +157,13 @@ impl Publisher {
         Ok(DistributionRecord::new(&record, &published, issued))
     }
 
-    /// Nothing happens before QC has passed exactly these bytes.
+    /// Nothing happens before QC has passed exactly these bytes. A refusal is audited.
     async fn gate(&self, order: &Order) -> Result<QcApproval, Error> {
         let now = self.now();
-        let (checksum, policy) = (&order.publication.checksum, self.parts.policy.qc);
-        let refusal = match order.qc.approve(checksum, policy, now) {
-            Ok(approval) => return Ok(approval),
-            Err(refusal) => refusal,
+        let refusal = match self.approval(order, now).await {
+            Err(error) if error.kind() == ErrorKind::Refused => error,
+            answer => return answer,
         };
-        if order.qc.approve(checksum, policy, Timestamp::MIN_UTC).is_ok()
-            && let Some(row) = self.parts.metadata.load(&order.publication.audit_log_id).await?
-            && let record = Record::decode(&row)?
-            && matches!(record.phase, Phase::Published(_))
-        {
-            // The verdict has expired since, which takes nothing back.
-            return Ok(record.approval);
-        }
         let id = EntryId {
             audit_log_id: order.publication.audit_log_id.clone(),
             trail: Trail::Refusals,
@@ -182,11 +178,32 @@ impl Publisher {
         Err(refusal)
     }
 
+    /// # Errors
+    /// [`ErrorKind::Refused`] if QC did not pass these bytes.
+    pub(crate) async fn approval(&self, order: &Order, now: Timestamp) -> Result<QcApproval, Error> {
+        let (checksum, policy) = (&order.publication.checksum, self.parts.policy.qc);
+        let answer = order.qc.approve(checksum, policy, now);
+        if answer.is_err()
+            && order.qc.approve(checksum, policy, Timestamp::MIN_UTC).is_ok()
+            && let Some(row) = self.parts.metadata.load(&order.publication.audit_log_id).await?
+            && let record = Record::decode(&row)?
+            && matches!(record.phase, Phase::Published(_))
+        {
+            // The verdict has expired since, which takes nothing back.
+            return Ok(record.approval);
+        }
+        answer
+    }
+
     /// The caller's own key names this publication, or the call is a mistake.
     async fn bind(&self, order: &Order) -> Result<(), Error> {
         let Some(key) = &order.idempotency_key else { return Ok(()) };
         let named = self.parts.metadata.bind(key, &order.publication.audit_log_id).await?;
-        if named == order.publication.audit_log_id {
+        Self::check_named(&named, order)
+    }
+
+    pub(crate) fn check_named(named: &AuditLogId, order: &Order) -> Result<(), Error> {
+        if *named == order.publication.audit_log_id {
             return Ok(());
         }
         let message = format!("already names {named}: use another key for another publication");
@@ -213,7 +230,7 @@ impl Publisher {
     }
 
     /// The same bytes cannot last longer or shorter than they did.
-    fn check_duration(record: &Record, order: &Order) -> Result<(), Error> {
+    pub(crate) fn check_duration(record: &Record, order: &Order) -> Result<(), Error> {
         let (known, asked) = (record.publication.duration_seconds, order.publication.duration_seconds);
         if known == asked {
             return Ok(());
@@ -353,10 +370,9 @@ impl Publisher {
         self.parts.clock.now()
     }
 
-    pub(crate) fn target(&self, record: &Record) -> Result<&Target, Error> {
-        let name = &record.publication.target;
-        self.parts.targets.get(name).ok_or_else(|| {
-            let message = format!("the target `{name}` of {} is not configured here", record.id());
+    pub(crate) fn target(&self, Publication { target, audit_log_id, .. }: &Publication) -> Result<&Target, Error> {
+        self.parts.targets.get(target).ok_or_else(|| {
+            let message = format!("the target `{target}` of {audit_log_id} is not configured here");
             Error::new(ErrorKind::Unsupported, message)
         })
     }

@@ -7,6 +7,7 @@ use crate::identity::AuditLogId;
 use crate::key::ObjectKey;
 use crate::metadata::State;
 use crate::object::{Location, Proof, SourcePin};
+use crate::preflight::Preflight;
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::rejection::Rejection;
@@ -100,6 +101,9 @@ pub struct StoredObject {
     /// The staged file that was open when it was created or found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<SourcePin>,
+    /// What preflight has found in the staged file that it was created from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Box<Preflight>>,
 }
 
 /// A finished publication.
@@ -114,6 +118,9 @@ pub struct Published {
     /// The staged file that they came from, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<SourcePin>,
+    /// What preflight has found in that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Box<Preflight>>,
     /// Until when the link granted last works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_expires_at: Option<Timestamp>,

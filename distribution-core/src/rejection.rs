@@ -39,6 +39,11 @@ pub enum SourceFault {
         /// What the source said.
         message: String,
     },
+    /// Preflight has looked into it and found it unfit.
+    FailedPreflight {
+        /// What is wrong with it.
+        message: String,
+    },
     /// It changed while it was copied.
     Changed,
     /// It has other bytes than QC approved.
@@ -57,6 +62,9 @@ impl Rejection {
                 url(&format!("no file is staged at {source}: stage it and repeat"))
             }
             Self::Source { fault: SourceFault::Refused { message } } => url(message),
+            Self::Source { fault: SourceFault::FailedPreflight { message } } => {
+                url(&format!("the staged file fails preflight: {message}"))
+            }
             Self::Source { fault: SourceFault::Changed } => {
                 url("the staged file changed while it was copied: finish writing it and repeat")
             }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::ObjectKey;
 use crate::time::Timestamp;
 
@@ -25,6 +25,17 @@ pub trait UrlSigner: Send + Sync + 'static {
     /// validity of [`limits`](Self::limits). The shortest is for requests only: a repeat asks for what
     /// is left of a link.
     async fn sign(&self, link: &LinkRequest, now: Timestamp) -> Result<SignedUrl, Error>;
+
+    /// Takes back all links to the object that were signed before this call; what is signed afterwards works.
+    /// A signer around another one passes this on.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where single links cannot be taken back, as here: the
+    /// message says what can be done. [`Unavailable`](crate::ErrorKind::Unavailable) if they may still work.
+    async fn revoke(&self, _key: &ObjectKey) -> Result<(), Error> {
+        let message = "links of this target cannot be revoked: rotate what signs them, or wait until they expire";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
 
     /// The range of validity that this signer can sign.
     fn limits(&self) -> LinkLimits;

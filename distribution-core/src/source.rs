@@ -1,6 +1,9 @@
 //! The source port: from a `video_url` to the staged file.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::error::Error;
 use crate::object::SourcePin;
@@ -36,4 +39,18 @@ pub struct Staged {
     pub pin: SourcePin,
     /// Its bytes.
     pub body: Body,
+    /// Parts of it, for an [`Inspector`](crate::Inspector); `None` where it can only be read from its start.
+    pub ranges: Option<Box<dyn Ranges>>,
+}
+
+/// Parts of a staged file, all of the state that its pin names.
+#[async_trait]
+pub trait Ranges: Send + Sync {
+    /// The bytes in `range`, all of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if they cannot be read, or if the file has changed since it
+    /// was opened. [`Unsupported`](crate::ErrorKind::Unsupported) if it turns out that parts cannot be had;
+    /// [`Invalid`](crate::ErrorKind::Invalid) if they would come from outside of what is configured.
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Error>;
 }

@@ -32,11 +32,24 @@ fn parse_naming_fields<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let invalid = Error::new(ErrorKind::Invalid, lower_first(&error.inner().to_string()));
+        let invalid = Error::new(ErrorKind::Invalid, said(error.inner()));
         if matches!(path.as_str(), "." | "?") { invalid } else { invalid.at(&path) }
     })?;
-    deserializer.end().map_err(|error| Error::new(ErrorKind::Invalid, lower_first(&error.to_string())))?;
+    deserializer.end().map_err(|error| Error::new(ErrorKind::Invalid, said(&error)))?;
     Ok(value)
+}
+
+/// What is wrong and where. serde's own messages repeat what was given, which may be a secret in a wrong
+/// place, in front of what is expected: only that is kept.
+fn said(error: &serde_json::Error) -> String {
+    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    let (message, place) = text.strip_suffix(&place).map_or((text.as_str(), ""), |message| (message, place.as_str()));
+    let gives_a_value =
+        ["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|s| message.starts_with(s));
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) if gives_a_value => format!("must be {expected}{place}"),
+        Some(_) | None => lower_first(message) + place,
+    }
 }
 
 /// Messages begin in lower case, but for an acronym such as EOF.
@@ -132,6 +145,32 @@ mod tests {
             let error = read(wrong).unwrap_err();
             assert!(error.message().contains("twice"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_value_in_the_wrong_place_is_not_repeated() {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Access {
+            Signed,
+        }
+        #[derive(Deserialize)]
+        struct Asked {
+            #[serde(default)]
+            hours: Option<u32>,
+            #[serde(default)]
+            access: Option<Access>,
+        }
+        for (json, field, message) in [
+            (r#"{"hours":"?s=secret, expected x"}"#, "hours", "must be u32 at line 1 column 32"),
+            (r#"{"hours":-77777}"#, "hours", "must be u32 at line 1 column 15"),
+            (r#"{"access":"?s=secret"}"#, "access", "must be `signed` at line 1 column 21"),
+        ] {
+            let Err(error) = from_slice::<Asked>(json.as_bytes(), 100) else { panic!("{json}") };
+            assert_eq!((error.field(), error.message()), (Some(field), message));
+        }
+        let asked: Asked = from_slice(br#"{"hours":1,"access":"signed"}"#, 100).unwrap();
+        assert!(asked.hours == Some(1) && matches!(asked.access, Some(Access::Signed)));
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub enum AuditEvent {
         /// When it stops working.
         expires_at: Timestamp,
     },
+    /// The links that were handed out before this do not work any more.
+    LinksRevoked,
     /// QC did not pass the bytes; nothing was stored.
     Refused {
         /// Why.

@@ -60,7 +60,8 @@ fn proof(bytes: &[u8]) -> Proof {
 
 fn object(created: bool) -> StoredObject {
     let pin = SourcePin { size: APPROVED.len() as u64, tag: "1".into() };
-    StoredObject { location: Location::parse("memory://default/clip.mp4").unwrap(), created, pin: Some(pin) }
+    let location = Location::parse("memory://default/clip.mp4").unwrap();
+    StoredObject { location, created, pin: Some(pin), preflight: None }
 }
 
 fn transferred(proof: Option<Proof>) -> Event {
@@ -95,7 +96,7 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected.
-    let table: [(&str, Event, [&str; 4]); 19] = [
+    let table: [(&str, Event, [&str; 4]); 20] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-"]),
@@ -116,6 +117,7 @@ fn every_phase_meets_every_event() {
         ("delivered", Event::Delivered { before: 99 }, ["claimed", "stored", "published", "rejected"]),
         ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected"]),
         ("link wanted", Event::LinkWanted, ["-", "-", "published", "-"]),
+        ("links revoked", Event::LinksRevoked, ["-", "-", "published", "-"]),
         ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-"]),
         ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-"]),
         (

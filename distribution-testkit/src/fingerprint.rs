@@ -52,7 +52,9 @@ impl State {
                 let rows = self.rows.values().filter(|row| about(row.id.as_str()));
                 rows.for_each(|row| (row.id.as_str(), row.revision, &row.body).hash(hasher));
             }
-            Op::MetadataBind => self.names.iter().for_each(|(key, id)| (key, id.as_str()).hash(hasher)),
+            Op::MetadataBind | Op::MetadataBound => {
+                self.names.iter().for_each(|(key, id)| (key, id.as_str()).hash(hasher));
+            }
             Op::AuditAppend | Op::SignerSign => {}
         }
     }

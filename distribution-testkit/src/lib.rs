@@ -136,7 +136,7 @@ mod world;
 
 pub use budget::Budget;
 pub use fakes::{
-    ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner,
+    ManualClock, MemoryAlerts, MemoryAudit, MemoryMetadata, MemorySource, MemoryStorage, Plant, TestSigner, TestViewer,
 };
 pub use faults::{Effect, Fault, LATE_EFFECTS, Op};
 pub use publisher::request;

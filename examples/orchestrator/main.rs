@@ -57,6 +57,16 @@ enum Command {
     Init(Init),
     /// Publish a batch
     Run(Run),
+    /// Take back all links to a published asset, where what signs them can
+    Revoke(Named),
+    /// What a run of the batch would do now; writes nothing
+    Plan {
+        #[arg(value_name = "FILE|-")]
+        batch: PathBuf,
+    },
+    /// Try the whole path with objects of its own: store, read back, fetch through a link (`serve` must be up for
+    /// links of kind `hmac`), remove
+    Doctor,
     /// Serve the links of all targets whose links are of kind `hmac`, and recover now and then
     Serve(Serve),
     /// The newest published version of a work
@@ -126,6 +136,9 @@ async fn run(config: &Path, command: Command) -> Result<ExitCode, Error> {
             }
         }
         Command::Run(Run { batch, limits }) => publish(config, &batch, &limits).await,
+        Command::Revoke(named) => questions::revoke(&open(config).await?.publisher, &named).await,
+        Command::Plan { batch } => questions::plan(&open(config).await?.publisher, batch::read(&batch)?).await,
+        Command::Doctor => questions::doctor(&open(config).await?.publisher).await,
         Command::Serve(options) => serve(config, options).await,
         Command::Latest(work) => questions::latest(&open(config).await?.publisher, &work).await,
         Command::Find(find) => questions::find(&open(config).await?.publisher, &find).await,

@@ -1,19 +1,23 @@
-//! What a user interface asks.
+//! What a user interface asks, and who is on call.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use distribution_backends::LinkProbe;
 use distribution_core::{
     AssetRecord, AuditLogId, Checksum, ConceptId, Cursor, Error, Publisher, Query, State, Timestamp,
 };
 use serde_json::json;
 
+use crate::batch::Edit;
 use crate::desk::{print, value};
 use crate::shell::say;
 
 const NOT_FOUND: u8 = 4;
 const DAMAGED: u8 = 1;
+const SOME_WRONG: u8 = 3;
+const ILL: u8 = 5;
 
 #[derive(Args)]
 pub(crate) struct Work {
@@ -98,6 +102,42 @@ pub(crate) async fn link(publisher: &Publisher, link: &Link) -> Result<ExitCode,
     let (url, limited_by) = (signed.link.expose(), &signed.limited_by);
     print(&json!({ "public_url": url, "expires_at": signed.expires_at, "expiry_limited_by": limited_by }))?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn revoke(publisher: &Publisher, named: &Named) -> Result<ExitCode, Error> {
+    let id = &named.audit_log_id;
+    if publisher.record(id).await?.is_none() {
+        return Ok(missing(&format!("{id} is not on record")));
+    }
+    publisher.revoke_links(id).await?;
+    say(&format!("the links to {id} that were handed out do not work any more"));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn plan(publisher: &Publisher, edits: Vec<Edit>) -> Result<ExitCode, Error> {
+    let mut code = ExitCode::SUCCESS;
+    for (n, edit) in edits.into_iter().enumerate() {
+        let planned = match edit {
+            Ok(request) => publisher.plan(request).await,
+            Err(error) => Err(error),
+        };
+        match planned {
+            Ok(plan) => print(&json!({ "edit": n, "plan": value(&plan)? }))?,
+            Err(error) => {
+                let error = json!({ "kind": error.kind().as_str(), "message": error.to_string() });
+                print(&json!({ "edit": n, "error": error }))?;
+                code = ExitCode::from(SOME_WRONG);
+            }
+        }
+    }
+    Ok(code)
+}
+
+pub(crate) async fn doctor(publisher: &Publisher) -> Result<ExitCode, Error> {
+    let diagnosis = publisher.doctor(&LinkProbe::new()?).await;
+    say(diagnosis.to_string().trim_end());
+    print(&value(&diagnosis)?)?;
+    Ok(if diagnosis.is_well() { ExitCode::SUCCESS } else { ExitCode::from(ILL) })
 }
 
 fn answer(found: Option<AssetRecord>, what: &str) -> Result<ExitCode, Error> {

@@ -154,7 +154,7 @@ fn object(take: &mut Take<'_>) -> StoredObject {
     let location = Location::parse(format!("s3://bucket/{}", take.text()));
     let location = location.unwrap_or_else(|_| Location::parse("s3://bucket/clip.mp4").expect("a location"));
     let pin = take.one_in(2).then(|| SourcePin { size: take.number(), tag: take.text() });
-    StoredObject { location, created: take.one_in(2), pin }
+    StoredObject { location, created: take.one_in(2), pin, preflight: None }
 }
 
 fn fault(take: &mut Take<'_>) -> SourceFault {

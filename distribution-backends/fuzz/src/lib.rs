@@ -4,6 +4,8 @@ pub mod checker;
 pub mod events;
 pub mod key_template;
 pub mod link;
+#[cfg(feature = "preflight")]
+pub mod preflight;
 pub mod record;
 pub mod request;
 mod take;

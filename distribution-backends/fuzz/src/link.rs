@@ -12,10 +12,12 @@ const BASE: &str = "https://media.example/files";
 /// 2026-01-01T00:00:00Z.
 const NOW: i64 = 1_767_225_600;
 
-static SIGNER: LazyLock<HmacSigner> = LazyLock::new(|| {
+static SIGNER: LazyLock<HmacSigner> = LazyLock::new(signer);
+
+fn signer() -> HmacSigner {
     let key = HmacKey::new("2026-01", [7; 32]).expect("a key");
     HmacSigner::new(BASE, key).expect("a base")
-});
+}
 
 /// Reads the bytes as method, path, query and how far the clock is from the seeds' time.
 pub fn run(bytes: &[u8]) {
@@ -23,14 +25,23 @@ pub fn run(bytes: &[u8]) {
     let (method, path, query) = (take.text(), take.text(), take.text());
     let secs = NOW.saturating_add(i64::from_be_bytes(take.u64().to_be_bytes()));
     let now = Timestamp::from_timestamp(secs, 0).unwrap_or_default();
-    let Ok(grant) = SIGNER.verify(&method, &path, &query, now) else { return };
+    let Ok(grant) = block_on(SIGNER.verify(&method, &path, &query, now)) else { return };
     assert!(matches!(&*method, "GET" | "HEAD"));
     assert!(now < grant.expires_at);
     assert_eq!(grant.key.as_str(), path);
     let signed_at = grant.expires_at - chrono::TimeDelta::hours(1);
     let request = LinkRequest { key: grant.key, expires_at: grant.expires_at };
-    let signed = block_on(SIGNER.sign(&request, signed_at)).expect("it was signed before");
+    let signer = signer().disposition(move |_| grant.disposition.clone());
+    let signed = block_on(signer.sign(&request, signed_at)).expect("it was signed before");
     assert_eq!(signed.link.expose(), format!("{BASE}/{path}?{query}"), "there is one way to write a link");
+}
+
+/// Whether the link of a seed is let through.
+pub fn lets_through(seed: &[u8]) -> bool {
+    let mut take = Take(seed);
+    let (method, path, query) = (take.text(), take.text(), take.text());
+    let now = Timestamp::from_timestamp(NOW, 0).unwrap_or_default();
+    block_on(SIGNER.verify(&method, &path, &query, now)).is_ok()
 }
 
 /// A link that is let through: a seed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use distribution_core::{Access, StoragePrefix, TargetName, Verification};
+use distribution_core::{Access, PreflightCheck, StoragePrefix, TargetName, Verification};
 use serde::Deserialize;
 
 use super::metadata::Metadata;
@@ -23,6 +23,8 @@ pub(super) struct File {
     pub(super) targets: BTreeMap<TargetName, Target>,
     /// Where staged files are read from, each root under a name; nothing else is ever read. At least one.
     pub(super) staging: BTreeMap<TargetName, Staging>,
+    /// Whether staged files are looked into before they are copied. Default: they are not.
+    pub(super) preflight: Option<Preflight>,
     /// Where records are kept.
     pub(super) metadata: Metadata,
     /// Where the audit trail goes.
@@ -114,6 +116,10 @@ pub(super) struct Links {
     /// `hmac`: keys whose links the route lets through too, while keys are replaced. Default: none.
     #[serde(default)]
     pub(super) accepted_keys: Vec<Secret>,
+    /// `hmac`: where it is kept which links were taken back: a directory or bucket like the `storage` of a target,
+    /// for this alone, which all hosts of these links share. A bucket is asked with the keys that its own tools
+    /// would find. Default: none, so that single links cannot be taken back.
+    pub(super) revocations: Option<String>,
     /// `cloudfront`: the id that CloudFront has given the public key, such as `K2JCJMDEHXQW5F`.
     pub(super) key_pair_id: Option<String>,
     /// `cloudfront`: the private key in PEM, RSA of 2,048 bits or ECDSA on P-256.
@@ -184,6 +190,22 @@ pub(super) struct Staging {
     pub(super) kib_per_sec_min: Option<Whole>,
     /// How many redirects of `hosts` are followed, 0 to 3. Default: 0.
     pub(super) redirects_max: Option<Whole>,
+}
+
+/// `[preflight]`: each of the checks is `off`; `warn`, the file is published with a warning on record; or `refuse`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Preflight {
+    /// It is an MP4. Default: `refuse`.
+    pub(super) mp4: Option<PreflightCheck>,
+    /// All of it is there: no box goes beyond the file's end. Default: `warn`.
+    pub(super) complete: Option<PreflightCheck>,
+    /// It plays as long as the request says. Default: `warn`.
+    pub(super) duration: Option<PreflightCheck>,
+    /// How much longer or shorter it may play, in milliseconds, 0 to 3,600,000. Default: 500.
+    pub(super) duration_tolerance_ms: Option<Whole>,
+    /// Players can begin before they have all of it: `moov` comes before the media. Default: `warn`.
+    pub(super) faststart: Option<PreflightCheck>,
 }
 
 /// `[audit]`

@@ -84,6 +84,7 @@ impl Links {
             ("key_file", HMAC, self.key_file.is_some()),
             ("key", HMAC, self.key.is_some()),
             ("accepted_keys", HMAC, !self.accepted_keys.is_empty()),
+            ("revocations", HMAC, self.revocations.is_some()),
             ("disposition", PRESIGN, self.disposition.is_some()),
             ("beyond_credentials", PRESIGN, self.beyond_credentials.is_some()),
             ("credentials", PRESIGN, self.credentials.is_some()),
@@ -133,6 +134,12 @@ impl Links {
     pub(super) fn authenticated(&self, at: &str, places: &Places) -> Result<Option<BaseUrl>, Error> {
         let base = self.authenticated_url.as_deref().map(BaseUrl::parse).transpose();
         base.map_err(|error| places.locate(&format!("{at}.authenticated_url"), error))
+    }
+
+    /// Where it is kept which links were taken back.
+    pub(super) fn revocations(&self, at: &str, base: &Path, places: &Places) -> Result<Option<Place>, Error> {
+        let place = self.revocations.as_deref().map(|text| Place::parse(text, base)).transpose();
+        place.map_err(|error| places.locate(&format!("{at}.revocations"), error))
     }
 
     fn presign(&self, place: &Place, at: &str, places: &Places) -> Result<Signing, Error> {

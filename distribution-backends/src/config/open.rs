@@ -13,7 +13,7 @@ use super::place::Place;
 use super::plan::TargetPlan;
 use super::{Config, Download, Guarded, Opened};
 use crate::blocking::blocking;
-use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, SystemClock, holder_name};
+use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, StoredRevocations, SystemClock, holder_name};
 
 /// What is made without the network.
 struct Parts {
@@ -22,7 +22,7 @@ struct Parts {
 }
 
 enum Signer {
-    Route(Arc<HmacSigner>),
+    Route(Box<HmacSigner>),
     Service(Arc<dyn UrlSigner>),
     None(BaseUrl),
 }
@@ -53,6 +53,9 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());
+    if plan.inspects {
+        builder = super::preflight::inspected(builder);
+    }
     let (mut downloads, mut guarded) = (Vec::new(), Vec::new());
     for (target, storage, signer) in targets {
         let planned = plan.targets.get(&target);
@@ -69,6 +72,13 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
                 builder.target(target, storage, signer)
             }
             Signer::Route(signer) => {
+                let mut signer = *signer;
+                if let Some(place) = planned.and_then(|target| target.revocations.clone()) {
+                    let at = format!("targets.{target}.links.revocations");
+                    let kept = self::storage(place, false).await.map_err(|error| places.locate(&at, error))?;
+                    signer = signer.revocations(Arc::new(StoredRevocations::new(kept)));
+                }
+                let signer = Arc::new(signer);
                 downloads.push(Download { target: target.clone(), storage: storage.clone(), signer: signer.clone() });
                 let signer = handed_out(signer)?;
                 builder.target(target, storage, signer)
@@ -96,7 +106,7 @@ impl Config {
             Signing::Public(base) => Signer::None(base.clone()),
             Signing::Hmac { base, key, accepted } => {
                 let signer = hmac_signer(base, key, accepted, (&at, &self.base, &self.places))?;
-                Signer::Route(Arc::new(signer))
+                Signer::Route(Box::new(signer))
             }
             Signing::Presign { disposition, beyond, credentials } => {
                 let signing = self.with_keys(&place, credentials.as_ref(), &format!("{at}.credentials"))?;

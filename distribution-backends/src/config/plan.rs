@@ -11,6 +11,7 @@ use super::file::{AlertKind, Credentials, Defaults, File, Target};
 use super::links::{Signing, check_probe};
 use super::metadata::Records;
 use super::place::{Place, path};
+use super::preflight;
 use super::staging::Roots;
 use super::story::{self, Mirror};
 
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub(super) mirror: Option<Arc<dyn Mirror>>,
     pub(super) alerts: AlertKind,
     pub(super) policy: Policy,
+    /// Whether staged files are looked into.
+    pub(super) inspects: bool,
 }
 
 pub(super) struct TargetPlan {
@@ -33,6 +36,7 @@ pub(super) struct TargetPlan {
     pub(super) credentials: Option<Credentials>,
     pub(super) signing: Signing,
     pub(super) authenticated: Option<BaseUrl>,
+    pub(super) revocations: Option<Place>,
     pub(super) probes: bool,
 }
 
@@ -47,9 +51,11 @@ impl Plan {
         check_bases(&targets, places)?;
         let AlertKind::Log = file.alerts.kind;
         let records = file.metadata.check(base, places)?;
-        check_records(records.place(), &targets, places)?;
+        check_apart(records.place(), ("metadata.uri", "records"), &targets, places)?;
+        check_revocations(records.place(), &targets, places)?;
         Ok(Self {
-            policy: policy(&file.defaults, &targets, places)?,
+            policy: policy(file, &targets, places)?,
+            inspects: preflight::check(file.preflight.is_some(), places)?,
             roots: Roots::check(file, base, places)?,
             records,
             journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
@@ -61,19 +67,38 @@ impl Plan {
 }
 
 /// What is no publication's object would be taken for a left-over of one.
-fn check_records(
+fn check_apart(
+    place: Option<&Place>,
+    (at, what): (&str, &str),
+    targets: &BTreeMap<TargetName, TargetPlan>,
+    places: &Places,
+) -> Result<(), Error> {
+    let Some(place) = place else { return Ok(()) };
+    match targets.iter().find(|(_, target)| target.place.overlaps(place)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!("shares the storage of the target `{name}`: give {what} a prefix beside it");
+            Err(places.invalid(at, message))
+        }
+    }
+}
+
+/// Each target has its own: one object's links would be taken back with those of another target's of that name.
+fn check_revocations(
     records: Option<&Place>,
     targets: &BTreeMap<TargetName, TargetPlan>,
     places: &Places,
 ) -> Result<(), Error> {
-    let Some(records) = records else { return Ok(()) };
-    match targets.iter().find(|(_, target)| target.place.overlaps(records)) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let message = format!("shares the storage of the target `{name}`: give records a prefix beside it");
-            Err(places.invalid("metadata.uri", message))
+    let mut others: Vec<_> = records.map(|place| ("`metadata.uri`".to_owned(), place)).into_iter().collect();
+    for (name, target) in targets {
+        let (at, Some(place)) = (format!("targets.{name}.links.revocations"), &target.revocations) else { continue };
+        check_apart(Some(place), (&at, "revocations"), targets, places)?;
+        if let Some((other, _)) = others.iter().find(|(_, other)| other.overlaps(place)) {
+            return Err(places.invalid(&at, format!("shares the place of {other}: give each one of its own")));
         }
+        others.push((format!("`{at}`"), place));
     }
+    Ok(())
 }
 
 fn mirror(file: &File, places: &Places) -> Result<Option<Arc<dyn Mirror>>, Error> {
@@ -101,11 +126,12 @@ impl TargetPlan {
         let (links, at) = (target.links.as_ref(), format!("{at}.links"));
         let signing = Signing::of(links, &place, &at, places)?;
         let authenticated = links.map_or(Ok(None), |links| links.authenticated(&at, places))?;
+        let revocations = links.map_or(Ok(None), |links| links.revocations(&at, base, places))?;
         let probes = links.is_some_and(|links| links.probe);
         if probes {
             check_probe().map_err(|error| places.locate(&format!("{at}.probe"), error))?;
         }
-        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated, probes })
+        Ok(Self { place, credentials: target.credentials.clone(), signing, authenticated, revocations, probes })
     }
 
     fn can_attest(&self) -> bool {
@@ -134,8 +160,8 @@ fn check_bases(targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> R
     Ok(())
 }
 
-fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<Policy, Error> {
-    let usual = Policy::default();
+fn policy(file: &File, targets: &BTreeMap<TargetName, TargetPlan>, places: &Places) -> Result<Policy, Error> {
+    let (usual, defaults) = (Policy::default(), &file.defaults);
     let number = |value: Option<super::values::Whole>, key: &str, range, usual| match value {
         Some(value) => value.within(range, &format!("defaults.{key}"), places),
         None => Ok(usual),
@@ -152,6 +178,7 @@ fn policy(defaults: &Defaults, targets: &BTreeMap<TargetName, TargetPlan>, place
         storage_prefix: defaults.storage_prefix.clone().unwrap_or_default(),
         key_template: defaults.key_template.clone().map_or_else(KeyTemplate::default, |template| template.0),
         url_expiry_hours: number(defaults.url_expiry_hours, "url_expiry_hours", VALID_HOURS, usual.url_expiry_hours)?,
+        preflight: preflight::policy(file.preflight.as_ref(), places)?,
         qc: QcPolicy { require_checksum: defaults.qc_checksum_required },
         access,
         verification,

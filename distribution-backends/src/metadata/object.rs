@@ -44,6 +44,7 @@ use slot::{SLOT_BYTES_MAX, corrupt, seal, unseal};
 /// | `claim` | a list and 4 to 5 writes; if it is claimed already, a `load` |
 /// | `advance` | a look and a write; a further write while something is left to do; a removal. If another was faster, a `load` besides |
 /// | `bind` | a write; if it is bound already, a further read |
+/// | `bound` | a read |
 /// | `find` of a work, of the same bytes, of what is open, or of all in an order of time | a list for each 1,000 markers that are looked at, and a `load` for each row |
 /// | `find` by tag or state | the same, and a `load` for each row that is newer than the last one found: use a database where that is too slow |
 ///
@@ -54,8 +55,8 @@ use slot::{SLOT_BYTES_MAX, corrupt, seal, unseal};
 /// looks at all that ever was open. On [`LocalDisk`](crate::LocalDisk) a list reads the whole folder, so that with
 /// many thousands of records SQLite is faster.
 ///
-/// A damaged slot is [`Corrupt`](ErrorKind::Corrupt) for whatever meets it, be it a `find`, and so for a recovery:
-/// the message names the object to bring back.
+/// A damaged slot is [`Corrupt`](ErrorKind::Corrupt) for who loads it, and told beside what a `find` finds: the message
+/// names the object to bring back.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -234,9 +235,14 @@ impl MetadataStore for ObjectMetadata {
         if self.create(&place, seal(&name)).await? {
             return Ok(id.clone());
         }
-        let named = self.read(&place).await?.ok_or_else(|| corrupt(&place, "was bound and is gone"))?;
+        self.bound(key).await?.ok_or_else(|| corrupt(&place, "was bound and is gone"))
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        let place = self.keys.name(key)?;
+        let Some(named) = self.read(&place).await? else { return Ok(None) };
         match serde_json::from_slice::<Name>(&unseal(&place, &named)?) {
-            Ok(named) if named.key == *key => Ok(named.id),
+            Ok(named) if named.key == *key => Ok(Some(named.id)),
             Ok(_) => Err(corrupt(&place, "names another key")),
             Err(error) => Err(corrupt(&place, "does not decode").because(error)),
         }

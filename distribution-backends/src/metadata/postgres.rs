@@ -141,10 +141,12 @@ impl MetadataStore for PostgresMetadata {
         if self.writers.write(Write::Key(key.clone(), id.clone())).await? {
             return Ok(id.clone());
         }
-        match self.read(row::select_key(key)).await?.first() {
-            Some(named) => row::decode_key(named, &self.place),
-            None => Err(Error::corrupt(format!("a bound key is gone from {}: was it removed by hand?", self.place))),
-        }
+        let gone = || Error::corrupt(format!("a bound key is gone from {}: was it removed by hand?", self.place));
+        self.bound(key).await?.ok_or_else(gone)
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        self.read(row::select_key(key)).await?.first().map(|named| row::decode_key(named, &self.place)).transpose()
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {

@@ -111,11 +111,14 @@ impl MetadataStore for SqliteMetadata {
         if self.writer.write(row::insert_key(key, id)).await? > 0 {
             return Ok(id.clone());
         }
+        let gone = || Error::corrupt(format!("a bound key is gone from {}: was it removed by hand?", self.place));
+        self.bound(key).await?.ok_or_else(gone)
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
         let (select, readers) = (row::select_key(key), self.readers.clone());
-        match self.read(async move { select.fetch_optional(&readers).await }).await? {
-            Some(named) => row::decode_key(&named, &self.place),
-            None => Err(Error::corrupt(format!("a bound key is gone from {}: was it removed by hand?", self.place))),
-        }
+        let named = self.read(async move { select.fetch_optional(&readers).await }).await?;
+        named.map(|named| row::decode_key(&named, &self.place)).transpose()
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {

@@ -63,7 +63,7 @@ const PAGE_ROWS: usize = 16;
 /// microseconds since 1970. A body has up to 1 MiB, must come back byte for byte, and is `text` or, where
 /// it is not UTF-8 or has control characters, `base64` (RFC 4648, padded). The collection
 /// `idempotency_keys` has documents of `id`, `revision` (0), `body` and `body_encoding` only, which are
-/// put once.
+/// put once, and got by their `id`.
 ///
 /// Answers are the result's `structuredContent`, or its one text, which is JSON then. A result with
 /// `isError` leaves open what happened, unless it has a `kind`: `invalid`, `conflict`, `corrupt` or
@@ -159,6 +159,14 @@ impl StoryMcpMetadata {
         Err(Error::corrupt(message))
     }
 
+    fn named(&self, key: &IdempotencyKey, document: &Value) -> Result<AuditLogId, Error> {
+        let (contract, place) = (self.client.contract(), self.client.place());
+        if document.get(&contract.document.id).and_then(Value::as_str) != Some(key.as_str()) {
+            return Err(Error::corrupt(format!("{place} answers with another key than was asked for")));
+        }
+        document::named(contract, document, place)
+    }
+
     /// A page of at most [`PAGE_ROWS`].
     async fn page(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let contract = self.client.contract();
@@ -233,16 +241,16 @@ impl MetadataStore for StoryMcpMetadata {
             Ok(()) => return Ok(id.clone()),
             Err(told) => told,
         };
-        let found = match told {
-            Some(document) => Some(document),
-            None => self.get(&contract.collections.idempotency_keys, key.as_str()).await?,
+        let named = match told {
+            Some(document) => Some(self.named(key, &document)?),
+            None => self.bound(key).await?,
         };
-        let found = found
-            .ok_or_else(|| Error::corrupt(format!("a bound key is gone from {place}: was it removed by hand?")))?;
-        if found.get(&contract.document.id).and_then(Value::as_str) != Some(key.as_str()) {
-            return Err(Error::corrupt(format!("{place} answers with another key than was asked for")));
-        }
-        document::named(contract, &found, place)
+        named.ok_or_else(|| Error::corrupt(format!("a bound key is gone from {place}: was it removed by hand?")))
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        let found = self.get(&self.client.contract().collections.idempotency_keys, key.as_str()).await?;
+        found.map(|document| self.named(key, &document)).transpose()
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {

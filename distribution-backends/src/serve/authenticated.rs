@@ -14,9 +14,10 @@ use axum::routing::any;
 use distribution_core::{Clock, Error, ObjectKey, Storage};
 use hmac::Mac as _;
 
-use super::file::{Files, Refusal, harden, raw_key};
+use super::cors::Cors;
+use super::file::{self, Files, Refusal, harden, raw_key};
 use super::range::only;
-use crate::HmacKey;
+use crate::{ContentDisposition, HmacKey};
 
 /// Says who may read which object: the host's own sessions, tokens or roles.
 ///
@@ -75,26 +76,65 @@ pub enum Verdict {
 /// }
 /// ```
 pub fn authenticated(storage: Arc<dyn Storage>, authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Router {
-    let guarded = Arc::new(Guarded { files: Files { storage, naming: None }, authorizer, clock });
-    let route = any(move |request: Request| {
-        let (guarded, (request, _)) = (Arc::clone(&guarded), request.into_parts());
-        async move {
-            let mut response = guarded.answer(&request).await.unwrap_or_else(Refusal::into_response);
-            response.headers_mut().append(VARY, HeaderValue::from_name(AUTHORIZATION));
-            response
-        }
-    });
-    Router::new().route("/", route.clone()).route("/{*key}", route)
+    AuthenticatedRoute::new(storage, authorizer, clock).into_router()
 }
 
-struct Guarded {
+/// [`authenticated`] with what a host may choose.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use axum::Router;
+/// use distribution_backends::serve::{AuthenticatedRoute, BearerToken, Cors};
+/// use distribution_core::{Clock, Error, Storage};
+///
+/// # fn host(storage: Arc<dyn Storage>, authorizer: BearerToken, clock: Arc<dyn Clock>) -> Result<Router, Error> {
+/// let route = AuthenticatedRoute::new(storage, Arc::new(authorizer), clock)
+///     .cors(Cors::origins(["https://studio.example"])?)
+///     .into_router();
+/// # Ok(route)
+/// # }
+/// ```
+pub struct AuthenticatedRoute {
     files: Files,
     authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
+    cors: Option<Cors>,
 }
 
-impl Guarded {
-    async fn answer(&self, request: &Parts) -> Result<Response, Refusal> {
+impl AuthenticatedRoute {
+    /// As [`authenticated`] has it: to no other origin's scripts.
+    pub fn new(storage: Arc<dyn Storage>, authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Self {
+        Self { files: Files { storage }, authorizer, clock, cors: None }
+    }
+
+    /// Lets scripts of other origins read the files, if they bring what the authorizer asks for in a header:
+    /// cookies are not sent from elsewhere. A preflight is answered without asking the authorizer.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
+        self
+    }
+
+    /// The route.
+    pub fn into_router(self) -> Router {
+        let guarded = Arc::new(self);
+        let route = any(move |request: Request| {
+            let (guarded, (request, _)) = (Arc::clone(&guarded), request.into_parts());
+            async move { guarded.answer(&request).await }
+        });
+        Router::new().route("/", route.clone()).route("/{*key}", route)
+    }
+
+    async fn answer(&self, request: &Parts) -> Response {
+        let file = async {
+            let mut response = self.file(request).await.unwrap_or_else(Refusal::into_response);
+            response.headers_mut().append(VARY, HeaderValue::from_name(AUTHORIZATION));
+            response
+        };
+        Cors::around(self.cors.as_ref(), request, file).await
+    }
+
+    async fn file(&self, request: &Parts) -> Result<Response, Refusal> {
         if !matches!(request.method, Method::GET | Method::HEAD) {
             let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
             return Ok(refuse(StatusCode::METHOD_NOT_ALLOWED, Some(allow), "files are only read here\n"));
@@ -107,7 +147,10 @@ impl Guarded {
         })?;
         match verdict {
             Verdict::Allow => {
-                self.files.answer(request, key, self.clock.now(), "private, no-cache, no-transform".into()).await
+                let disposition = ContentDisposition::inline(key.file_name());
+                let cache_control = "private, no-cache, no-transform".into();
+                let wanted = file::Wanted { key, disposition, cache_control };
+                self.files.answer(request, wanted, self.clock.now()).await
             }
             Verdict::Challenge(challenge) => {
                 let challenge = (WWW_AUTHENTICATE, challenge);

@@ -22,7 +22,7 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Any origin: who has the link can read the file.
+    /// Any origin: who has the link, or what an [`Authorizer`](super::Authorizer) asks for, can read the file.
     pub fn any() -> Self {
         Self { origins: None }
     }
@@ -37,8 +37,23 @@ impl Cors {
         Ok(Self { origins: Some(origins?) })
     }
 
+    /// What a route with this option answers; without it, there is nothing of CORS.
+    pub(super) async fn around(
+        cors: Option<&Self>,
+        request: &Parts,
+        answer: impl Future<Output = Response>,
+    ) -> Response {
+        let Some(cors) = cors else { return answer.await };
+        if let Some(preflight) = cors.preflight(request) {
+            return preflight;
+        }
+        let mut response = answer.await;
+        cors.apply(&request.headers, response.headers_mut());
+        response
+    }
+
     /// The answer to a preflight of an origin that may read; it says nothing about the link.
-    pub(super) fn preflight(&self, request: &Parts) -> Option<Response> {
+    fn preflight(&self, request: &Parts) -> Option<Response> {
         let asks = request.method == Method::OPTIONS && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if !asks {
             return None;
@@ -55,7 +70,7 @@ impl Cors {
     }
 
     /// Adds to an answer what lets the origin's script read it.
-    pub(super) fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+    fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         if self.origins.is_some() {
             answer.append(VARY, HeaderValue::from_static("Origin"));
         }

@@ -7,12 +7,11 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::any;
-use distribution_core::{Clock, ObjectKey, Storage, Timestamp};
+use distribution_core::{Clock, Storage, Timestamp};
 
 use super::cors::Cors;
-use super::disposition::Disposition;
-use super::file::{Files, Refusal, raw_key};
-use crate::signing::{Denied, Grant, HmacSigner};
+use super::file::{Files, Refusal, Wanted, raw_key};
+use crate::signing::{Grant, HmacSigner, Refused};
 
 /// The route that `signer`'s links lead to: GET and HEAD, whole or in ranges (RFC 9110 §14),
 /// with the preconditions of RFC 9110 §13.
@@ -22,7 +21,8 @@ use crate::signing::{Denied, Grant, HmacSigner};
 /// neither logs nor repeats.
 ///
 /// * What is no living link gets 403, always the same, whatever is wrong with it or its method.
-/// * A link whose object is not there gets 404; a store out of reach, 503 with `Retry-After`.
+/// * A link whose object is not there gets 404; a store or revocations out of reach, 503 with `Retry-After`.
+/// * A link that is revoked gets the same 403 from then on; a download that is under way goes on.
 /// * The body is read from the store as fast as the client takes it. If the store fails on the way,
 ///   the connection breaks: what is cut off never looks complete.
 ///
@@ -56,7 +56,6 @@ pub fn router(storage: Arc<dyn Storage>, signer: Arc<HmacSigner>, clock: Arc<dyn
 /// # fn host(storage: Arc<dyn Storage>, signer: HmacSigner, clock: Arc<dyn Clock>) -> Result<Router, Error> {
 /// let route = serve::DownloadRoute::new(storage, Arc::new(signer), clock)
 ///     .cors(serve::Cors::origins(["https://studio.example"])?)
-///     .disposition(|key| serve::Disposition::attachment(key.file_name()))
 ///     .into_router();
 /// # Ok(route)
 /// # }
@@ -69,20 +68,14 @@ pub struct DownloadRoute {
 }
 
 impl DownloadRoute {
-    /// As [`router`] has it: shown inline under the name in the key, and to no other origin's scripts.
+    /// As [`router`] has it: to no other origin's scripts.
     pub fn new(storage: Arc<dyn Storage>, signer: Arc<HmacSigner>, clock: Arc<dyn Clock>) -> Self {
-        Self { files: Files { storage, naming: None }, signer, clock, cors: None }
+        Self { files: Files { storage }, signer, clock, cors: None }
     }
 
     /// Lets scripts of other origins read the files. Without, there is no answer of CORS at all.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
-        self
-    }
-
-    /// Says whether a file is shown or saved, and what it is called.
-    pub fn disposition(mut self, name: impl Fn(&ObjectKey) -> Disposition + Send + Sync + 'static) -> Self {
-        self.files.naming = Some(Arc::new(name));
         self
     }
 
@@ -98,27 +91,28 @@ impl DownloadRoute {
     }
 
     async fn answer(&self, request: &Parts) -> Response {
-        if let Some(preflight) = self.cors.as_ref().and_then(|cors| cors.preflight(request)) {
-            return preflight;
-        }
-        let mut response = self.file(request).await.unwrap_or_else(Refusal::into_response);
-        if let Some(cors) = &self.cors {
-            cors.apply(&request.headers, response.headers_mut());
-        }
-        response
+        let file = async { self.file(request).await.unwrap_or_else(Refusal::into_response) };
+        Cors::around(self.cors.as_ref(), request, file).await
     }
 
     async fn file(&self, request: &Parts) -> Result<Response, Refusal> {
         let now = self.clock.now();
-        let Grant { key, expires_at } = self.verify(request, now)?;
+        let Grant { key, disposition, expires_at, .. } = self.verify(request, now).await?;
         // A browser's copy lives no longer than the link, and nobody on the way recodes it.
         let left_secs = (expires_at - now).num_seconds();
-        self.files.answer(request, key, now, format!("private, no-transform, max-age={left_secs}")).await
+        let cache_control = format!("private, no-transform, max-age={left_secs}");
+        self.files.answer(request, Wanted { key, disposition, cache_control }, now).await
     }
 
-    fn verify(&self, request: &Parts, now: Timestamp) -> Result<Grant, Refusal> {
+    async fn verify(&self, request: &Parts, now: Timestamp) -> Result<Grant, Refusal> {
         let query = request.uri.query().unwrap_or_default();
         let path_key = raw_key(request).ok_or(Refusal::Denied)?;
-        self.signer.verify(request.method.as_str(), path_key, query, now).map_err(|Denied| Refusal::Denied)
+        self.signer.verify(request.method.as_str(), path_key, query, now).await.map_err(|refused| match refused {
+            Refused::Denied => Refusal::Denied,
+            Refused::Unknown(error) => {
+                tracing::warn!(%path_key, %error, "whether a link was revoked is not known");
+                Refusal::Failed(error)
+            }
+        })
     }
 }

@@ -18,20 +18,24 @@ use distribution_core::{ByteStream, Error, ObjectKey, ObjectStat, Storage, Times
 use futures::{Stream, StreamExt as _, stream};
 
 use super::condition::{Outcome, Validators};
-use super::disposition::Disposition;
 use super::multipart::Multipart;
+use super::pace::paced;
 use super::range::Selection;
+use crate::signing::ContentDisposition;
 
 /// When to try again if the store does not say.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
-/// What names a file for those who save it.
-pub(super) type Naming = Arc<dyn Fn(&ObjectKey) -> Disposition + Send + Sync>;
-
 /// The objects of a store, as answers.
 pub(super) struct Files {
     pub(super) storage: Arc<dyn Storage>,
-    pub(super) naming: Option<Naming>,
+}
+
+/// What a reader may have.
+pub(super) struct Wanted {
+    pub(super) key: ObjectKey,
+    pub(super) disposition: ContentDisposition,
+    pub(super) cache_control: String,
 }
 
 /// Why there is no object in the answer.
@@ -48,16 +52,17 @@ impl Files {
     pub(super) async fn answer(
         &self,
         request: &Parts,
-        key: ObjectKey,
+        Wanted { key, disposition, cache_control }: Wanted,
         now: Timestamp,
-        cache_control: String,
     ) -> Result<Response, Refusal> {
         let failed = |error: Error| {
             tracing::warn!(%key, %error, "the store could not serve a download");
             Refusal::Failed(error)
         };
         let stat = self.storage.stat(&key).await.map_err(failed)?.ok_or(Refusal::Missing)?;
-        let mut headers = self.describe(&key, &stat, now, cache_control);
+        let mut headers = describe(&stat, now);
+        set(&mut headers, CONTENT_DISPOSITION, disposition.to_string());
+        set(&mut headers, CACHE_CONTROL, cache_control);
         let validators = Validators::new(headers.get(ETAG), stat.modified, now);
         match validators.outcome(&request.headers) {
             Outcome::Proceed => {}
@@ -86,30 +91,27 @@ impl Files {
         let first = self.storage.open(&key, range).await.map_err(failed)?.ok_or(Refusal::Missing)?;
         let first = exactly(length, first, key.clone());
         let body = match parts {
-            None => Body::from_stream(first),
-            Some(parts) => Body::from_stream(parts.body(first, Arc::clone(&self.storage), key)),
+            None => Body::from_stream(paced(Box::pin(first))),
+            Some(parts) => Body::from_stream(paced(Box::pin(parts.body(first, Arc::clone(&self.storage), key)))),
         };
         Ok((status, headers, body).into_response())
     }
+}
 
-    /// The headers of an object, whole or in part.
-    fn describe(&self, key: &ObjectKey, stat: &ObjectStat, now: Timestamp, cache_control: String) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        harden(&mut headers);
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MP4));
-        let disposition = self.naming.as_ref().map_or_else(|| Disposition::inline(key.file_name()), |name| name(key));
-        set(&mut headers, CONTENT_DISPOSITION, disposition.to_string());
-        set(&mut headers, CACHE_CONTROL, cache_control);
-        if let Some(etag) = stat.etag.as_deref().filter(|etag| is_opaque_tag(etag)) {
-            set(&mut headers, ETAG, format!("\"{etag}\""));
-        }
-        if let Some(modified) = stat.modified {
-            // IMF-fixdate, and never in the future (RFC 9110 §5.6.7, §8.8.2.1).
-            set(&mut headers, LAST_MODIFIED, modified.min(now).format("%a, %d %b %Y %H:%M:%S GMT").to_string());
-        }
-        headers
+/// The headers of an object, whole or in part.
+fn describe(stat: &ObjectStat, now: Timestamp) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    harden(&mut headers);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MP4));
+    if let Some(etag) = stat.etag.as_deref().filter(|etag| is_opaque_tag(etag)) {
+        set(&mut headers, ETAG, format!("\"{etag}\""));
     }
+    if let Some(modified) = stat.modified {
+        // IMF-fixdate, and never in the future (RFC 9110 §5.6.7, §8.8.2.1).
+        set(&mut headers, LAST_MODIFIED, modified.min(now).format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    }
+    headers
 }
 
 const MP4: &str = "video/mp4";

@@ -3,16 +3,19 @@
 mod answer;
 mod arguments;
 mod progress;
+mod tasks;
 mod tools;
 
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use distribution_core::{Error, PublishRequest, PublishResponse, Publisher};
+use distribution_core::{Error, Publisher};
+use futures::FutureExt as _;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, GetTaskParams, GetTaskResult,
+    Implementation, JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -22,6 +25,7 @@ use rmcp::{ErrorData, ServerHandler, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::arguments::{LinkArguments, ListArguments, RecordArguments, parse};
+use self::tasks::{Begun, TASK_TTL, TASKS_MAX, Tasks};
 
 /// The longest request: core's own limit is far lower.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -33,29 +37,53 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// * What the publisher refuses is a tool error with `kind`, `message`, `retryable` and
 ///   `retry_after_secs`; a tool that does not exist is a protocol error.
 /// * A call that the client cancels is dropped; the same call, repeated, finishes the job.
+/// * With `"dry_run": true` beside the contract's own fields, `publish_final_asset` answers with a `plan`
+///   instead of a `distribution_record`, and nothing is written.
+/// * A publish that takes longer than a second becomes a task, if the client has declared the extension
+///   `io.modelcontextprotocol/tasks` of MCP 2026-07-28 (which has no declaration for each tool, and no list).
+///   The task's `statusMessage` tells how far it is, and `tasks/get` how it ended. Whoever knows a
+///   task's id, which nobody can guess, may ask for its result, link included.
+///
+/// Tasks are in memory: a restart loses them, and the same call, repeated, finishes the job. So it does when
+/// a task has outlived its time, 6 hours, at which the SDK ends it. As long after its end a result is
+/// dropped. 1,000 tasks, with those whose results are kept, are the most; beyond that, calls are
+/// answered as those of other clients. [`with_tasks`](Self::with_tasks) changes both.
+///
+/// The SDK parses a call before anything here sees it: of an argument that is there twice, only one value is
+/// left by then, so that it cannot be refused, as
+/// [`PublishRequest::from_json`](distribution_core::PublishRequest::from_json) does.
 ///
 /// The SDK itself logs every answer, links included, at the level `debug` of the target `rmcp`: a host that
 /// listens that closely leaves that target at `info` (`debug,rmcp=info`).
 ///
 /// ```
 /// use std::sync::Arc;
+/// use std::time::Duration;
 ///
 /// use distribution_backends::serve::mcp::PublishTool;
 /// use distribution_testkit::World;
 ///
 /// let tools = PublishTool::new(Arc::new(World::new().publisher("host-1")));
+/// let tools = tools.with_tasks(100, Duration::from_secs(24 * 60 * 60));
 /// let names: Vec<_> = tools.tools().into_iter().map(|tool| tool.name).collect();
 /// assert_eq!(names[0], "publish_final_asset");
 /// ```
 #[derive(Clone)]
 pub struct PublishTool {
     publisher: Arc<Publisher>,
+    tasks: Tasks,
 }
 
 impl PublishTool {
     /// The tools of this publisher.
     pub fn new(publisher: Arc<Publisher>) -> Self {
-        Self { publisher }
+        Self { publisher, tasks: Tasks::new(TASKS_MAX, TASK_TTL) }
+    }
+
+    /// The same with at most so many tasks, each with so much time from its beginning, and its result
+    /// with as much from its end. Milliseconds count.
+    pub fn with_tasks(self, tasks_max: usize, ttl: Duration) -> Self {
+        Self { tasks: Tasks::new(tasks_max, ttl), ..self }
     }
 
     /// Serves one client over these two, such as standard input and output, until it goes away.
@@ -87,7 +115,9 @@ impl PublishTool {
         tools::tools()
     }
 
-    /// Carries out a call of one of the [`tools`](Self::tools).
+    /// Carries out a call of one of the [`tools`](Self::tools), and never as a task. A host that wants tasks
+    /// declares the extension and passes calls and what is asked of tasks on to this type's own
+    /// [`ServerHandler`].
     ///
     /// # Errors
     /// The protocol's `invalid params` for a tool that is not among them; its `internal error`, which no
@@ -98,11 +128,7 @@ impl PublishTool {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        let cancelled = context.ct.clone();
-        tokio::select! {
-            () = cancelled.cancelled() => Err(ErrorData::internal_error("the call was cancelled", None)),
-            answer = self.answer(&request.name, &arguments, &context) => answer,
-        }
+        unless_cancelled(&context, self.answer(&request.name, &arguments, &context)).await?
     }
 
     async fn answer(
@@ -112,7 +138,10 @@ impl PublishTool {
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
         let answer = match tool {
-            tools::PUBLISH => self.publish(arguments, context).await,
+            tools::PUBLISH => match self.begin(arguments) {
+                Ok(mut begun) => Ok(begun.result(context).await),
+                Err(error) => Err(error),
+            },
             tools::RECORD => self.record(arguments).await,
             tools::RECORDS => self.records(arguments).await,
             tools::LINK => self.link(arguments).await,
@@ -121,20 +150,19 @@ impl PublishTool {
         Ok(answer.unwrap_or_else(|error| answer::failed(&error)))
     }
 
-    async fn publish(
-        &self,
-        arguments: &JsonObject,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Error> {
-        let json = serde_json::to_vec(arguments)
-            .map_err(|error| Error::invalid("arguments", "are not valid JSON").because(error))?;
-        let request = PublishRequest::from_json(&json)?;
-        let (watch, tell) = progress::watch(context);
-        let record = tokio::select! {
-            record = self.publisher.publish_watched(request, watch) => record?,
-            never = tell => match never {},
+    fn begin(&self, arguments: &JsonObject) -> Result<Begun, Error> {
+        let (request, dry_run) = arguments::publish(arguments)?;
+        let publisher = Arc::clone(&self.publisher);
+        let (watch, news) = progress::watch();
+        let work = async move {
+            let answer = if dry_run {
+                publisher.plan(request).await.and_then(answer::planned)
+            } else {
+                publisher.publish_watched(request, watch).await.and_then(answer::published)
+            };
+            answer.unwrap_or_else(|error| answer::failed(&error))
         };
-        answer::published(PublishResponse::from(record))
+        Ok(Begun { work: work.boxed(), news })
     }
 
     async fn record(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
@@ -158,7 +186,7 @@ impl PublishTool {
 impl ServerHandler for PublishTool {
     fn get_info(&self) -> ServerConfig {
         let server = Implementation::new("distribution", env!("CARGO_PKG_VERSION"));
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build()).with_server_info(server)
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tasks().build()).with_server_info(server)
     }
 
     async fn list_tools(
@@ -174,6 +202,49 @@ impl ServerHandler for PublishTool {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.call(request, context).await.map(CallToolResponse::Complete)
+        let takes_tasks = context.client_capabilities().is_some_and(|client| client.supports_tasks());
+        if !takes_tasks || request.name != tools::PUBLISH {
+            return self.call(request, context).await.map(CallToolResponse::Complete);
+        }
+        match self.begin(&request.arguments.unwrap_or_default()) {
+            Ok(begun) => unless_cancelled(&context, self.tasks.carry_out(begun, &context)).await,
+            Err(error) => Ok(CallToolResponse::Complete(answer::failed(&error))),
+        }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.tasks.manager.get_task(&request.task_id).map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.manager.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.tasks.manager.cancel_task(&request.task_id)
+    }
+}
+
+/// # Errors
+/// If the client has cancelled the call: then the work is dropped.
+async fn unless_cancelled<T>(
+    context: &RequestContext<RoleServer>,
+    work: impl Future<Output = T>,
+) -> Result<T, ErrorData> {
+    tokio::select! {
+        () = context.ct.cancelled() => Err(ErrorData::internal_error("the call was cancelled", None)),
+        done = work => Ok(done),
     }
 }

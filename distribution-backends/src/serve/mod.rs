@@ -7,8 +7,6 @@ mod condition;
 #[cfg(feature = "serve")]
 mod cors;
 #[cfg(feature = "serve")]
-mod disposition;
-#[cfg(feature = "serve")]
 mod download;
 #[cfg(feature = "serve")]
 mod file;
@@ -19,14 +17,14 @@ mod multipart;
 #[cfg(all(feature = "serve", feature = "config"))]
 mod nested;
 #[cfg(feature = "serve")]
+mod pace;
+#[cfg(feature = "serve")]
 mod range;
 
 #[cfg(feature = "serve")]
-pub use authenticated::{Authorizer, BearerToken, Verdict, Wanted, authenticated};
+pub use authenticated::{AuthenticatedRoute, Authorizer, BearerToken, Verdict, Wanted, authenticated};
 #[cfg(feature = "serve")]
 pub use cors::Cors;
-#[cfg(feature = "serve")]
-pub use disposition::Disposition;
 #[cfg(feature = "serve")]
 pub use download::{DownloadRoute, router};
 #[cfg(all(feature = "serve", feature = "config"))]

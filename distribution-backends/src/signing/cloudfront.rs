@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound as _, TimeDelta};
 use data_encoding::BASE64;
-use distribution_core::{BaseUrl, Error, ErrorKind, Link, LinkLimits, LinkRequest, SignedUrl, Timestamp, UrlSigner};
+use distribution_core::{
+    BaseUrl, Error, ErrorKind, Link, LinkLimits, LinkRequest, ObjectKey, SignedUrl, Timestamp, UrlSigner,
+};
 use rustls::SignatureScheme;
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
@@ -162,6 +164,12 @@ impl UrlSigner for CloudFrontSigner {
         let url = format!("{}/{}", self.base, link.key);
         let query = self.query(&url, expires_at.timestamp())?;
         Ok(SignedUrl { link: Link::new(format!("{url}?{query}")), expires_at, limited_by: None })
+    }
+
+    async fn revoke(&self, _: &ObjectKey) -> Result<(), Error> {
+        let message = "CloudFront takes back no single link: remove its public key from the trusted key group, which \
+                       ends all links of that key, or wait until it expires";
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     fn limits(&self) -> LinkLimits {

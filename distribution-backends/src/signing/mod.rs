@@ -2,20 +2,24 @@
 
 #[cfg(feature = "cloudfront")]
 mod cloudfront;
+mod disposition;
 mod hmac;
 mod key;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 mod presign;
 #[cfg(feature = "link-probe")]
 mod probe;
+mod revocations;
 
 #[cfg(feature = "cloudfront")]
 pub use cloudfront::CloudFrontSigner;
 #[cfg(all(feature = "config", feature = "cloudfront"))]
 pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
-pub use hmac::{Denied, Grant, HmacSigner};
+pub use disposition::{ContentDisposition, Disposition};
+pub use hmac::{Grant, HmacSigner, Refused};
 pub use key::HmacKey;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
-pub use presign::{Disposition, PresignSigner};
+pub use presign::PresignSigner;
 #[cfg(feature = "link-probe")]
 pub use probe::{LinkProbe, Probed};
+pub use revocations::{Revocations, StoredRevocations};

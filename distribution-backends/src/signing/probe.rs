@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::Utc;
 use distribution_core::{Error, ErrorKind, Link, LinkLimits, LinkRequest, ObjectKey, SignedUrl};
-use distribution_core::{Storage, Timestamp, UrlSigner};
+use distribution_core::{Storage, Timestamp, UrlSigner, Viewer};
 use futures::StreamExt as _;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::http;
 
@@ -136,8 +137,36 @@ impl UrlSigner for Probed {
         Ok(signed)
     }
 
+    async fn revoke(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.signer.revoke(key).await
+    }
+
     fn limits(&self) -> LinkLimits {
         self.signer.limits()
+    }
+}
+
+/// The eyes of [`Publisher::doctor`](distribution_core::Publisher::doctor), by the system's clock.
+#[async_trait]
+impl Viewer for LinkProbe {
+    async fn watch(&self, link: &Link, storage: &dyn Storage, key: &ObjectKey) -> Result<(), Error> {
+        self.check(link, storage, key).await
+    }
+
+    async fn is_let_in(&self, link: &Link) -> Result<bool, Error> {
+        let request = self.client.get(link.expose()).header(RANGE, "bytes=0-0").timeout(self.time_max);
+        let status = request.send().await.map(|response| response.status());
+        match status {
+            Ok(status) if status.is_server_error() => {
+                Err(Error::unavailable(format!("a link's server has a fault (HTTP {}): repeat", status.as_u16())))
+            }
+            Ok(status) => Ok(status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE),
+            Err(error) => Err(Error::unavailable("a link's server does not answer").because(error.without_url())),
+        }
+    }
+
+    async fn wait_until(&self, at: Timestamp) {
+        sleep((at - Utc::now()).to_std().unwrap_or_default()).await;
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use distribution_core::{Body, Error, Source, Staged, VideoUrl};
+use bytes::Bytes;
+use distribution_core::{Body, Error, Ranges, Source, SourcePin, Staged, VideoUrl};
 use percent_encoding::percent_decode_str;
 use rustix::io::Errno;
 
@@ -197,7 +201,32 @@ fn find(root: &Root, segments: &[Segment]) -> Result<Option<Staged>, Refusal> {
         return Ok(None);
     };
     let pin = pin_of(&file).map_err(Refusal::Io)?;
-    Ok(Some(Staged { pin: pin.clone(), body: Body::File { file, pin } }))
+    let ranges = FileRanges(Arc::new((file.try_clone().map_err(Refusal::Io)?, pin.clone())));
+    Ok(Some(Staged { pin: pin.clone(), body: Body::File { file, pin }, ranges: Some(Box::new(ranges)) }))
+}
+
+/// Parts of an open file, and the state that it had when it was opened.
+struct FileRanges(Arc<(File, SourcePin)>);
+
+#[async_trait]
+impl Ranges for FileRanges {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let this = Arc::clone(&self.0);
+        blocking(move |_| {
+            let (file, pin) = &*this;
+            let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; len];
+            let read = file.read_exact_at(&mut bytes, range.start).and_then(|()| pin_of(file));
+            match read {
+                Ok(now) if now == *pin => Ok(bytes.into()),
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    Err(Error::unavailable(format!("cannot read the staged file: {}", way_out(&error))).because(error))
+                }
+                Ok(_) | Err(_) => Err(Error::unavailable("the staged file changed while it was read: repeat")),
+            }
+        })
+        .await
+    }
 }
 
 fn refused(url: &VideoUrl, refusal: Refusal) -> Error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use distribution_core::{Body, ByteStream, Error, Source, SourcePin, Staged, StagedObject, VideoUrl};
+use distribution_core::{Body, ByteStream, Error, Ranges, Source, SourcePin, Staged, StagedObject, VideoUrl};
 use futures::stream::{self, StreamExt};
 use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -131,7 +131,8 @@ impl Source for S3Files {
         let (pin, etag) = (SourcePin { size, tag: format!("etag-{}", etag.trim_matches('"')) }, etag.to_owned());
         let object = StagedObject { service: self.client.service().to_owned(), container: bucket, name, etag };
         let bytes = bytes(Arc::clone(&self.client), object.clone(), size);
-        Ok(Some(Staged { pin, body: Body::Object { object, bytes } }))
+        let ranges = Box::new(ObjectRanges { client: Arc::clone(&self.client), object: object.clone() });
+        Ok(Some(Staged { pin, body: Body::Object { object, bytes }, ranges: Some(ranges) }))
     }
 }
 
@@ -149,6 +150,22 @@ fn bytes(client: Arc<Client>, object: StagedObject, size: u64) -> ByteStream {
         async move { piece(&client, &object, start..size.min(start + PIECE_BYTES)).await }
     });
     pieces.buffered(PIECES).boxed()
+}
+
+/// Parts of an object, in the state in which it was opened.
+struct ObjectRanges {
+    client: Arc<Client>,
+    object: StagedObject,
+}
+
+#[async_trait]
+impl Ranges for ObjectRanges {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        piece(&self.client, &self.object, range).await
+    }
 }
 
 async fn piece(client: &Client, object: &StagedObject, range: Range<u64>) -> Result<Bytes, Error> {

@@ -12,12 +12,13 @@ pub(crate) fn annotated() -> String {
     fs::read_to_string(ANNOTATED).unwrap()
 }
 
+fn is_name(key: &str) -> bool {
+    key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// The lines of the file that are TOML, with those that are commented out.
 pub(crate) fn with_commented() -> String {
-    let is_key = |line: &str| {
-        line.starts_with('[')
-            || line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-    };
+    let is_key = |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| is_name(key));
     let lines = annotated().lines().map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned()).collect::<Vec<_>>();
     lines.into_iter().filter(|line| is_key(line)).map(|line| line + "\n").collect()
 }
@@ -58,6 +59,7 @@ fn every_key_is_in_it() {
         "targets.t.credentials",
         "targets.t.links",
         "staging.s",
+        "preflight",
         "metadata",
         "metadata.story",
         "audit",

@@ -97,7 +97,12 @@ fn links_of_a_route_need_a_route_and_one_key() {
     assert_eq!(
         links(&format!("{HMAC}key_file = \"k\"\ndisposition = \"inline\"")),
         "targets.media.links.disposition: is of no use with links of kind `hmac`: those have `base_url`, `key_file`, \
-         `key`, `accepted_keys`, `authenticated_url` and `probe` (line 7)"
+         `key`, `accepted_keys`, `revocations`, `authenticated_url` and `probe` (line 7)"
+    );
+    assert_eq!(
+        links(&format!("{HMAC}key_file = \"k\"\nrevocations = \"objects/revoked\"")),
+        "targets.media.links.revocations: shares the storage of the target `media`: give revocations a prefix beside \
+         it (line 7)"
     );
 }
 
@@ -111,6 +116,15 @@ fn two_routes_at_one_place() {
     );
     let beside = second.replace("files/second", "files-second");
     assert!(parse(&format!("[defaults]\ntarget = \"media\"\n{TARGET}{beside}{STAGING}{RECORDS}")).is_ok());
+    let media = TARGET.replace("\"link.key\"", "\"link.key\", revocations = \"taken\"");
+    let kept =
+        |at: &str| format!("[defaults]\ntarget = \"media\"\n{media}{beside}revocations = \"{at}\"\n{STAGING}{RECORDS}");
+    assert!(parse(&kept("other")).is_ok());
+    assert_eq!(
+        refusal(&kept("taken/too")),
+        "targets.second.links.revocations: shares the place of `targets.media.links.revocations`: give each one of its \
+         own (line 13)"
+    );
 }
 
 #[test]

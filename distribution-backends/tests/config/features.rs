@@ -30,6 +30,11 @@ fn a_build_without_a_feature_says_so() {
         let message = format!("metadata.uri: {} (line 8)", lacks("story-mcp"));
         assert_eq!(parse(&format!("{TARGET}{STAGING}{records}")).unwrap_err().to_string(), message);
     }
+    #[cfg(not(feature = "preflight"))]
+    {
+        let message = format!("preflight: {} (line 7)", lacks("preflight"));
+        assert_eq!(parse(&format!("{TARGET}{STAGING}[preflight]\n{RECORDS}")).unwrap_err().to_string(), message);
+    }
     let error = parse(&format!("{TARGET}{STAGING}[staging.web]\nhosts = [\"a.example\"]\n{RECORDS}")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.to_string(), format!("staging.web: {} (line 7)", lacks("http-source")));

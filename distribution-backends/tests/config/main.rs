@@ -18,6 +18,8 @@ mod features;
 mod hostile;
 mod messages;
 mod opening;
+#[cfg(feature = "preflight")]
+mod preflight;
 #[cfg(all(feature = "link-probe", feature = "serve"))]
 mod probing;
 mod records;

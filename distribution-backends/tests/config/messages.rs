@@ -16,8 +16,8 @@ fn a_misspelt_key_is_told_with_the_one_that_was_meant() {
     );
     assert_eq!(
         refusal(&format!("{TARGET}{STAGING}{RECORDS}\n[alert]\nkind = \"log\"")),
-        "alert: is no key here: did you mean `alerts`? there are `defaults`, `targets`, `staging`, `metadata`, `audit`, \
-         `alerts` (line 12)"
+        "alert: is no key here: did you mean `alerts`? there are `defaults`, `targets`, `staging`, `preflight`, \
+         `metadata`, `audit`, `alerts` (line 12)"
     );
     assert_eq!(
         refused_defaults("retention_days = 7"),

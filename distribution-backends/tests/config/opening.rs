@@ -35,7 +35,7 @@ async fn it_publishes_and_its_parts_serve_the_link() {
     assert_eq!((download.target.as_str(), download.signer.base()), ("media", "https://media.example/files"));
     let link = record.public_url.expose().strip_prefix("https://media.example/files/").unwrap().to_owned();
     let (key, query) = link.split_once('?').unwrap();
-    let grant = download.signer.verify("GET", key, query, record.published_at).unwrap();
+    let grant = download.signer.verify("GET", key, query, record.published_at).await.unwrap();
     assert_eq!(download.storage.stat(&grant.key).await.unwrap().unwrap().size, 5);
 
     // The next process has the same records and the same key.

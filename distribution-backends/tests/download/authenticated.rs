@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::{Method, StatusCode};
-use distribution_backends::serve::{self, Authorizer, BearerToken, Verdict, Wanted};
+use distribution_backends::serve::{self, AuthenticatedRoute, Authorizer, BearerToken, Cors, Verdict, Wanted};
 use distribution_core::Error;
 
 use crate::shelf::Shelf;
@@ -83,6 +83,46 @@ async fn the_authorizer_decides() {
         assert_eq!(answer.header("vary"), Some("authorization"));
         assert_eq!(shelf.opened.load(Ordering::Relaxed), u64::from(status == StatusCode::OK));
     }
+}
+
+#[tokio::test]
+async fn scripts_of_listed_origins_may_read() {
+    let shelf = Arc::new(Shelf::new("0123456789"));
+    let route = |cors: Option<Cors>| {
+        let token = Arc::new(BearerToken::new(TOKEN).unwrap());
+        let route = AuthenticatedRoute::new(shelf.clone(), token, Arc::new(Stopped));
+        let route = cors.into_iter().fold(route, AuthenticatedRoute::cors).into_router();
+        Router::new().nest_service("/members", route)
+    };
+    let router = route(Some(Cors::origins(["https://studio.example"]).unwrap()));
+    let (ours, theirs) = (("origin", "https://studio.example"), ("origin", "https://other.example"));
+    let bearer = format!("Bearer {TOKEN}");
+    let auth = ("authorization", bearer.as_str());
+
+    // A browser asks without the token whether its script may send it.
+    let asks = ("access-control-request-method", "GET");
+    let preflight = ask(&router, Method::OPTIONS, URL, &[ours, asks]).await;
+    assert_eq!(preflight.status, StatusCode::NO_CONTENT);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some("https://studio.example"));
+    assert!(preflight.header("access-control-allow-headers").unwrap().contains("Authorization"));
+    assert_eq!(preflight.header("access-control-allow-credentials"), None);
+    assert_eq!(ask(&router, Method::OPTIONS, "/members/none.mp4", &[ours, asks]).await, preflight);
+    assert_eq!(ask(&router, Method::OPTIONS, URL, &[theirs, asks]).await.status, StatusCode::METHOD_NOT_ALLOWED);
+
+    let answer = get(&router, URL, &[ours, auth]).await;
+    assert_eq!((answer.status, answer.body.as_deref()), (StatusCode::OK, Some(&b"0123456789"[..])));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://studio.example"));
+    let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["authorization", "Origin"]);
+    // The script is told of a refusal, too; whether it has the token is as before.
+    let nobody = get(&router, URL, &[ours]).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.header("access-control-allow-origin"), Some("https://studio.example"));
+    assert_eq!(get(&router, URL, &[theirs, auth]).await.header("access-control-allow-origin"), None);
+
+    let without = route(None);
+    assert_eq!(get(&without, URL, &[ours, auth]).await.header("access-control-allow-origin"), None);
+    assert_eq!(ask(&without, Method::OPTIONS, URL, &[ours, asks]).await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]

@@ -5,12 +5,11 @@ use std::sync::{Arc, RwLock};
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
-use distribution_backends::{HmacKey, HmacSigner, serve};
+use distribution_backends::{HmacKey, HmacSigner, LocalDisk, StoredRevocations, serve};
 use distribution_core::{LinkRequest, ObjectKey, UrlSigner as _};
-use futures::executor::block_on;
 
 use crate::shelf::Shelf;
-use crate::{BASE, KEY, NOW, Stopped, at, get, link, link_until, mounted};
+use crate::{BASE, KEY, NOW, Stopped, at, get, link, link_of, link_until, mounted};
 
 #[tokio::test]
 async fn every_single_bit_counts_and_no_refusal_differs() {
@@ -66,12 +65,6 @@ fn router(shelf: &Arc<Shelf>, signer: HmacSigner) -> Router {
     Router::new().nest_service("/files", serve::router(shelf.clone(), Arc::new(signer), Arc::new(Stopped)))
 }
 
-fn link_of(signer: &HmacSigner) -> String {
-    let wanted = LinkRequest { key: ObjectKey::parse(KEY).unwrap(), expires_at: at("2026-01-05T00:00:00Z") };
-    let signed = block_on(signer.sign(&wanted, at(NOW))).unwrap();
-    signed.link.expose().strip_prefix("http://media.example").unwrap().to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keys_are_replaced_while_links_are_used() {
     let shelf = Arc::new(Shelf::new("bytes"));
@@ -109,4 +102,30 @@ async fn keys_are_replaced_while_links_are_used() {
     let refused = get(&retired, &old, &[]).await;
     assert_eq!(refused, get(&retired, "/files/x", &[]).await);
     assert_eq!(get(&retired, &new, &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_revoked_link_is_refused_as_any_other_is() {
+    let (dir, shelf) = (tempfile::tempdir().unwrap(), Arc::new(Shelf::new("bytes")));
+    let revocable = || {
+        let revocations = StoredRevocations::new(Arc::new(LocalDisk::open(dir.path()).unwrap()));
+        HmacSigner::new(BASE, key("k1")).unwrap().revocations(Arc::new(revocations))
+    };
+    let (host, route) = (revocable(), router(&shelf, revocable()));
+    let wanted = LinkRequest { key: ObjectKey::parse(KEY).unwrap(), expires_at: at("2026-01-05T00:00:00Z") };
+    let sign =
+        async || host.sign(&wanted, at(NOW)).await.unwrap().link.expose()["http://media.example".len()..].to_owned();
+    let leaked = sign().await;
+    assert_eq!(get(&route, &leaked, &[]).await.status, StatusCode::OK);
+    host.revoke(&wanted.key).await.unwrap();
+    let asked = shelf.asked.load(Ordering::Relaxed);
+    assert_eq!(get(&route, &leaked, &[]).await, get(&route, "/files/x", &[]).await);
+    assert_eq!(shelf.asked.load(Ordering::Relaxed), asked);
+    assert_eq!(get(&route, &sign().await, &[]).await.status, StatusCode::OK);
+
+    // Where nobody knows whether it was revoked, the reader is to try again.
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    let unknown = get(&route, &leaked, &[]).await;
+    assert_eq!((unknown.status, unknown.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("5")));
+    assert_eq!(get(&route, &format!("{leaked}A"), &[]).await, get(&route, "/files/x", &[]).await);
 }

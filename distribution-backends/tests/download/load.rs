@@ -81,4 +81,6 @@ async fn a_thousand_slow_readers_are_held() {
     assert!(client.ask("GET", &link(KEY), "Range: bytes=5-9\r\n").await.starts_with("http/1.1 206 "));
     println!("{READERS} slow readers: from {before} to {held} KiB; another one after {:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(5));
+    let each = (held - before) / READERS as u64;
+    assert!(each < 128, "{each} KiB for each reader");
 }

@@ -10,6 +10,7 @@ mod failures;
 mod forgeries;
 mod load;
 mod options;
+mod pace;
 mod parts;
 mod refusals;
 mod shelf;
@@ -53,8 +54,17 @@ pub(crate) fn link(key: &str) -> String {
 }
 
 pub(crate) fn link_until(key: &str, expires_at: &str, now: &str) -> String {
+    signed(&signer(BASE), key, expires_at, now)
+}
+
+/// The link of this signer to [`KEY`].
+pub(crate) fn link_of(signer: &HmacSigner) -> String {
+    signed(signer, KEY, "2026-01-05T00:00:00Z", NOW)
+}
+
+fn signed(signer: &HmacSigner, key: &str, expires_at: &str, now: &str) -> String {
     let wanted = LinkRequest { key: ObjectKey::parse(key).unwrap(), expires_at: at(expires_at) };
-    let signed = block_on(signer(BASE).sign(&wanted, at(now))).unwrap();
+    let signed = block_on(signer.sign(&wanted, at(now))).unwrap();
     signed.link.expose().strip_prefix("http://media.example").unwrap().to_owned()
 }
 

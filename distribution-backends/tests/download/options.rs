@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
-use distribution_backends::serve::{Cors, Disposition, DownloadRoute};
+use distribution_backends::ContentDisposition;
+use distribution_backends::serve::{Cors, DownloadRoute};
 
 use crate::shelf::Shelf;
-use crate::{BASE, KEY, Stopped, ask, get, link, signer};
+use crate::{BASE, KEY, Stopped, ask, get, link, link_of, mounted, signer};
 
 fn route(shelf: &Arc<Shelf>) -> DownloadRoute {
     DownloadRoute::new(shelf.clone(), Arc::new(signer(BASE)), Arc::new(Stopped))
@@ -19,8 +20,9 @@ fn with_cors(shelf: &Arc<Shelf>, cors: Cors) -> Router {
 }
 
 #[tokio::test]
-async fn a_host_names_its_files() {
+async fn a_link_names_its_file() {
     let shelf = Arc::new(Shelf::new("bytes"));
+    let router = mounted(&shelf);
     let long = format!("{}.mp4", "x".repeat(300));
     for (name, header) in [
         ("clip one.mp4", "attachment; filename=\"clip one.mp4\""),
@@ -34,8 +36,8 @@ async fn a_host_names_its_files() {
         (&long, &format!("attachment; filename=\"{}.mp4\"", "x".repeat(196))),
     ] {
         let name = name.to_owned();
-        let router = route(&shelf).disposition(move |_| Disposition::attachment(&name)).into_router();
-        let answer = get(&Router::new().nest_service("/files", router), &link(KEY), &[]).await;
+        let link = link_of(&signer(BASE).disposition(move |_| ContentDisposition::attachment(&name)));
+        let answer = get(&router, &link, &[]).await;
         assert_eq!(answer.header("content-disposition"), Some(header));
     }
 }

@@ -1,10 +1,13 @@
 //! Nothing but a link that was signed is let through (the cases U1 to U8 of the threat model).
 
-use distribution_backends::{Denied, HmacSigner};
+use data_encoding::BASE64URL_NOPAD;
+use distribution_backends::{ContentDisposition, HmacSigner};
 use distribution_core::{LinkRequest, ObjectKey, UrlSigner};
 use futures::executor::block_on;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 
-use crate::{BASE, EXPIRY, KEY, NOW, at, get, key, query, signer};
+use crate::{BASE, Denied, EXPIRY, KEY, NOW, at, get, key, query, request, signer, verify};
 
 #[test]
 fn no_single_bit_can_change() {
@@ -14,9 +17,10 @@ fn no_single_bit_can_change() {
     let long = block_on(signer.sign(&long, at(NOW))).unwrap().link.expose().to_owned();
     let long = long.strip_prefix(BASE).unwrap().strip_prefix('/').unwrap().to_owned();
     let mut flipped = 0;
-    for link in [format!("{KEY}?{query}"), long] {
+    let named = crate::query(&crate::signer().disposition(|_| ContentDisposition::attachment("Café.mp4")));
+    for link in [format!("{KEY}?{query}"), long, format!("{KEY}?{named}")] {
         let (path, query) = link.split_once('?').unwrap();
-        assert!(signer.verify("GET", path, query, at(NOW)).is_ok());
+        assert!(verify(&signer, "GET", path, query, at(NOW)).is_ok());
         let question = path.len();
         for (index, bit) in (0..link.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
             if index == question {
@@ -30,7 +34,7 @@ fn no_single_bit_can_change() {
                 .collect();
             let at_question: usize = other.chars().take(question).map(char::len_utf8).sum();
             let (path, query) = (&other[..at_question], &other[at_question + 1..]);
-            assert_eq!(signer.verify("GET", path, query, at(NOW)), Err(Denied), "{other}");
+            assert_eq!(verify(&signer, "GET", path, query, at(NOW)), Err(Denied), "{other}");
             flipped += 1;
         }
     }
@@ -41,7 +45,7 @@ fn no_single_bit_can_change() {
 fn the_parameters_have_one_form() {
     let (signer, query) = (signer(), query(&signer()));
     let parts: Vec<&str> = query.split('&').collect();
-    let [e, k, s] = parts[..] else { panic!("{query}") };
+    let [d, e, k, r, s] = parts[..] else { panic!("{query}") };
     let mut wrong = vec![
         String::new(),
         "?".into(),
@@ -58,6 +62,8 @@ fn the_parameters_have_one_form() {
         format!("{query}&e=1767999999"),
         format!("{e}&{query}"),
         format!("{query}&{k}"),
+        format!("{query}&{d}"),
+        format!("{query}&{r}"),
         format!("{query}&{s}"),
         query.replace('&', ";"),
         query.replace('&', "&amp;"),
@@ -69,12 +75,15 @@ fn the_parameters_have_one_form() {
         query.to_uppercase(),
         query.to_lowercase(),
         query.repeat(1000),
-        "e=&k=&s=".into(),
+        "d=&e=&k=&r=&s=".into(),
     ];
-    for other in [[e, s, k], [k, e, s], [k, s, e], [s, e, k], [s, k, e]] {
+    for (a, b) in (0..5).flat_map(|a| (0..a).map(move |b| (a, b))) {
+        let mut other = parts.clone();
+        other.swap(a, b);
         wrong.push(other.join("&"));
     }
-    for one in [e, k, s] {
+    wrong.extend((1..5).map(|shift| [&parts[shift..], &parts[..shift]].concat().join("&")));
+    for one in [d, e, k, r, s] {
         let (name, value) = one.split_once('=').unwrap();
         let others: Vec<&str> = parts.iter().copied().filter(|part| *part != one).collect();
         wrong.push(others.join("&"));
@@ -110,11 +119,19 @@ fn the_signature_has_one_form() {
     for wrong in wrong {
         assert_eq!(get(&signer, &format!("{rest}={wrong}")), Err(Denied), "{wrong}");
     }
-    // A signature with `-` or `_`, in the standard alphabet.
-    let standard =
-        query.replace("2026-01", "2026.01").replace('-', "+").replace('_', "/").replace("2026.01", "2026-01");
-    assert_ne!(standard, query);
-    assert_eq!(get(&signer, &standard), Err(Denied));
+    // Signatures in the standard alphabet, where that makes a difference.
+    let mut others = 0;
+    for hour in 10..20 {
+        let signed = block_on(signer.sign(&request(&format!("2026-01-05T{hour}:00:00Z")), at(NOW))).unwrap();
+        let (rest, signature) = signed.link.expose().split_once('?').unwrap().1.rsplit_once('=').unwrap();
+        let standard = signature.replace('-', "+").replace('_', "/");
+        assert!(get(&signer, &format!("{rest}={signature}")).is_ok());
+        if standard != signature {
+            assert_eq!(get(&signer, &format!("{rest}={standard}")), Err(Denied));
+            others += 1;
+        }
+    }
+    assert_ne!(others, 0);
 }
 
 #[test]
@@ -148,6 +165,80 @@ fn the_expiry_has_one_form() {
     ] {
         let forged = query.replace("1767571200", wrong);
         assert_eq!(get(&signer, &forged), Err(Denied), "{wrong}");
+    }
+}
+
+#[test]
+fn the_disposition_has_one_form_and_cannot_be_changed() {
+    let (plain, named) = (signer(), signer().disposition(|_| ContentDisposition::attachment("Café.mp4")));
+    let (plain, named) = (query(&plain), query(&named));
+    let name = BASE64URL_NOPAD.encode("Café.mp4".as_bytes());
+    assert!(named.starts_with(&format!("d=attachment.{name}&")));
+    let own = BASE64URL_NOPAD.encode(b"clip-0123456789ab.mp4");
+    let (html, broken) = (BASE64URL_NOPAD.encode(b"x.html"), BASE64URL_NOPAD.encode(b"\xff.mp4"));
+    for wrong in [
+        "",
+        "inline",
+        "attachment",
+        "Attachment",
+        "attachment ",
+        "attachment.",
+        "inline.",
+        "attachment;filename=x",
+        "attachment%3B%20filename%3Dx",
+        "attachment.Café.mp4",
+        "form-data",
+        "i",
+        "0",
+        &format!("inline.{name}"),
+        &format!("attachment.{own}"),
+        &format!("inline.{own}"),
+        &format!("attachment.{html}"),
+        &format!("attachment.{broken}"),
+        &format!("attachment.{name}="),
+        &format!("attachment.{name}A"),
+        &format!("attachment..{name}"),
+        &format!("attachment.{name}.{name}"),
+        &format!("attachment.{}", BASE64URL_NOPAD.encode(b"../x.mp4")),
+        &format!("attachment.{}", BASE64URL_NOPAD.encode(b" x\r\ny")),
+        &format!("attachment.{}", "A".repeat(100_000)),
+    ] {
+        for (query, own) in [(&plain, "inline"), (&named, &*format!("attachment.{name}"))] {
+            if wrong != own {
+                let forged = query.replacen(&format!("d={own}&"), &format!("d={wrong}&"), 1);
+                assert_eq!(get(&signer(), &forged), Err(Denied), "{wrong}");
+            }
+        }
+    }
+}
+
+/// A signature counts for the fields as they are divided, and for this version alone.
+#[test]
+fn nothing_else_under_the_key_is_a_link() {
+    let mac = |message: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+        mac.update(message.as_bytes());
+        BASE64URL_NOPAD.encode(&mac.finalize().into_bytes())
+    };
+    let link = |message: &str| format!("d=inline&e=1767571200&k=2026-01&r=0&s={}", mac(message));
+    let good = format!("distribution-link/v2\nGET\n{BASE}\n{KEY}\ninline\n1767571200\n2026-01\n0");
+    assert!(get(&signer(), &link(&good)).is_ok());
+    let old = format!("distribution-link/v1\nGET\n{BASE}\n{KEY}\n1767571200\n2026-01");
+    let mut wrong = vec![
+        link(&old),
+        format!("e=1767571200&k=2026-01&s={}", mac(&old)),
+        link(&good.replace("v2", "v1")),
+        link(&good.replace("GET", "PUT")),
+        link(&good.replace("GET", "HEAD")),
+        link(&good.replace("\ninline", "")),
+        link(&good.replace("/files\nmvp", "\nfiles/mvp")),
+        link(&good.replace("/files\nmvp/", "/files/mvp\n")),
+        link(&format!("{good}\n")),
+        link(""),
+    ];
+    wrong.extend((0..good.len()).step_by(7).map(|end| link(&good[..end])));
+    for wrong in wrong {
+        assert_eq!(get(&signer(), &wrong), Err(Denied), "{wrong}");
     }
 }
 
@@ -189,7 +280,7 @@ fn the_path_has_one_form() {
         "mvp/cli\u{ff50}-0123456789ab.mp4",
         "files/mvp/clip-0123456789ab.mp4",
     ] {
-        assert_eq!(signer.verify("GET", wrong, &query, at(NOW)), Err(Denied), "{wrong}");
+        assert_eq!(verify(&signer, "GET", wrong, &query, at(NOW)), Err(Denied), "{wrong}");
     }
 }
 
@@ -219,5 +310,5 @@ fn a_link_counts_for_its_base_only() {
     }
     // Nor can a part of the base move into the key.
     let other = HmacSigner::new("https://media.example/files/mvp", key("2026-01")).unwrap();
-    assert_eq!(other.verify("GET", "clip-0123456789ab.mp4", &link, at(NOW)), Err(Denied));
+    assert_eq!(verify(&other, "GET", "clip-0123456789ab.mp4", &link, at(NOW)), Err(Denied));
 }

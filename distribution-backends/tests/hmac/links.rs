@@ -1,35 +1,39 @@
 //! What a link is, for how long and under which keys.
 
-use distribution_backends::{Denied, Grant, HmacKey, HmacSigner};
+use distribution_backends::{ContentDisposition, HmacKey, HmacSigner};
 use distribution_core::{ErrorKind, LinkLimits, LinkRequest, ObjectKey, Timestamp, UrlSigner};
 use futures::executor::block_on;
 
-use crate::{BASE, EXPIRY, KEY, NOW, at, get, key, query, request, sign, signer};
+use crate::{BASE, Denied, EXPIRY, KEY, NOW, at, get, key, query, request, sign, signer, verify};
 
 #[test]
 fn the_format_never_changes() {
     // Computed with Python's hmac module.
+    let link = |rest: &str| format!("{BASE}/{KEY}?{rest}");
     assert_eq!(
         sign(&signer()),
-        format!("{BASE}/{KEY}?e=1767571200&k=2026-01&s=N_tad4sCvB5yKxiSGWS58oGUR-7uuQcv8MwLPTaqIDc")
+        link("d=inline&e=1767571200&k=2026-01&r=0&s=zjkvEBazgEkAkVfw8MNq6SqH7eChAeFEAbJ9XvUWVDM")
     );
     let long: Vec<u8> = (0..100).collect();
     let signer = HmacSigner::new(BASE, HmacKey::new("long", long).unwrap()).unwrap();
+    assert_eq!(sign(&signer), link("d=inline&e=1767571200&k=long&r=0&s=BK3qbWlp7_MM59V4qJPVWo8xLKbvttb2a0ScCUfVTbc"));
+    let signer = signer.disposition(|_| ContentDisposition::attachment("Café.mp4"));
     assert_eq!(
         sign(&signer),
-        format!("{BASE}/{KEY}?e=1767571200&k=long&s=WVtMehIPT-4sTiAu_7el09mSoCyLudHwDTiwwZgXF3E")
+        link("d=attachment.Q2Fmw6kubXA0&e=1767571200&k=long&r=0&s=m4J0YwRL7BQd4QsZunRxWhs5opB7gkhLBR_wZl6jtoo")
     );
 }
 
 #[test]
 fn a_link_reads_its_object_by_get_and_head() {
     let (signer, query) = (signer(), query(&signer()));
-    let grant = Grant { key: ObjectKey::parse(KEY).unwrap(), expires_at: at(EXPIRY) };
-    assert_eq!(get(&signer, &query), Ok(grant.clone()));
-    assert_eq!(signer.verify("HEAD", KEY, &query, at(NOW)), Ok(grant));
+    let grant = get(&signer, &query).unwrap();
+    assert_eq!((grant.key.as_str(), grant.expires_at), (KEY, at(EXPIRY)));
+    assert_eq!(grant.disposition, ContentDisposition::inline("clip-0123456789ab.mp4"));
+    assert_eq!(verify(&signer, "HEAD", KEY, &query, at(NOW)), Ok(grant));
     for method in ["PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "Head", "GET ", "GET\n", ""]
     {
-        assert_eq!(signer.verify(method, KEY, &query, at(NOW)), Err(Denied), "{method}");
+        assert_eq!(verify(&signer, method, KEY, &query, at(NOW)), Err(Denied), "{method}");
     }
 }
 
@@ -43,7 +47,7 @@ fn a_link_ends_at_its_expiry() {
         ("2026-01-05T00:00:01Z", false),
         ("2036-01-05T00:00:00Z", false),
     ] {
-        assert_eq!(signer.verify("GET", KEY, &query, at(now)).is_ok(), works, "{now}");
+        assert_eq!(verify(&signer, "GET", KEY, &query, at(now)).is_ok(), works, "{now}");
     }
 }
 
@@ -56,7 +60,7 @@ fn no_link_is_accepted_that_lives_longer_than_a_link_can() {
         ("2025-12-28T23:58:59Z", false),
         ("1996-01-01T00:00:00Z", false),
     ] {
-        assert_eq!(signer.verify("GET", KEY, &query, at(now)).is_ok(), works, "{now}");
+        assert_eq!(verify(&signer, "GET", KEY, &query, at(now)).is_ok(), works, "{now}");
     }
 }
 
@@ -96,6 +100,35 @@ fn a_link_never_outlives_what_was_asked_for() {
     let signed = block_on(signer().sign(&request("2026-01-05T00:00:00.9Z"), at(NOW))).unwrap();
     assert_eq!(signed.expires_at, at(EXPIRY));
     assert_eq!(signed.limited_by, None);
+}
+
+#[test]
+fn a_link_says_what_a_browser_does_with_the_file() {
+    for disposition in [
+        ContentDisposition::inline("clip-0123456789ab.mp4"),
+        ContentDisposition::attachment("clip-0123456789ab.mp4"),
+        ContentDisposition::inline(""),
+        ContentDisposition::attachment("Größe 4€.mp4"),
+        ContentDisposition::attachment(".. /\u{202e}\r\nname"),
+        ContentDisposition::attachment(format!("{}{}x", "a".repeat(150), " ".repeat(100))),
+        ContentDisposition::attachment("é".repeat(300)),
+    ] {
+        let wanted = disposition.clone();
+        let signer = signer().disposition(move |_| wanted.clone());
+        // Whoever verifies need not name files as the signer does.
+        let grant = get(&crate::signer(), &query(&signer)).unwrap();
+        assert_eq!(grant.disposition, disposition);
+    }
+}
+
+#[test]
+fn the_same_end_gives_the_same_link_whenever_it_is_asked_for() {
+    let signer = signer().disposition(|key| ContentDisposition::attachment(key.as_str()));
+    let first = sign(&signer);
+    for now in ["2026-01-02T00:00:00.5Z", "2026-01-03T12:00:00Z", "2026-01-04T23:59:59Z"] {
+        let again = block_on(signer.sign(&request(EXPIRY), at(now))).unwrap();
+        assert_eq!(again.link.expose(), first, "{now}");
+    }
 }
 
 #[test]
@@ -198,7 +231,7 @@ fn nothing_shows_a_secret() {
     let signer = HmacSigner::new(BASE, key).unwrap().accept(old).unwrap();
     let signed = block_on(signer.sign(&request(EXPIRY), at(NOW))).unwrap();
     let (rest, signature) = signed.link.expose().rsplit_once('=').unwrap();
-    let denied = get(&signer, rest).unwrap_err();
+    let denied = block_on(signer.verify("GET", KEY, rest, at(NOW))).unwrap_err();
     let refused = block_on(signer.sign(&request(NOW), at(NOW))).unwrap_err();
     shown += &format!("{signer:?} {signer:#?} {signed:?} {denied:?} {denied} {refused:?} {refused}");
     let bytes: Vec<String> = secret[..6].iter().map(u8::to_string).collect();

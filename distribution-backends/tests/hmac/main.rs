@@ -5,8 +5,9 @@
 mod forgeries;
 mod key_file;
 mod links;
+mod revocations;
 
-use distribution_backends::{Denied, Grant, HmacKey, HmacSigner};
+use distribution_backends::{Grant, HmacKey, HmacSigner, Refused};
 use distribution_core::{LinkRequest, ObjectKey, Timestamp, UrlSigner};
 use futures::executor::block_on;
 
@@ -42,5 +43,22 @@ pub(crate) fn query(signer: &HmacSigner) -> String {
 }
 
 pub(crate) fn get(signer: &HmacSigner, query: &str) -> Result<Grant, Denied> {
-    signer.verify("GET", KEY, query, at(NOW))
+    verify(signer, "GET", KEY, query, at(NOW))
+}
+
+/// [`Refused::Denied`], which a signer that keeps no revocations says, if anything.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Denied;
+
+pub(crate) fn verify(
+    signer: &HmacSigner,
+    method: &str,
+    path: &str,
+    query: &str,
+    now: Timestamp,
+) -> Result<Grant, Denied> {
+    block_on(signer.verify(method, path, query, now)).map_err(|refused| {
+        assert!(matches!(refused, Refused::Denied), "{refused}");
+        Denied
+    })
 }

@@ -1,6 +1,11 @@
 //! The MCP tools, as a client sees them.
 #![cfg(all(feature = "mcp", feature = "story-mcp"))]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "what helpers of tests do")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "what helpers of tests do")]
+
+mod dry_run;
+mod progress;
+mod steps;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -9,16 +14,19 @@ use distribution_core::PublishRequest;
 use distribution_testkit::{World, request};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 use rmcp::service::{RoleClient, RunningService};
-use rmcp::{ServiceError, ServiceExt};
+use rmcp::{ClientHandler, ServiceError, ServiceExt};
 use serde_json::{Value, json};
 
-type Client = RunningService<RoleClient, ()>;
+type Client<H = ()> = RunningService<RoleClient, H>;
 
 async fn client(world: &World) -> Client {
+    connect(PublishTool::new(Arc::new(world.publisher("host-1"))), ()).await
+}
+
+async fn connect<H: ClientHandler>(tools: PublishTool, client: H) -> Client<H> {
     let (near, far) = tokio::io::duplex(1 << 16);
-    let tools = PublishTool::new(Arc::new(world.publisher("host-1")));
     tokio::spawn(async move { tools.serve(far).await.unwrap().waiting().await });
-    ().serve(near).await.unwrap()
+    client.serve(near).await.unwrap()
 }
 
 fn staged() -> (World, PublishRequest) {
@@ -27,7 +35,11 @@ fn staged() -> (World, PublishRequest) {
     (world, request("clip.mp4", b"approved bytes"))
 }
 
-async fn call(client: &Client, tool: &'static str, arguments: Value) -> Result<CallToolResult, ServiceError> {
+async fn call<H: ClientHandler>(
+    client: &Client<H>,
+    tool: &'static str,
+    arguments: Value,
+) -> Result<CallToolResult, ServiceError> {
     let arguments: JsonObject = serde_json::from_value(arguments).unwrap();
     client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await
 }
@@ -111,4 +123,42 @@ async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
         assert!(told["message"].as_str().is_some_and(|message| !message.is_empty()));
     }
     assert!(matches!(call(&client, "publish", json!({})).await, Err(ServiceError::McpError(_))));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_named_and_not_repeated() {
+    const CANARY: &str = "s=c4n4ry";
+    let link = format!("https://media.example/a/very/long/way/to/the/video/clip.mp4?e=1767225600&{CANARY}");
+    let client = client(&World::new()).await;
+    let id = "dist_00000000000000000000000000";
+    for (tool, arguments, told) in [
+        ("get_distribution_record", json!({}), "missing field `audit_log_id`"),
+        ("get_distribution_record", json!({"audit_log_id": [link]}), "audit_log_id: must be a string"),
+        ("get_distribution_record", json!({"audit_log_id": link}), "audit_log_id: must be `dist_` and 26 characters"),
+        (
+            "get_distribution_record",
+            json!({"audit_log_id": id, "link": link}),
+            "link: is not known here: use `audit_log_id`",
+        ),
+        ("get_distribution_record", json!({"audit_log_id": id, link.as_str(): 1}), "is not known here"),
+        ("issue_download_link", json!({"audit_log_id": id, "valid_for_secs": link}), "valid_for_secs: must be u64"),
+        ("issue_download_link", json!({"audit_log_id": id, "valid_for_secs": -1}), "valid_for_secs: must be u64"),
+        ("list_distribution_records", json!({"concept_id": link}), "concept_id: "),
+        ("list_distribution_records", json!({"checksum": link}), "checksum: must be `sha256:`"),
+        ("list_distribution_records", json!({"tag": {"name": link}}), "tag: must be a string"),
+        ("list_distribution_records", json!({"state": link}), "state: must be one of `in_progress`"),
+        ("list_distribution_records", json!({"state": [link]}), "state: "),
+        ("list_distribution_records", json!({"claimed_from": link}), "claimed_from: "),
+        ("list_distribution_records", json!({"claimed_before": {"at": link}}), "claimed_before: must be "),
+        ("list_distribution_records", json!({"after": link}), "after: is no place in a list"),
+        ("list_distribution_records", json!({"limit": link}), "limit: must be "),
+        ("list_distribution_records", json!({"limit": format!("x, expected {link}")}), "limit: must be "),
+    ] {
+        let result = call(&client, tool, arguments.clone()).await.unwrap();
+        assert_eq!(result.is_error, Some(true), "{tool} {arguments}");
+        let message = result.structured_content.as_ref().unwrap()["message"].as_str().unwrap();
+        assert!(message.contains(told), "{tool} {arguments}: {message}");
+        let all = serde_json::to_string(&result).unwrap();
+        assert!(!all.contains(CANARY), "{all}");
+    }
 }

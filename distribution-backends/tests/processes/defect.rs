@@ -157,6 +157,10 @@ impl MetadataStore for HastyMetadata {
         self.0.bind(key, id).await
     }
 
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        self.0.bound(key).await
+    }
+
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         self.0.find(query, after, limit).await
     }

@@ -19,6 +19,8 @@ mod conformance;
 mod corruption;
 #[path = "../support/curl.rs"]
 mod curl;
+#[cfg(feature = "link-probe")]
+mod doctor;
 mod double;
 #[allow(dead_code, reason = "shared with the tests of processes")]
 mod faulty_proxy;

@@ -132,7 +132,8 @@ async fn a_body_without_an_end_is_cut() {
 #[tokio::test]
 async fn the_request_says_no_more_than_it_must() {
     let server = Server::start("127.0.0.1", |mut exchange| {
-        let cookie = "HTTP/1.1 200 OK\r\nSet-Cookie: session=1\r\nContent-Length: 1\r\nETag: \"a\"\r\n\r\nx";
+        // One answer a connection: a client that used it again would meet its end.
+        let cookie = "HTTP/1.1 200 OK\r\nConnection: close\r\nSet-Cookie: session=1\r\nContent-Length: 1\r\nETag: \"a\"\r\n\r\nx";
         exchange.say(cookie);
     });
     let source = source(&server).build().unwrap();

@@ -11,7 +11,7 @@ use distribution_testkit::conformance::{Harness, SourceHarness};
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 
-use crate::server::{Server, file, status};
+use crate::server::{Server, file, part, status};
 
 /// A web server with a staging area.
 struct Web {
@@ -31,9 +31,11 @@ impl Web {
                 return;
             }
             let found = staged.lock().unwrap().get(&exchange.path).cloned();
-            exchange.say(match found {
-                Some(bytes) => file(&Checksum::of(&bytes).hex(), &bytes),
-                None => status("404 Not Found", "").into_bytes(),
+            let etag = |bytes: &[u8]| Checksum::of(bytes).hex();
+            exchange.say(match (found, exchange.range) {
+                (Some(bytes), Some(range)) => part(&etag(&bytes), &bytes, range),
+                (Some(bytes), None) => file(&etag(&bytes), &bytes),
+                (None, _) => status("404 Not Found", "").into_bytes(),
             });
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

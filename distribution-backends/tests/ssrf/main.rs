@@ -15,6 +15,7 @@ mod canary;
 mod conformance;
 mod hostile;
 mod proxy;
+mod ranges;
 mod rebinding;
 mod redirects;
 mod server;

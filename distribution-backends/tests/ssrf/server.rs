@@ -14,6 +14,8 @@ pub(crate) struct Server {
 /// One request: its path with query, and where the answer goes.
 pub(crate) struct Exchange {
     pub(crate) path: String,
+    /// The bytes that are asked for, first and last.
+    pub(crate) range: Option<(usize, usize)>,
     pub(crate) stream: TcpStream,
 }
 
@@ -31,8 +33,9 @@ impl Server {
                     let mut stream = stream.unwrap();
                     let Some(head) = head(&mut stream) else { return };
                     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                    let range = range(&head);
                     noted.lock().unwrap().push(head);
-                    answer(Exchange { path, stream });
+                    answer(Exchange { path, range, stream });
                 });
             }
         });
@@ -69,9 +72,27 @@ pub(crate) fn file(etag: &str, bytes: &[u8]) -> Vec<u8> {
     [head.as_bytes(), bytes].concat()
 }
 
+/// The bytes `first` to `last` of a file.
+pub(crate) fn part(etag: &str, bytes: &[u8], (first, last): (usize, usize)) -> Vec<u8> {
+    let Some(part) = bytes.get(first..=last) else { return status("416 Range Not Satisfiable", "").into_bytes() };
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{last}/{}\r\n\
+         ETag: \"{etag}\"\r\nConnection: close\r\n\r\n",
+        part.len(),
+        bytes.len()
+    );
+    [head.as_bytes(), part].concat()
+}
+
 /// An answer of this status line, with these header lines and no body.
 pub(crate) fn status(line: &str, headers: &str) -> String {
     format!("HTTP/1.1 {line}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+fn range(head: &str) -> Option<(usize, usize)> {
+    let range = head.lines().find_map(|line| line.strip_prefix("range: bytes="))?;
+    let (first, last) = range.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 fn head(stream: &mut TcpStream) -> Option<String> {

@@ -1,12 +1,16 @@
 //! Who may download: by a signed link, everybody, or whom the host lets through.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use distribution_core::{
-    Access, AuditEvent, BaseUrl, Builder, DistributionRecord, ErrorKind, Policy, PublishRequest, Publisher, TargetName,
+    Access, AuditEvent, BaseUrl, Builder, DistributionRecord, Error, ErrorKind, LinkLimits, LinkRequest, ObjectKey,
+    Policy, PublishRequest, Publisher, SignedUrl, TargetName, Timestamp, UrlSigner,
 };
 use distribution_testkit::checker::violations;
 use distribution_testkit::{Fault, Op, World, request};
@@ -211,6 +215,62 @@ fn a_link_is_of_the_access_that_is_on_record_when_it_is_granted() {
                 break;
             }
         }
+    }
+}
+
+/// Takes links back, and counts how often it was asked to.
+struct Revoking(Arc<dyn UrlSigner>, Arc<AtomicUsize>);
+
+#[async_trait]
+impl UrlSigner for Revoking {
+    async fn sign(&self, link: &LinkRequest, now: Timestamp) -> Result<SignedUrl, Error> {
+        self.0.sign(link, now).await
+    }
+
+    async fn revoke(&self, _: &ObjectKey) -> Result<(), Error> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn limits(&self) -> LinkLimits {
+        self.0.limits()
+    }
+}
+
+#[test]
+fn links_are_taken_back_and_the_trail_tells_of_it() {
+    let (world, revoked) = (staged(), Arc::new(AtomicUsize::new(0)));
+    let parts = world.parts(&target("default"));
+    let signer = Arc::new(Revoking(parts.signer, revoked.clone()));
+    let publisher = world.builder("host-1").target(target("default"), parts.storage, signer).build().unwrap();
+    let answer = block_on(publisher.publish(asking("default", None))).unwrap();
+    block_on(publisher.revoke_links(&answer.audit_log_id)).unwrap();
+    assert_eq!(
+        (world.audit().last().unwrap().event.clone(), revoked.load(Ordering::SeqCst)),
+        (AuditEvent::LinksRevoked, 1)
+    );
+
+    // A sink that is down: repeating it takes them back again, and tells of both.
+    world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::LostRequest));
+    assert_eq!(block_on(publisher.revoke_links(&answer.audit_log_id)).unwrap_err().kind(), ErrorKind::Unavailable);
+    world.heal();
+    block_on(publisher.revoke_links(&answer.audit_log_id)).unwrap();
+    let told = world.audit().iter().filter(|entry| entry.event == AuditEvent::LinksRevoked).count();
+    assert_eq!((told, revoked.load(Ordering::SeqCst)), (3, 3));
+    check(&world, &[answer]);
+}
+
+#[test]
+fn where_links_cannot_be_taken_back_it_says_so() {
+    let world = staged();
+    let publisher = publisher(&world);
+    for (name, hint) in [("default", "rotate what signs them"), ("open", "nothing is signed")] {
+        let answer = block_on(publisher.publish(asking(name, None))).unwrap();
+        let before = world.audit().len();
+        let error = block_on(publisher.revoke_links(&answer.audit_log_id)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains(hint), "{error}");
+        assert_eq!(world.audit().len(), before, "nothing happened, and nothing is told");
     }
 }
 

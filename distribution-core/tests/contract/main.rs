@@ -10,6 +10,8 @@
 )]
 
 mod access;
+mod doctor;
+mod plan;
 mod queries;
 mod refusals;
 mod repeats;

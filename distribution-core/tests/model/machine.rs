@@ -157,6 +157,7 @@ fn event(transition: &Transition, now: i64) -> Event {
                 location: Location::parse("memory://default/mvp/clip.mp4").unwrap(),
                 created,
                 pin: None,
+                preflight: None,
             },
             proof: found.map(proof),
         },

@@ -26,12 +26,12 @@ impl Source for Objects {
 
     async fn open(&self, url: &VideoUrl) -> Result<Option<Staged>, Error> {
         let staged = self.0.open(url).await?;
-        Ok(staged.map(|Staged { pin, body }| {
+        Ok(staged.map(|Staged { pin, body, ranges }| {
             let Body::Stream(bytes) = body else { panic!("the world's files are streams") };
             let text = |text: &str| text.to_owned();
             let (service, container, name) = (text("service"), text("staging"), text(url.expose()));
             let object = StagedObject { service, container, name, etag: pin.tag.clone() };
-            Staged { pin, body: Body::Object { object, bytes } }
+            Staged { pin, body: Body::Object { object, bytes }, ranges }
         }))
     }
 }

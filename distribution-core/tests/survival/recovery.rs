@@ -75,6 +75,10 @@ impl MetadataStore for Damaged {
         self.inner.bind(key, id).await
     }
 
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        self.inner.bound(key).await
+    }
+
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let mut found = Found::default();
         for row in self.inner.find(query, after, limit).await?.rows {

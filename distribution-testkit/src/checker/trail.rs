@@ -191,6 +191,7 @@ impl<'a> Story<'a> {
                     ));
                 }
             }
+            (AuditEvent::LinksRevoked, Told::Published) => {}
             (AuditEvent::Amended { details }, Told::AtWork | Told::Rejected | Told::Published) => {
                 self.opened = self.opened.filter(|access| *access == details.access);
             }
@@ -266,6 +267,7 @@ fn name(event: &AuditEvent) -> &'static str {
         AuditEvent::LinkGranted { .. } => "link_granted",
         AuditEvent::AccessGranted { .. } => "access_granted",
         AuditEvent::LinkIssued { .. } => "link_issued",
+        AuditEvent::LinksRevoked => "links_revoked",
         AuditEvent::Refused { .. } => "refused",
         _ => "an unknown event",
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -59,6 +60,7 @@ macro_rules! __source_checks {
             a_pin_stays_while_the_file_does
             never_mixes_two_states_of_a_file
             never_takes_a_file_that_is_cut_or_grows_for_the_whole
+            parts_are_of_the_state_that_was_opened
             many_read_one_file_at_once
             out_of_reach_is_unavailable
         }
@@ -179,6 +181,29 @@ fn changes_while_read(harness: &dyn SourceHarness, when: When, first: &[u8], oth
         // Of a file, it is the store that looks at the pin; it must be able to notice.
         let now = open(&*source, &url).await.expect("it is there").0;
         assert!(pin != now, "the file changed while it was read, and its pin did not");
+    });
+}
+
+fn parts_are_of_the_state_that_was_opened(harness: &dyn SourceHarness) {
+    run(harness, async {
+        let (source, url) = (harness.open().await, harness.url("edits/clip.mp4"));
+        let (first, other) = (pattern(LEN, 0), pattern(LEN, 1));
+        harness.stage("edits/clip.mp4", &first).await;
+        let staged = source.open(&url).await.expect("an open").expect("it is there");
+        // A source may have none.
+        let Some(ranges) = &staged.ranges else { return };
+        let parts = [0..1, 0..0, 0..LEN, LEN - 1..LEN, LEN..LEN, 70_000..70_016, 5..300_005];
+        let read = |range: &Range<usize>| ranges.read(range.start as u64..range.end as u64);
+        for part in &parts {
+            assert!(read(part).await.expect("a part") == first[part.clone()], "the bytes {part:?}");
+        }
+        read(&(LEN - 1..LEN + 1)).await.expect_err("a part that goes beyond the end");
+        harness.stage("edits/clip.mp4", &other).await;
+        for part in &parts {
+            // An error is an answer.
+            let Ok(bytes) = read(part).await else { continue };
+            assert!(bytes == first[part.clone()], "the bytes {part:?} of another state than the pin names");
+        }
     });
 }
 

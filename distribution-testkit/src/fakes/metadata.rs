@@ -64,6 +64,12 @@ impl MetadataStore for MemoryMetadata {
         call.write(move |state| Ok(state.names.entry(key.clone()).or_insert_with(|| id.clone()).clone())).await
     }
 
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        let call = self.world.begin(Op::MetadataBound, "").await?;
+        let named = self.world.lock().names.get(key.as_str()).cloned();
+        call.end(Ok(named)).await
+    }
+
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let call = self.world.begin(Op::MetadataFind, "").await?;
         let found = find(&self.world.lock(), query, after, limit);

@@ -7,6 +7,7 @@ mod metadata;
 mod signer;
 mod source;
 mod storage;
+mod viewer;
 
 pub use alerts::MemoryAlerts;
 pub use audit::MemoryAudit;
@@ -15,6 +16,7 @@ pub use metadata::MemoryMetadata;
 pub use signer::TestSigner;
 pub use source::{MemorySource, Plant};
 pub use storage::MemoryStorage;
+pub use viewer::TestViewer;
 
 use bytes::Bytes;
 use distribution_core::ByteStream;

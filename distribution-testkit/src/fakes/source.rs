@@ -1,8 +1,10 @@
 //! Staged files in memory.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use distribution_core::{Body, ByteStream, Error, Source, SourcePin, Staged, VideoUrl};
+use distribution_core::{Body, ByteStream, Error, Ranges, Source, SourcePin, Staged, VideoUrl};
 use futures::{StreamExt as _, stream};
 
 use super::{flipped, in_pieces, paced};
@@ -96,10 +98,24 @@ impl Source for MemorySource {
             });
             file.map(|file| Staged {
                 pin: SourcePin { size: file.bytes.len() as u64, tag: file.tag.clone() },
+                ranges: Some(Box::new(OneState(file.bytes.clone()))),
                 body: Body::Stream(self.body(name, file, &call)),
             })
         });
         call.end(opened).await
+    }
+}
+
+/// The file as it was when it was opened.
+struct OneState(Bytes);
+
+#[async_trait]
+impl Ranges for OneState {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let range = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let range = range.filter(|(start, end)| start <= end && *end <= self.0.len());
+        let (start, end) = range.ok_or_else(|| Error::unavailable("the staged file has no such bytes"))?;
+        Ok(self.0.slice(start..end))
     }
 }
 

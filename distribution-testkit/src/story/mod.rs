@@ -31,9 +31,6 @@ const TRIES: usize = 64;
 /// A server of the contract that `StoryMcpMetadata` of distribution-backends speaks, over any
 /// [`MetadataStore`]: the tools `put`, `get` and `query`, over MCP.
 ///
-/// A metadata store cannot say what an idempotency key names without binding it, so `get` of one is
-/// `unsupported`; a `put` that comes too late tells.
-///
 /// ```
 /// use std::sync::Arc;
 ///
@@ -165,8 +162,7 @@ impl StoryServer {
         if named == id {
             return Ok(json!({"outcome": "stored"}));
         }
-        let current = json!({"id": key.as_str(), "revision": 0, "body": named.as_str(), "body_encoding": "text"});
-        Ok(json!({"outcome": "superseded", "current": self.with_names(current)}))
+        Ok(json!({"outcome": "superseded", "current": self.with_names(key_document(&key, &named))}))
     }
 
     /// Stores what comes last, whatever is there.
@@ -190,7 +186,9 @@ impl StoryServer {
 
     async fn get(&self, arguments: &Arguments<'_>) -> Result<Value, Error> {
         if arguments.text("collection")? == "idempotency_keys" {
-            return Err(Error::new(ErrorKind::Unsupported, "an idempotency key cannot be read here"));
+            let key = IdempotencyKey::parse(arguments.text("id")?)?;
+            let named = self.store.bound(&key).await?;
+            return Ok(json!({"document": named.map(|named| self.with_names(key_document(&key, &named)))}));
         }
         let row = self.store.load(&AuditLogId::parse(arguments.text("id")?)?).await?;
         let row = row.map(|row| self.opened(row)).transpose()?;
@@ -285,4 +283,8 @@ impl ServerHandler for StoryServer {
         let arguments = request.arguments.unwrap_or_default();
         Ok(CallToolResponse::Complete(self.answer(&request.name, &arguments).await))
     }
+}
+
+fn key_document(key: &IdempotencyKey, named: &AuditLogId) -> Value {
+    json!({"id": key.as_str(), "revision": 0, "body": named.as_str(), "body_encoding": "text"})
 }

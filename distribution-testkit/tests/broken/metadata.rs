@@ -31,6 +31,7 @@ enum Flaw {
     KeepsMilliseconds,
     KeepsTextOnly,
     KeepsTheFirstIndex,
+    KnowsNoNames,
     LoadsAnything,
     LooksThenWrites,
     PagesByPosition,
@@ -61,6 +62,7 @@ const CAUGHT: Caught<'_, Flaw> = &[
     (KeepsMilliseconds, &["keeps_any_index", "finds_newest_first"]),
     (BindsTheLast, &["binds_for_ever", "one_of_many_binds_wins"]),
     (FoldsNames, &["tells_names_apart"]),
+    (KnowsNoNames, &["binds_for_ever", "one_of_many_binds_wins"]),
     (KeepsTheFirstIndex, &["finds_by_the_advanced_index", "advances_the_revision_before"]),
     (IgnoresSettled, &["finds_what_matches"]),
     (FindsOldestFirst, &["finds_newest_first"]),
@@ -237,6 +239,14 @@ impl MetadataStore for BrokenMetadata {
             }
             _ => self.names.bind(key, id).await,
         }
+    }
+
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        let named = match self.flaw {
+            FoldsNames => self.names.bound(&IdempotencyKey::parse(key.as_str().to_lowercase()).unwrap()).await?,
+            _ => self.names.bound(key).await?,
+        };
+        Ok(named.filter(|_| self.flaw != KnowsNoNames))
     }
 
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {

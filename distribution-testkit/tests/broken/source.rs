@@ -1,10 +1,11 @@
 //! Flaws of sources.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use distribution_core::{Body, Checksum, Error, Source, SourcePin, Staged, VideoUrl};
+use distribution_core::{Body, Checksum, Error, Ranges, Source, SourcePin, Staged, VideoUrl};
 use distribution_testkit::conformance::{Harness, SourceHarness, source::CHECKS};
 use distribution_testkit::{Fault, MemorySource, World, let_others_go_first};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -19,6 +20,7 @@ enum Flaw {
     LosesTheEnd,
     PinsTheName,
     ReadsWhatIsThereNow,
+    GivesPartsOfWhatIsThereNow,
     CallsRefusalsUnavailable,
     SharesOneReader,
     TakesAnyUrl,
@@ -38,6 +40,7 @@ const CAUGHT: Caught<'_, Flaw> = &[
         ReadsWhatIsThereNow,
         &["never_mixes_two_states_of_a_file", "never_takes_a_file_that_is_cut_or_grows_for_the_whole"],
     ),
+    (GivesPartsOfWhatIsThereNow, &["parts_are_of_the_state_that_was_opened"]),
     (SharesOneReader, &["many_read_one_file_at_once"]),
     (TakesErrorsForNothing, &["out_of_reach_is_unavailable"]),
 ];
@@ -106,6 +109,10 @@ struct BrokenSource {
 impl BrokenSource {
     fn with_flaw(&self, name: String, staged: Staged) -> Staged {
         let (world, pin) = (self.world.clone(), staged.pin.clone());
+        let ranges: Option<Box<dyn Ranges>> = match self.flaw {
+            GivesPartsOfWhatIsThereNow => Some(Box::new(PartsOfNow(world.clone(), name.clone()))),
+            _ => staged.ranges,
+        };
         let Body::Stream(pieces) = staged.body else { panic!("not a stream") };
         let body = match self.flaw {
             LosesTheEnd => pieces.take(3).boxed(),
@@ -126,7 +133,18 @@ impl BrokenSource {
             _ => pieces,
         };
         let tag = if self.flaw == PinsTheName { "pin".to_owned() } else { pin.tag };
-        Staged { pin: SourcePin { size: pin.size, tag }, body: Body::Stream(body) }
+        Staged { pin: SourcePin { size: pin.size, tag }, body: Body::Stream(body), ranges }
+    }
+}
+
+struct PartsOfNow(World, String);
+
+#[async_trait::async_trait]
+impl Ranges for PartsOfNow {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let bytes = self.0.staged(&self.1).unwrap_or_default();
+        let range = range.start as usize..range.end as usize;
+        if range.end > bytes.len() { Err(Error::unavailable("no such bytes")) } else { Ok(bytes.slice(range)) }
     }
 }
 
@@ -163,6 +181,7 @@ impl Source for BrokenSource {
             (CallsAbsentFilesEmpty, Ok(None)) => Ok(Some(Staged {
                 pin: SourcePin { size: 0, tag: Checksum::of(b"").hex() },
                 body: Body::Stream(stream::empty().boxed()),
+                ranges: None,
             })),
             (_, opened) => Ok(opened?.map(|staged| self.with_flaw(name, staged))),
         }

@@ -136,7 +136,7 @@ impl Ledger {
             Fact::KeptAlive => Event::KeptAlive { until: self.lease(actor, clock).until },
             Fact::LetGo => Event::KeptAlive { until: self.now(clock) },
             Fact::Transferred { key, pin: state, created, proof } => Event::Transferred {
-                object: StoredObject { location: self.location(key), created, pin: state.map(pin) },
+                object: StoredObject { location: self.location(key), created, pin: state.map(pin), preflight: None },
                 proof: proof.map(Content::proof),
             },
             Fact::SourceUnfit(Unfit::Missing) => Event::SourceUnfit(SourceFault::Missing),

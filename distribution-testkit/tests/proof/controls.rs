@@ -133,6 +133,10 @@ impl MetadataStore for Store {
         self.inner.bind(key, id).await
     }
 
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        self.inner.bound(key).await
+    }
+
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         self.inner.find(query, after, limit).await
     }

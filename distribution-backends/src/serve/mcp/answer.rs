@@ -1,10 +1,24 @@
 //! What the tools answer: structured, with a short text that holds no link.
 
-use distribution_core::{AssetRecord, AuditLogId, Error, IssuedLink, Link, Page, PublishResponse, Timestamp};
+use distribution_core::{AssetRecord, AuditLogId, DistributionRecord, Error, IssuedLink, Link, Page, Plan, Timestamp};
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
+
+/// Either the contract's response, or the plan of a dry run.
+#[derive(Default, Serialize, JsonSchema)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct PublishAnswer {
+    /// What was published; absent after a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DistributionRecord")]
+    distribution_record: Option<DistributionRecord>,
+    /// What a publish would do now; only after a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Plan")]
+    plan: Option<Plan>,
+}
 
 /// The record, if there is one.
 #[derive(Serialize, JsonSchema)]
@@ -41,11 +55,16 @@ pub(super) struct LinkAnswer {
     expiry_limited_by: Option<String>,
 }
 
-pub(super) fn published(response: PublishResponse) -> Result<CallToolResult, Error> {
-    let record = &response.distribution_record;
+pub(super) fn published(record: DistributionRecord) -> Result<CallToolResult, Error> {
     let text = format!("published {}: {} bytes", record.audit_log_id, record.size_bytes);
     let link = resource(&record.public_url, &record.audit_log_id).with_size(record.size_bytes);
-    answer(&response, vec![ContentBlock::text(text), ContentBlock::resource_link(link)])
+    let structured = PublishAnswer { distribution_record: Some(record), ..PublishAnswer::default() };
+    answer(&structured, vec![ContentBlock::text(text), ContentBlock::resource_link(link)])
+}
+
+pub(super) fn planned(plan: Plan) -> Result<CallToolResult, Error> {
+    let text = format!("dry run of {}: {} bytes; nothing was written", plan.audit_log_id, plan.size_bytes);
+    answer(&PublishAnswer { plan: Some(plan), ..PublishAnswer::default() }, vec![ContentBlock::text(text)])
 }
 
 pub(super) fn record(id: &AuditLogId, record: Option<AssetRecord>) -> Result<CallToolResult, Error> {

@@ -37,32 +37,53 @@ impl Progress for Watch {
     }
 }
 
-/// What watches the publish, and what tells the client as long as it is polled.
-pub(super) fn watch(context: &RequestContext<RoleServer>) -> (Arc<dyn Progress>, impl Future<Output = Infallible>) {
+/// What watches a publish, and what is heard of it.
+pub(super) fn watch() -> (Arc<dyn Progress>, News) {
     let (sender, receiver) = watch::channel(Seen::default());
-    let told = context.meta.get_progress_token().map(|token| (token, context.peer.clone()));
-    (Arc::new(Watch(sender)), async move {
-        if let Some((token, peer)) = told {
-            tell(receiver, token, peer).await;
-        }
-        pending().await
-    })
+    (Arc::new(Watch(sender)), News { seen: receiver, told: 0 })
 }
 
-/// Ends when nobody listens.
-async fn tell(mut seen: watch::Receiver<Seen>, token: ProgressToken, peer: Peer<RoleServer>) {
-    let mut told = 0;
-    while seen.changed().await.is_ok() {
-        let now = *seen.borrow_and_update();
-        // The protocol wants each to be more than the one before.
-        if now.bytes_in_all > told {
-            told = now.bytes_in_all;
-            #[expect(clippy::cast_precision_loss, reason = "what the protocol has")]
-            let progress = ProgressNotificationParam::new(token.clone(), told as f64).with_message(now.text());
-            if peer.notify_progress(progress).await.is_err() {
-                return;
+/// The newest state of a publish.
+pub(super) struct News {
+    seen: watch::Receiver<Seen>,
+    /// How many bytes the client was told of.
+    told: u64,
+}
+
+impl News {
+    /// Tells the client, if it wants to know, as long as this is polled.
+    pub(super) async fn tell_client(&mut self, context: &RequestContext<RoleServer>) -> Infallible {
+        if let Some(token) = context.meta.get_progress_token() {
+            self.notify(token, &context.peer).await;
+        }
+        pending().await
+    }
+
+    /// Hands each text over, as long as this is polled.
+    pub(super) async fn tell(&mut self, tell: impl Fn(String)) -> Infallible {
+        loop {
+            tell(self.seen.borrow_and_update().text());
+            if self.seen.changed().await.is_err() {
+                return pending().await;
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Ends when nobody listens.
+    async fn notify(&mut self, token: ProgressToken, peer: &Peer<RoleServer>) {
+        while self.seen.changed().await.is_ok() {
+            let now = *self.seen.borrow_and_update();
+            // The protocol wants each to be more than the one before.
+            if now.bytes_in_all > self.told {
+                self.told = now.bytes_in_all;
+                #[expect(clippy::cast_precision_loss, reason = "what the protocol has")]
+                let progress = ProgressNotificationParam::new(token.clone(), self.told as f64).with_message(now.text());
+                if peer.notify_progress(progress).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

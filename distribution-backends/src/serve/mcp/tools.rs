@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use distribution_core::{PublishRequest, PublishResponse};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 
-use super::answer::{LinkAnswer, RecordAnswer, RecordsAnswer};
-use super::arguments::{LinkArguments, ListArguments, RecordArguments};
+use super::answer::{LinkAnswer, PublishAnswer, RecordAnswer, RecordsAnswer};
+use super::arguments::{LinkArguments, ListArguments, PublishArguments, RecordArguments};
 
 pub(super) const PUBLISH: &str = "publish_final_asset";
 pub(super) const RECORD: &str = "get_distribution_record";
@@ -20,10 +19,10 @@ pub(super) fn tools() -> Vec<Tool> {
         tool(
             PUBLISH,
             "Publishes a finished video file that final QC has passed, and answers its record and a download link. \
-             An equal call publishes nothing again.",
+             An equal call publishes nothing again. With `dry_run` it publishes nothing and answers a plan.",
         )
-        .with_input_schema::<PublishRequest>()
-        .with_output_schema::<PublishResponse>()
+        .with_input_schema::<PublishArguments>()
+        .with_output_schema::<PublishAnswer>()
         .with_annotations(changes.clone().idempotent(true)),
         tool(RECORD, "Tells how far a publication is, and what is known of it. Holds no link.")
             .with_input_schema::<RecordArguments>()

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use chrono::{SubsecRound as _, TimeDelta};
 use distribution_core::{Error, ErrorKind, Link, LinkLimits, LinkRequest, ObjectKey, SignedUrl, Timestamp, UrlSigner};
 
+use super::disposition::{ContentDisposition, Disposition};
 #[cfg(feature = "azblob")]
 use crate::storage::AzblobConfig;
 #[cfg(feature = "gcs")]
@@ -70,16 +71,6 @@ pub struct PresignSigner {
     service: Box<dyn Service>,
     disposition: Disposition,
     is_bounded: bool,
-}
-
-/// What a browser does with the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Disposition {
-    /// It plays it (RFC 6266).
-    #[default]
-    Inline,
-    /// It saves it.
-    Attachment,
 }
 
 /// What one service adds: where its objects are, and how they are signed for.
@@ -221,12 +212,7 @@ impl UrlSigner for PresignSigner {
         let credentials = self.service.credentials(now, link.expires_at).await?;
         let expires_at = self.end(link.expires_at, credentials.end()?)?;
         check(expires_at, now)?;
-        let disposition = match self.disposition {
-            Disposition::Inline => "inline",
-            Disposition::Attachment => "attachment",
-        };
-        // A key is of characters that need no quoting.
-        let content_disposition = format!("{disposition}; filename=\"{}\"", link.key.file_name());
+        let content_disposition = ContentDisposition::new(self.disposition, link.key.file_name()).to_string();
         let order = Order {
             key: &link.key,
             now,
@@ -236,6 +222,12 @@ impl UrlSigner for PresignSigner {
         };
         let limited_by = (expires_at < link.expires_at).then(|| "the signing credentials end then".to_owned());
         Ok(SignedUrl { link: Link::new(credentials.sign(&order)?), expires_at, limited_by })
+    }
+
+    async fn revoke(&self, _: &ObjectKey) -> Result<(), Error> {
+        let message = "the storage service takes back no single link: rotate the credentials that signed it, which \
+                       ends all of theirs, or wait until it expires";
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     fn limits(&self) -> LinkLimits {

@@ -1,10 +1,11 @@
 //! What a server's answer means.
 
 use std::error::Error as StdError;
+use std::ops::Range;
 use std::time::Duration;
 
-use distribution_core::{Error, SourcePin, VideoUrl};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, LAST_MODIFIED, LOCATION};
+use distribution_core::{Error, ErrorKind, SourcePin, VideoUrl};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, LAST_MODIFIED, LOCATION};
 use reqwest::{Response, StatusCode, Url};
 
 use super::FIELD;
@@ -55,6 +56,31 @@ pub(super) fn judge(url: &VideoUrl, response: Response, size_max: u64) -> Result
         return unfit("is served without a strong etag or Last-Modified: have its server tell one");
     };
     Ok(Answer::File { pin: SourcePin { size, tag }, response })
+}
+
+/// Whether this is the range that was asked for, of the file that was opened.
+pub(super) fn judge_part(
+    url: &VideoUrl,
+    response: Response,
+    pin: &SourcePin,
+    range: &Range<u64>,
+) -> Result<Response, Error> {
+    let changed = || Error::unavailable(format!("{url} changed or went away while it was read: repeat the call"));
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::OK => {
+            let message = format!("{url} cannot be read in parts: its server answers ranges with the whole file");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::RANGE_NOT_SATISFIABLE => return Err(changed()),
+        status => {
+            let message = format!("a part of {url} is answered with HTTP {}: repeat the call", status.as_u16());
+            return Err(Error::unavailable(message));
+        }
+    }
+    let part = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), pin.size);
+    let is_it = header(&response, &CONTENT_RANGE) == Some(&part) && tag(&response).as_ref() == Some(&pin.tag);
+    if is_it { Ok(response) } else { Err(changed()) }
 }
 
 /// Why nothing was answered.

@@ -4,10 +4,12 @@ mod address;
 mod answer;
 mod body;
 mod hosts;
+mod ranges;
 mod resolve;
 mod settings;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::answer::Answer;
 use self::hosts::Hosts;
+use self::ranges::UrlRanges;
 use self::settings::Settings;
 use super::FIELD;
 
@@ -46,7 +49,8 @@ pub use self::settings::HttpSourceBuilder;
 /// logged nor stored. Redirects leave it behind.
 ///
 /// The pin is the strong etag, or else the time of modification (RFC 9110 §8.8), with the size.
-/// A file is read with one `GET`; a connection that is cut is an error, and the call is repeated from the start.
+/// A file is read with one `GET`, and looked into (by an [`Inspector`](distribution_core::Inspector)) with ranges; a
+/// connection that is cut is an error, and the call is repeated from the start.
 /// Works within a Tokio runtime.
 ///
 /// ```
@@ -85,13 +89,19 @@ impl HttpSource {
         Self(Arc::new(Inner { hosts, settings }))
     }
 
-    /// Asks for the URL, following redirects as far as they are allowed.
+    /// Asks for the URL.
     async fn ask(&self, given: &VideoUrl) -> Result<Answer, Error> {
+        let response = self.follow(given, None).await?;
+        answer::judge(given, response, self.0.settings.size_max)
+    }
+
+    /// The answer to the URL, or to a range of it, following redirects as far as they are allowed.
+    async fn follow(&self, given: &VideoUrl, range: Option<&Range<u64>>) -> Result<Response, Error> {
         let (mut url, mut client) = self.0.hosts.parse(given.expose())?;
         for _ in 0..=self.0.settings.redirects_max {
-            let response = get(client, &url).await.map_err(|error| answer::failed(given, error))?;
+            let response = get(client, &url, range).await.map_err(|error| answer::failed(given, error))?;
             let Some(next) = answer::redirect(&url, &response) else {
-                return answer::judge(given, response, self.0.settings.size_max);
+                return Ok(response);
             };
             let next = next.map_err(|why| self.0.hosts.outside(why))?;
             client =
@@ -110,8 +120,12 @@ impl HttpSource {
     }
 }
 
-async fn get(client: &Client, url: &Url) -> Result<Response, reqwest::Error> {
-    client.get(url.clone()).header("accept-encoding", "identity").send().await
+async fn get(client: &Client, url: &Url, range: Option<&Range<u64>>) -> Result<Response, reqwest::Error> {
+    let mut request = client.get(url.clone()).header("accept-encoding", "identity");
+    if let Some(range) = range {
+        request = request.header("range", format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+    }
+    request.send().await
 }
 
 #[async_trait]
@@ -131,7 +145,8 @@ impl Source for HttpSource {
         let Answer::File { pin, response } = answer else { return Ok(None) };
         let time_max = settings.time_for(pin.size);
         let pieces = body::Pieces::new(url, response, pin.size, begun, time_max);
-        Ok(Some(Staged { pin, body: Body::Stream(pieces.boxed()) }))
+        let ranges = UrlRanges { source: self.clone(), url: url.clone(), pin: pin.clone() };
+        Ok(Some(Staged { pin, body: Body::Stream(pieces.boxed()), ranges: Some(Box::new(ranges)) }))
     }
 }
 

@@ -11,11 +11,13 @@ pub(super) fn binds_for_ever(harness: &dyn MetadataHarness) {
     run(harness, async {
         let store = harness.open().await;
         // Before there is a row, and for more than one name of the same publication.
+        assert_eq!(store.bound(&key).await.expect("a look"), None, "nothing is named yet");
         assert_eq!(store.bind(&key, &id(0)).await.expect("a bind"), id(0));
         assert_eq!(store.bind(&name("order-67"), &id(0)).await.expect("a bind"), id(0));
         claim(&*store, &row(1)).await;
         for n in [1, 0, 2] {
             assert_eq!(store.bind(&key, &id(n)).await.expect("a bind"), id(0));
+            assert_eq!(harness.open().await.bound(&key).await.expect("a look"), Some(id(0)));
         }
     });
     run(harness, async {
@@ -34,6 +36,7 @@ pub(super) fn one_of_many_binds_wins(harness: &dyn MetadataHarness) {
         assert!((0..RACERS).any(|n| id(n) == named[0]), "the name is none of the racers'");
         assert!(named.iter().all(|id| *id == named[0]), "the racers do not agree: {named:?}");
         for store in &stores {
+            assert_eq!(run(harness, store.bound(key)).expect("a look").as_ref(), Some(&named[0]));
             assert_eq!(run(harness, store.bind(key, &id(RACERS))).expect("a bind"), named[0]);
         }
     }
@@ -48,6 +51,7 @@ pub(super) fn tells_names_apart(harness: &dyn MetadataHarness) {
     run(harness, async {
         let store = harness.open().await;
         for (n, text) in names.into_iter().enumerate() {
+            assert_eq!(store.bound(&name(text)).await.expect("a look"), None, "the new name {text}");
             assert_eq!(store.bind(&name(text), &id(n)).await.expect("a bind"), id(n), "the new name {text}");
         }
         for (n, text) in names.into_iter().enumerate() {

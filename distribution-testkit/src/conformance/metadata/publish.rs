@@ -221,6 +221,13 @@ impl MetadataStore for UnderFaults {
         .await
     }
 
+    async fn bound(&self, key: &IdempotencyKey) -> Result<Option<AuditLogId>, Error> {
+        let call = self.world.begin(Op::MetadataBound, "").await?;
+        let key = key.clone();
+        let named = self.real(move |store| Box::pin(async move { store.bound(&key).await }));
+        call.end(named).await
+    }
+
     async fn find(&self, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found, Error> {
         let call = self.world.begin(Op::MetadataFind, "").await?;
         let (query, after) = (query.clone(), after.cloned());

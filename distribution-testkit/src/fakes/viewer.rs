@@ -1,0 +1,51 @@
+//! A viewer of links that a test has made.
+
+use async_trait::async_trait;
+use distribution_core::{Error, ErrorKind, Link, ObjectKey, Storage, Timestamp, Viewer};
+
+use crate::fakes::TestSigner;
+use crate::world::World;
+
+/// Lets in by the links of [`TestSigner`], at the world's time, and by those below the bases that are public.
+#[derive(Clone, Debug)]
+pub struct TestViewer {
+    world: World,
+    public: Vec<String>,
+}
+
+impl TestViewer {
+    /// A viewer in this world.
+    pub fn new(world: &World) -> Self {
+        Self { world: world.clone(), public: Vec::new() }
+    }
+
+    /// The same, where everybody can read what is below `base`.
+    #[must_use]
+    pub fn public(mut self, base: impl Into<String>) -> Self {
+        self.public.push(base.into());
+        self
+    }
+}
+
+#[async_trait]
+impl Viewer for TestViewer {
+    async fn watch(&self, link: &Link, storage: &dyn Storage, key: &ObjectKey) -> Result<(), Error> {
+        let is_right = match TestSigner::open(link, self.world.now()) {
+            Some(opened) => opened == *key,
+            None => self.is_let_in(link).await? && link.expose().ends_with(key.as_str()),
+        };
+        if is_right && storage.stat(key).await?.is_some() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, format!("the link to {key} does not work: look at its base")))
+    }
+
+    async fn is_let_in(&self, link: &Link) -> Result<bool, Error> {
+        let is_public = self.public.iter().any(|base| link.expose().starts_with(base));
+        Ok(is_public || TestSigner::open(link, self.world.now()).is_some())
+    }
+
+    async fn wait_until(&self, at: Timestamp) {
+        self.world.advance((at - self.world.now()).to_std().unwrap_or_default());
+    }
+}
