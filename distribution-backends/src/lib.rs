@@ -63,7 +63,7 @@ mod uri;
 pub use ::opendal;
 pub use alert::LogAlerts;
 #[cfg(feature = "alert-webhook")]
-pub use alert::{WebhookAlerts, WebhookConfig, WebhookFormat};
+pub use alert::{RunningAlerts, WebhookAlerts, WebhookConfig, WebhookFormat};
 #[cfg(feature = "story-mcp")]
 pub use audit::MirrorTo;
 pub use audit::{JsonlAudit, JsonlEntries};

@@ -24,7 +24,8 @@ pub struct Alert {
 
 impl Alert {
     /// What is the same for two alerts about the same thing, on every host and after every restart:
-    /// `{kind}/{audit_log_id}`, or `{kind}/{target}` where it is about a target.
+    /// `{kind}/{audit_log_id}`; `{kind}/{target}` where it is about a target; and `{kind}` alone where it is about
+    /// a part that all publications share, so that an hour without one is not an alert for each of them.
     ///
     /// ```
     /// use distribution_core::{Alert, AlertKind, AuditLogId, Checksum, Identity, ObjectKey, Severity, TargetName};
@@ -39,12 +40,16 @@ impl Alert {
     ///
     /// (alert.kind, alert.target) = (AlertKind::LinkShortened, Some(target));
     /// assert_eq!(alert.dedup_key(), "link_shortened/main");
+    ///
+    /// (alert.kind, alert.target) = (AlertKind::AuditUnreachable, None);
+    /// assert_eq!(alert.dedup_key(), "audit_unreachable");
     /// # Ok::<(), distribution_core::Error>(())
     /// ```
     pub fn dedup_key(&self) -> String {
         let kind = self.kind.as_str();
         match &self.target {
             Some(target) => format!("{kind}/{target}"),
+            None if self.kind.is_of_all() => kind.to_owned(),
             None => format!("{kind}/{}", self.audit_log_id),
         }
     }
@@ -64,6 +69,14 @@ pub enum AlertKind {
     Unavailable,
     /// Links end earlier than granted, such as by credentials that end before them.
     LinkShortened,
+    /// The audit trail cannot be delivered: nothing gets a link.
+    AuditUnreachable,
+    /// Records cannot be read or written: nothing is published.
+    MetadataUnreachable,
+    /// A staged file waits, and nobody publishes it.
+    StagingStuck,
+    /// A proven copy at another target is missing or has other bytes.
+    ReplicaLost,
 }
 
 impl AlertKind {
@@ -75,7 +88,33 @@ impl AlertKind {
             Self::Corrupt => "corrupt",
             Self::Unavailable => "unavailable",
             Self::LinkShortened => "link_shortened",
+            Self::AuditUnreachable => "audit_unreachable",
+            Self::MetadataUnreachable => "metadata_unreachable",
+            Self::StagingStuck => "staging_stuck",
+            Self::ReplicaLost => "replica_lost",
         }
+    }
+
+    /// What a person should do about it: the end of each message.
+    pub fn to_do(self) -> &'static str {
+        match self {
+            Self::QcRefused => "have QC pass exactly these bytes and publish again, or leave the file unpublished",
+            Self::Rejected => "stage the approved file, or have QC approve what is staged, and publish again",
+            Self::Corrupt => "look at the store, and restore what is damaged before anybody is sent there",
+            Self::Unavailable => {
+                "repeat the call; if it goes on, look whether the store and the staged file are in reach"
+            }
+            Self::LinkShortened => "sign with credentials that live longer than the links",
+            Self::AuditUnreachable => "bring the audit sink back, and repeat the call: nothing gets a link before",
+            Self::MetadataUnreachable => "bring the metadata store back, and repeat the call",
+            Self::StagingStuck => "publish the staged file, or find out who should have",
+            Self::ReplicaLost => "have the object copied to that target again",
+        }
+    }
+
+    /// Whether it is about a part that all publications share.
+    pub fn is_of_all(self) -> bool {
+        matches!(self, Self::AuditUnreachable | Self::MetadataUnreachable)
     }
 
     /// How much it matters.
@@ -83,7 +122,8 @@ impl AlertKind {
         match self {
             Self::Corrupt => Severity::Critical,
             Self::QcRefused | Self::Rejected => Severity::Error,
-            Self::Unavailable | Self::LinkShortened => Severity::Warning,
+            Self::AuditUnreachable | Self::MetadataUnreachable | Self::ReplicaLost => Severity::Error,
+            Self::Unavailable | Self::LinkShortened | Self::StagingStuck => Severity::Warning,
         }
     }
 }

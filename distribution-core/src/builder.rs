@@ -12,6 +12,7 @@ use crate::invariants::HOLDER_BYTES_MAX;
 use crate::key::TargetName;
 use crate::metadata::MetadataStore;
 use crate::metrics::Outcomes;
+use crate::origin::Named;
 use crate::parts::{Parts, Policy, Reach, Target};
 use crate::preflight::Inspector;
 use crate::publisher::Publisher;
@@ -145,8 +146,8 @@ impl Builder {
             targets,
             source: required("source", self.source)?,
             inspector: self.inspector,
-            metadata: required("metadata", self.metadata)?,
-            audit: required("audit", self.audit)?,
+            metadata: Arc::new(Named(required("metadata", self.metadata)?)),
+            audit: Arc::new(Named(required("audit", self.audit)?)),
             alerts: required("alerts", self.alerts)?,
             clock: required("clock", self.clock)?,
             holder,

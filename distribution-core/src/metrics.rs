@@ -14,7 +14,8 @@
 //!
 //! Labels have few values: `target` is a name from the configuration (empty for a request that names none
 //! that works); `kind` of a publish is that of its [`Error`], or `none`, and of an alert its
-//! [`AlertKind`]; `stage` is `gate`, `transfer`, `prove`, `record`, `audit` or `sign`. `outcome` is
+//! [`AlertKind`]; `stage` is `gate`, `transfer`, `preflight` (a part
+//! of `transfer`), `prove`, `record`, `audit` or `sign`. `outcome` is
 //! * `published`: the call was answered, by a publication of its own or by that of an equal request;
 //! * `failed`: [`Rejected`](ErrorKind::Rejected), [`Corrupt`](ErrorKind::Corrupt) or
 //!   [`Unavailable`](ErrorKind::Unavailable);
@@ -68,6 +69,7 @@ pub const ALERTS_TOTAL: &str = "distribution.alerts_total";
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
     Gate,
+    Preflight,
     Transfer,
     Prove,
     Record,
@@ -79,6 +81,7 @@ impl Step {
     fn as_str(self) -> &'static str {
         match self {
             Self::Gate => "gate",
+            Self::Preflight => "preflight",
             Self::Transfer => "transfer",
             Self::Prove => "prove",
             Self::Record => "record",

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info_span, warn};
 
-use crate::alert::{Alert, AlertKind};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::lease::{OwnLease, busy};
@@ -350,14 +349,6 @@ impl Publisher {
             Advance::Superseded(row) => Record::decode(&row).map(Swap::Superseded),
         }
     }
-
-    fn alert_of_failed_attempt(&self, before: &Record, after: &Record) {
-        if after.attempt > before.attempt {
-            let attempt = before.attempt;
-            let message = format!("the object of attempt {attempt} is missing or has other bytes: check the store");
-            self.alert(before.id(), &Error::corrupt(message));
-        }
-    }
 }
 
 /// The small questions.
@@ -375,23 +366,6 @@ impl Publisher {
             let message = format!("the target `{target}` of {audit_log_id} is not configured here");
             Error::new(ErrorKind::Unsupported, message)
         })
-    }
-
-    /// Tells the operators, where the kind of error is for them.
-    fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
-        let kind = match error.kind() {
-            ErrorKind::Refused => AlertKind::QcRefused,
-            ErrorKind::Rejected => AlertKind::Rejected,
-            ErrorKind::Corrupt => AlertKind::Corrupt,
-            ErrorKind::Unavailable => AlertKind::Unavailable,
-            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Unsupported => return,
-        };
-        self.raise(Alert { kind, audit_log_id: audit_log_id.clone(), target: None, message: error.to_string() });
-    }
-
-    pub(crate) fn raise(&self, alert: Alert) {
-        metrics::alerted(alert.kind);
-        self.parts.alerts.raise(alert);
     }
 }
 

@@ -8,4 +8,4 @@ mod webhook;
 
 pub use log::LogAlerts;
 #[cfg(feature = "alert-webhook")]
-pub use webhook::{WebhookAlerts, WebhookConfig, WebhookFormat};
+pub use webhook::{RunningAlerts, WebhookAlerts, WebhookConfig, WebhookFormat};

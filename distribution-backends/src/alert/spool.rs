@@ -6,7 +6,7 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
-use distribution_core::{Error, ErrorKind, Timestamp};
+use distribution_core::{Error, ErrorKind, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::sync_dir_at;
@@ -19,9 +19,17 @@ pub(super) struct Waiting {
     pub(super) key: String,
     pub(super) kind: String,
     pub(super) severity: String,
-    pub(super) audit_log_id: String,
+    pub(super) audit_log_id: Option<String>,
     pub(super) target: Option<String>,
     pub(super) message: String,
+}
+
+impl Waiting {
+    fn about_damage(lines: usize, sequence: u64, at: Timestamp) -> Self {
+        let message = format!("{lines} lines of the queue of alerts were damaged. To do: look for alerts in {DAMAGED}");
+        let (kind, severity) = ("alerts_damaged".to_owned(), Severity::Error.as_str().to_owned());
+        Self { sequence, at, key: kind.clone(), kind, severity, audit_log_id: None, target: None, message }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,14 +64,18 @@ pub(super) struct Spool {
     waiting: VecDeque<Waiting>,
     next: u64,
     untold: u64,
+    /// After `written`, there may be what a write that failed has left.
+    is_torn: bool,
 }
 
 const NAME: &str = "alerts.jsonl";
+/// Where damaged lines are kept.
+const DAMAGED: &str = "alerts.damaged.jsonl";
 
 impl Spool {
     /// # Errors
     /// `Invalid` without the directory, `Conflict` if another process has it open, `Unavailable`.
-    pub(super) fn open(directory: &Path, bounds: Bounds) -> Result<Self, Error> {
+    pub(super) fn open(directory: &Path, bounds: Bounds, now: Timestamp) -> Result<Self, Error> {
         if !directory.is_dir() {
             return Err(Error::invalid("alerts.spool", "is no directory: make it first"));
         }
@@ -78,12 +90,43 @@ impl Spool {
         };
         let file = open_file(&directory.join(NAME)).map_err(unavailable)?;
         let (directory, waiting) = (directory.to_owned(), VecDeque::new());
-        let mut spool = Self { directory, file, _lock: lock, written: 0, bounds, waiting, next: 0, untold: 0 };
-        // What a crash left of the last line, or a damaged line, is passed over: the rest is still due.
-        let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        lines.for_each(|line| spool.apply(line));
+        let (written, next, untold, is_torn) = (0, 0, 0, false);
+        let mut spool = Self { directory, file, _lock: lock, written, bounds, waiting, next, untold, is_torn };
+        // What is after the last newline is what a crash left of a line that nobody was promised.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
+        let lines = text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let mut damaged = Vec::new();
+        for line in lines {
+            match serde_json::from_slice(line) {
+                Ok(line) => spool.apply(line),
+                Err(_) => damaged.push(line),
+            }
+        }
+        if !damaged.is_empty() {
+            spool.keep_damaged(&damaged).map_err(unavailable)?;
+            spool.waiting.push_back(Waiting::about_damage(damaged.len(), spool.next, now));
+            spool.next = spool.next.saturating_add(1);
+        }
         spool.rewrite()?;
         Ok(spool)
+    }
+
+    /// Puts damaged lines aside for a person to read, as long as there is room for them.
+    fn keep_damaged(&self, lines: &[&[u8]]) -> io::Result<()> {
+        tracing::error!(
+            lines = lines.len(),
+            kept_in = DAMAGED,
+            "the queue of alerts was damaged: look for alerts in it"
+        );
+        let mut file = OpenOptions::new().append(true).create(true).open(self.directory.join(DAMAGED))?;
+        let mut room = self.bounds.bytes.saturating_sub(file.metadata()?.len());
+        for line in lines {
+            let Some(left) = room.checked_sub(line.len() as u64 + 1) else { break };
+            room = left;
+            file.write_all(&[line, b"\n".as_slice()].concat())?;
+        }
+        file.sync_all()?;
+        sync_dir_at(&self.directory)
     }
 
     /// Puts an alert last. Where there is no room, the oldest with the same key gives way, or else the
@@ -147,9 +190,14 @@ impl Spool {
 
     fn write(&mut self, line: Line) -> Result<(), Error> {
         let bytes = encode(&line)?;
+        if self.is_torn {
+            self.file.set_len(self.written).map_err(unavailable)?;
+        }
+        self.is_torn = true;
         let written = self.file.seek(SeekFrom::Start(self.written));
         let written = written.and_then(|_| self.file.write_all(&bytes)).and_then(|()| self.file.sync_data());
         written.map_err(unavailable)?;
+        self.is_torn = false;
         self.written += bytes.len() as u64;
         self.apply(line);
         if self.written > self.bounds.bytes.saturating_mul(2) { self.rewrite() } else { Ok(()) }
@@ -171,7 +219,7 @@ impl Spool {
             Ok(file)
         };
         self.file = replace().map_err(unavailable)?;
-        self.written = bytes.len() as u64;
+        (self.written, self.is_torn) = (bytes.len() as u64, false);
         Ok(())
     }
 }

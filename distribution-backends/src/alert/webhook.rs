@@ -12,6 +12,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::spool::{Bounds, Spool, Waiting};
@@ -72,7 +73,7 @@ impl fmt::Debug for WebhookConfig {
     }
 }
 
-/// Sends alerts to a webhook, in order, from one background task: [`run`](Self::run).
+/// Sends alerts to a webhook, in order, from one background task: [`start`](Self::start).
 ///
 /// An alert is in memory until the task has put it into the queue on disk, at once unless the disk is
 /// slow; from then on it survives a crash. It leaves the queue when the receiver has answered 2xx, so a crash
@@ -90,8 +91,7 @@ impl fmt::Debug for WebhookConfig {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let url = std::env::var("ALERTS_URL")?;
 /// let config = WebhookConfig::new(url, WebhookFormat::Slack, "/var/lib/distribution/alerts");
-/// let alerts = Arc::new(WebhookAlerts::open(config, Arc::new(SystemClock)).await?);
-/// tokio::spawn(alerts.clone().run());
+/// let alerts = Arc::new(WebhookAlerts::start(config, Arc::new(SystemClock)).await?);
 /// // Publisher::builder().alerts(alerts)
 /// # Ok(())
 /// # }
@@ -142,7 +142,8 @@ impl WebhookAlerts {
         let url = url.ok_or_else(|| Error::invalid("alerts.url", "must be an http:// or https:// URL"))?;
         let bounds = Bounds { entries: config.entries_max, bytes: config.bytes_max };
         let client = http::build(http::client_builder()?)?;
-        let spool = blocking(move |_| Spool::open(&config.spool, bounds)).await?;
+        let now = clock.now();
+        let spool = blocking(move |_| Spool::open(&config.spool, bounds, now)).await?;
         Ok(Self {
             client,
             url,
@@ -154,6 +155,16 @@ impl WebhookAlerts {
             spool: Arc::new(Mutex::new(spool)),
             pace: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// The same, with a task that sends alerts as they come, for as long as the answer lives. Within a Tokio runtime.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn start(config: WebhookConfig, clock: Arc<dyn Clock>) -> Result<RunningAlerts, Error> {
+        let alerts = Arc::new(Self::open(config, clock).await?);
+        let task = tokio::spawn(alerts.clone().run());
+        Ok(RunningAlerts { alerts, task })
     }
 
     /// Sends alerts as they come, until it is dropped: for a task of its own.
@@ -201,6 +212,11 @@ impl WebhookAlerts {
                 }
                 Answer::Wrong if pace.refusals + 1 >= REFUSALS_MAX => {
                     (pace.failures, pace.refusals, pace.due) = (0, 0, None);
+                    tracing::error!(
+                        kind = first.kind,
+                        audit_log_id = first.audit_log_id,
+                        "an alert is dropped: the receiver calls it wrong"
+                    );
                     self.with_spool(move |spool| spool.drop_one(sequence)).await?;
                 }
                 Answer::Wrong => {
@@ -231,6 +247,22 @@ impl WebhookAlerts {
             pace.taken.insert(key, at);
         }
         Ok(())
+    }
+
+    /// Puts what is in memory into the queue, before the process ends. Blocks on the disk.
+    fn keep(&self) {
+        let alerts = std::mem::take(&mut lock(&self.inbox).alerts);
+        let mut spool = lock(&self.spool);
+        for (alert, at) in alerts {
+            let key = alert.dedup_key();
+            if spool.holds_within(&key, at, self.window) {
+                continue;
+            }
+            if let Err(error) = spool.push(waiting(alert, at, key)) {
+                tracing::error!(%error, "alerts are lost with the process");
+                return;
+            }
+        }
     }
 
     fn first(&self) -> Option<(Waiting, u64)> {
@@ -279,6 +311,26 @@ impl Pace {
     }
 }
 
+/// [`WebhookAlerts`] with their task, which ends when this is dropped: what is not sent by then waits on disk.
+#[derive(Debug)]
+pub struct RunningAlerts {
+    alerts: Arc<WebhookAlerts>,
+    task: JoinHandle<()>,
+}
+
+impl AlertSink for RunningAlerts {
+    fn raise(&self, alert: Alert) {
+        self.alerts.raise(alert);
+    }
+}
+
+impl Drop for RunningAlerts {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.alerts.keep();
+    }
+}
+
 impl AlertSink for WebhookAlerts {
     fn raise(&self, alert: Alert) {
         let at = self.clock.now();
@@ -305,32 +357,34 @@ fn waiting(alert: Alert, at: Timestamp, key: String) -> Waiting {
         key,
         kind: alert.kind.as_str().to_owned(),
         severity: alert.kind.severity().as_str().to_owned(),
-        audit_log_id: alert.audit_log_id.to_string(),
+        audit_log_id: Some(alert.audit_log_id.to_string()),
         target: alert.target.map(|target| target.to_string()),
         message: alert.message,
     }
 }
 
 fn body(format: WebhookFormat, alert: &Waiting, dropped: u64) -> Value {
-    let Waiting { kind, severity, audit_log_id, target, message, at, .. } = alert;
+    let Waiting { key, kind, severity, audit_log_id, target, message, at, .. } = alert;
     let dropped =
         if dropped == 0 { String::new() } else { format!(" ({dropped} alerts were dropped before this one)") };
     match format {
         WebhookFormat::Slack => {
             // Slack's own three escapes, so that no text becomes a link or a mention.
             let plain = message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            json!({ "text": format!("[{severity}] {kind}: {plain} (audit_log_id {audit_log_id}){dropped}") })
+            let about = audit_log_id.as_ref().map(|id| format!(" (audit_log_id {id})")).unwrap_or_default();
+            json!({ "text": format!("[{severity}] {kind}: {plain}{about}{dropped}") })
         }
         WebhookFormat::Alertmanager => {
-            let (about, id) = match target {
-                Some(target) => ("target", target),
-                None => ("audit_log_id", audit_log_id),
-            };
-            json!([{
-                "labels": { "alertname": format!("distribution_{kind}"), "severity": severity, about: id },
-                "annotations": { "summary": format!("{message}{dropped}"), "audit_log_id": audit_log_id },
-                "startsAt": at,
-            }])
+            let mut labels = json!({ "alertname": format!("distribution_{kind}"), "severity": severity });
+            if let Some(labels) = labels.as_object_mut() {
+                match (target, audit_log_id) {
+                    (Some(target), _) => drop(labels.insert("target".to_owned(), json!(target))),
+                    (None, Some(id)) if key != kind => drop(labels.insert("audit_log_id".to_owned(), json!(id))),
+                    (None, _) => {}
+                }
+            }
+            let annotations = json!({ "summary": format!("{message}{dropped}"), "audit_log_id": audit_log_id.as_deref().unwrap_or_default() });
+            json!([{ "labels": labels, "annotations": annotations, "startsAt": at }])
         }
     }
 }

@@ -7,13 +7,13 @@ use distribution_core::{
 };
 use futures::future::try_join_all;
 
-use super::file::{AlertKind, Credentials};
+use super::file::Credentials;
 use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
 use super::plan::TargetPlan;
 use super::{Config, Download, Guarded, Opened};
 use crate::blocking::blocking;
-use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, StoredRevocations, SystemClock, holder_name};
+use crate::{HmacSigner, JsonlAudit, LocalDisk, Sources, StoredRevocations, SystemClock, holder_name};
 
 /// What is made without the network.
 struct Parts {
@@ -44,12 +44,11 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     if let Some(mirror) = &plan.mirror {
         audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
     }
-    let AlertKind::Log = plan.alerts;
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
         .metadata(records)
         .audit(audit)
-        .alerts(Arc::new(LogAlerts))
+        .alerts(plan.alerts.open(&config.base, places).await?)
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());
