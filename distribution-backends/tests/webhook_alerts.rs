@@ -12,7 +12,7 @@ use distribution_backends::{WebhookAlerts, WebhookConfig, WebhookFormat};
 use distribution_core::{
     Alert, AlertKind, AlertSink as _, AuditLogId, Checksum, Clock as _, Identity, ObjectKey, TargetName,
 };
-use distribution_testkit::{ManualClock, World};
+use distribution_testkit::{ManualClock, World, request};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -155,4 +155,119 @@ async fn alertmanager_gets_labels_that_tell_publications_apart() {
     assert_eq!(taken[0][0]["labels"]["alertname"], "distribution_corrupt");
     assert_eq!(taken[1][0]["labels"]["target"], TargetName::default().as_str());
     assert!(taken[1][0]["labels"].get("audit_log_id").is_none());
+}
+
+fn read(spool: &Path, name: &str) -> String {
+    std::fs::read_to_string(spool.join(name)).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_the_receiver_calls_wrong_is_dropped_after_ten_times_and_holds_nothing_up() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let alerts = open(&receiver.start().await, spool.path(), &world, WebhookFormat::Slack).await;
+    receiver.plan.lock().unwrap().extend(["400 Bad Request"; 10]);
+    alerts.raise(alert("wrong.mp4"));
+    alerts.raise(alert("right.mp4"));
+    let mut calls = 0;
+    while let Some(due) = alerts.deliver().await.unwrap() {
+        let wait = due - ManualClock::new(&world).now();
+        world.advance(wait.to_std().unwrap());
+        calls += 1;
+        assert!(calls < 10, "not for ever");
+    }
+    let texts = receiver.texts();
+    assert_eq!((calls, texts.len()), (9, 1), "{texts:?}");
+    assert!(texts[0].contains("right.mp4") && texts[0].contains("(1 alerts were dropped before this one)"));
+}
+
+#[tokio::test]
+async fn a_damaged_line_is_kept_aside_and_told() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let url = receiver.start().await;
+    *receiver.down.lock().unwrap() = true;
+    let alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    for name in ["one.mp4", "two.mp4", "three.mp4"] {
+        alerts.raise(alert(name));
+    }
+    alerts.deliver().await.unwrap();
+    drop(alerts);
+    let damaged = read(spool.path(), "alerts.jsonl").replace("\"about <two.mp4>\"", "\"about <two.mp4>");
+    std::fs::write(spool.path().join("alerts.jsonl"), damaged).unwrap();
+
+    *receiver.down.lock().unwrap() = false;
+    let alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    assert_eq!(alerts.deliver().await.unwrap(), None);
+    let texts = receiver.texts();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts[0].contains("one.mp4") && texts[1].contains("three.mp4"));
+    assert!(texts[2].starts_with("[error] alerts_damaged: 1 lines") && texts[2].contains("alerts.damaged.jsonl"));
+    assert!(read(spool.path(), "alerts.damaged.jsonl").contains("two.mp4"));
+    drop(alerts);
+    let alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    assert_eq!(alerts.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 3, "told once");
+}
+
+#[tokio::test]
+async fn what_the_disk_does_not_take_waits_in_memory() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let url = receiver.start().await;
+    let mut config = WebhookConfig::new(&url, WebhookFormat::Slack, spool.path());
+    config.bytes_max = 600;
+    let alerts = WebhookAlerts::open(config, Arc::new(ManualClock::new(&world))).await.unwrap();
+    // Where the queue would be written anew.
+    let in_its_way = spool.path().join("alerts.jsonl.new");
+    std::fs::create_dir(&in_its_way).unwrap();
+    let mut errors = 0;
+    for n in 0..6 {
+        alerts.raise(alert(&format!("clip-{n}.mp4")));
+        errors += usize::from(alerts.deliver().await.is_err());
+    }
+    assert!(errors > 0);
+    std::fs::remove_dir(&in_its_way).unwrap();
+    assert_eq!(alerts.deliver().await.unwrap(), None);
+    let texts = receiver.texts();
+    for n in 0..6 {
+        let found = texts.iter().filter(|text| text.contains(&format!("clip-{n}.mp4"))).count();
+        let dropped = texts.iter().any(|text| text.contains("were dropped"));
+        assert!(found == 1 || dropped, "clip-{n}: {texts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_delays_no_publish_and_changes_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook/canary-secret", listener.local_addr().unwrap());
+    let (world, spool) = (World::new(), tempfile::tempdir().unwrap());
+    let config = WebhookConfig::new(&url, WebhookFormat::Slack, spool.path());
+    let alerts = Arc::new(WebhookAlerts::start(config, Arc::new(ManualClock::new(&world))).await.unwrap());
+    alerts.raise(alert("one.mp4"));
+    let (held, _) = listener.accept().await.unwrap();
+
+    let (told, quiet) = (world.builder("host-1").alerts(alerts.clone()).build().unwrap(), world.publisher("host-2"));
+    let call = || request("https://staging.invalid/gone.mp4?X-Amz-Signature=canary-query", b"approved bytes");
+    let rejected = tokio::time::timeout(Duration::from_secs(10), told.publish(call())).await.unwrap().unwrap_err();
+    assert_eq!(rejected.to_string(), quiet.publish(call()).await.unwrap_err().to_string());
+    world.stage("clip.mp4", "approved bytes");
+    let published = tokio::time::timeout(Duration::from_secs(10), told.publish(request("clip.mp4", b"approved bytes")));
+    published.await.unwrap().unwrap();
+
+    drop((told, alerts, held));
+    let kept = read(spool.path(), "alerts.jsonl");
+    assert!(kept.contains("about <one.mp4>") && kept.contains("\"rejected\""), "kept for the next process: {kept}");
+    assert!(!kept.contains("canary"), "{kept}");
+}
+
+#[tokio::test]
+async fn an_outage_of_a_shared_part_is_one_alert() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let alerts = open(&receiver.start().await, spool.path(), &world, WebhookFormat::Alertmanager).await;
+    for name in ["one.mp4", "two.mp4", "three.mp4"] {
+        alerts.raise(Alert { kind: AlertKind::AuditUnreachable, ..alert(name) });
+    }
+    alerts.deliver().await.unwrap();
+    let taken = receiver.taken.lock().unwrap().clone();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0][0]["labels"].as_object().unwrap().len(), 2, "no label tells publications apart: {taken:?}");
+    assert_eq!(taken[0][0]["annotations"]["audit_log_id"], alert("one.mp4").audit_log_id.to_string());
 }

@@ -111,3 +111,45 @@ fn every_publish_is_counted_by_how_it_ended() {
         assert!(seen.value(STAGE_MS, &labels) >= Some(1.0), "{stage}");
     }
 }
+
+#[test]
+fn labels_have_few_values_and_name_no_publication() {
+    let (seen, world) = (Seen::default(), World::new());
+    world.stage("clip.mp4", "approved bytes");
+    let publisher = world.publisher("host-1");
+    let publish = |url: &str| {
+        let call = request(url, b"approved bytes");
+        world.run(publisher.publish(call)).returned().unwrap().map(drop)
+    };
+    metrics::with_local_recorder(&seen, || {
+        publish("clip.mp4").unwrap();
+        publish("https://staging.invalid/other.mp4?X-Amz-Signature=canary").unwrap_err();
+        for op in [Op::StorageCreate, Op::MetadataClaim, Op::AuditAppend, Op::SourceOpen, Op::SignerSign] {
+            world.fail(move |effect| (effect.op == op).then_some(Fault::LostRequest));
+            let name = format!("{}.mp4", op.as_str());
+            world.stage(name.clone(), "approved bytes");
+            publish(&name).unwrap_err();
+        }
+    });
+    let allowed = |label: &str, value: &str| match label {
+        "target" => ["", "default"].contains(&value),
+        "outcome" => ["published", "failed", "turned_away", "done"].contains(&value),
+        "stage" => ["gate", "preflight", "transfer", "prove", "record", "audit", "sign"].contains(&value),
+        "kind" => value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+        _ => false,
+    };
+    let series: Vec<String> = seen.0.lock().unwrap().keys().cloned().collect();
+    for name in &series {
+        let (metric, labels) = name.strip_suffix('}').unwrap().split_once('{').unwrap();
+        assert!(metric.starts_with("distribution."), "{name}");
+        for label in labels.split(',').filter(|label| !label.is_empty()) {
+            let (label, value) = label.split_once('=').unwrap();
+            assert!(allowed(label, value), "{name}");
+        }
+        assert!(!name.contains("dist_") && !name.contains("canary") && !name.contains("://"), "{name}");
+    }
+    assert!(series.len() < 40, "{series:?}");
+    for kind in ["unavailable", "metadata_unreachable", "audit_unreachable"] {
+        assert!(seen.value(ALERTS_TOTAL, &format!("kind={kind}")) >= Some(1.0), "{kind}");
+    }
+}

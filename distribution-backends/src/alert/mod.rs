@@ -2,6 +2,8 @@
 
 mod log;
 #[cfg(feature = "alert-webhook")]
+mod message;
+#[cfg(feature = "alert-webhook")]
 mod spool;
 #[cfg(feature = "alert-webhook")]
 mod webhook;

@@ -1,8 +1,9 @@
 //! Alerts to an HTTP receiver, through a queue on disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use chrono::TimeDelta;
 use distribution_core::{Alert, AlertSink, Clock, Error, Timestamp};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Url};
-use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
+use super::message::{body, waiting};
 use super::spool::{Bounds, Spool, Waiting};
 use crate::blocking::blocking;
 use crate::http;
@@ -80,7 +81,8 @@ impl fmt::Debug for WebhookConfig {
 /// at that moment sends it twice. Until then it is sent again after 1, 2, 4 … 60 seconds, or when the
 /// receiver's `Retry-After` (seconds) says. An alert that the receiver calls wrong (4xx but 408 and 429) is
 /// dropped after 10 times. Where the queue is full, the oldest alert with the new one's
-/// [key](Alert::dedup_key) gives way, or else the oldest of all. The next message says how many were dropped.
+/// [key](Alert::dedup_key) gives way, or else the oldest of all. The next message says how many were dropped. Lines
+/// of the queue that were damaged are kept in `alerts.damaged.jsonl` beside it, and an alert tells of them.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -92,7 +94,7 @@ impl fmt::Debug for WebhookConfig {
 /// let url = std::env::var("ALERTS_URL")?;
 /// let config = WebhookConfig::new(url, WebhookFormat::Slack, "/var/lib/distribution/alerts");
 /// let alerts = Arc::new(WebhookAlerts::start(config, Arc::new(SystemClock)).await?);
-/// // Publisher::builder().alerts(alerts)
+/// let builder = distribution_core::Publisher::builder().alerts(alerts);
 /// # Ok(())
 /// # }
 /// ```
@@ -111,7 +113,7 @@ pub struct WebhookAlerts {
 
 #[derive(Default)]
 struct Inbox {
-    alerts: Vec<(Alert, Timestamp)>,
+    alerts: VecDeque<(Alert, Timestamp)>,
     dropped: u64,
 }
 
@@ -203,12 +205,12 @@ impl WebhookAlerts {
             {
                 return Ok(Some(due));
             }
-            let told = untold;
-            let sequence = first.sequence;
-            match self.send(&first, untold + pace.lost).await {
+            let (sequence, lost) = (first.sequence, pace.lost);
+            match self.send_and_take_in(&first, untold + lost, &mut pace).await {
                 Answer::Taken => {
-                    (pace.failures, pace.refusals, pace.due, pace.lost) = (0, 0, None, 0);
-                    self.with_spool(move |spool| spool.delivered(sequence, told)).await?;
+                    (pace.failures, pace.refusals, pace.due) = (0, 0, None);
+                    pace.lost -= lost;
+                    self.with_spool(move |spool| spool.delivered(sequence, untold)).await?;
                 }
                 Answer::Wrong if pace.refusals + 1 >= REFUSALS_MAX => {
                     (pace.failures, pace.refusals, pace.due) = (0, 0, None);
@@ -228,25 +230,24 @@ impl WebhookAlerts {
         }
     }
 
+    /// Puts what was raised into the queue, one by one: an alert is in memory until it is on disk.
     async fn take_in(&self, pace: &mut Pace) -> Result<(), Error> {
-        let Inbox { alerts, dropped } = std::mem::take(&mut *lock(&self.inbox));
-        pace.lost += dropped;
-        let window = self.window;
-        let mut alerts = alerts.into_iter();
-        while let Some((alert, at)) = alerts.next() {
-            let key = alert.dedup_key();
+        pace.lost += std::mem::take(&mut lock(&self.inbox).dropped);
+        while let Some((alert, at)) = self.oldest_raised() {
+            let (key, window) = (alert.dedup_key(), self.window);
             pace.taken.retain(|_, taken| (at - *taken).abs() <= window);
-            if pace.taken.contains_key(&key) || lock(&self.spool).holds_within(&key, at, window) {
-                continue;
+            if !pace.taken.contains_key(&key) && !lock(&self.spool).holds_within(&key, at, window) {
+                let waiting = waiting(alert, at, key.clone());
+                self.with_spool(move |spool| spool.push(waiting)).await?;
+                pace.taken.insert(key, at);
             }
-            let waiting = waiting(alert.clone(), at, key.clone());
-            if let Err(error) = self.with_spool(move |spool| spool.push(waiting)).await {
-                lock(&self.inbox).alerts.splice(0..0, std::iter::once((alert, at)).chain(alerts));
-                return Err(error);
-            }
-            pace.taken.insert(key, at);
+            lock(&self.inbox).alerts.pop_front();
         }
         Ok(())
+    }
+
+    fn oldest_raised(&self) -> Option<(Alert, Timestamp)> {
+        lock(&self.inbox).alerts.front().cloned()
     }
 
     /// Puts what is in memory into the queue, before the process ends. Blocks on the disk.
@@ -276,6 +277,21 @@ impl WebhookAlerts {
     ) -> Result<(), Error> {
         let spool = self.spool.clone();
         blocking(move |_| work(&mut lock(&spool))).await
+    }
+
+    /// While the receiver takes its time, what is raised goes on disk.
+    async fn send_and_take_in(&self, alert: &Waiting, dropped: u64, pace: &mut Pace) -> Answer {
+        let mut sending = pin!(self.send(alert, dropped));
+        loop {
+            tokio::select! {
+                answer = &mut sending => return answer,
+                () = self.raised.notified() => {
+                    if let Err(error) = self.take_in(pace).await {
+                        tracing::error!(%error, "alerts wait in memory");
+                    }
+                }
+            }
+        }
     }
 
     async fn send(&self, alert: &Waiting, dropped: u64) -> Answer {
@@ -336,7 +352,7 @@ impl AlertSink for WebhookAlerts {
         let at = self.clock.now();
         let mut inbox = lock(&self.inbox);
         if inbox.alerts.len() < INBOX_MAX {
-            inbox.alerts.push((alert, at));
+            inbox.alerts.push_back((alert, at));
         } else {
             inbox.dropped += 1;
         }
@@ -347,45 +363,6 @@ impl AlertSink for WebhookAlerts {
 impl fmt::Debug for WebhookAlerts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookAlerts").field("format", &self.format).finish_non_exhaustive()
-    }
-}
-
-fn waiting(alert: Alert, at: Timestamp, key: String) -> Waiting {
-    Waiting {
-        sequence: 0,
-        at,
-        key,
-        kind: alert.kind.as_str().to_owned(),
-        severity: alert.kind.severity().as_str().to_owned(),
-        audit_log_id: Some(alert.audit_log_id.to_string()),
-        target: alert.target.map(|target| target.to_string()),
-        message: alert.message,
-    }
-}
-
-fn body(format: WebhookFormat, alert: &Waiting, dropped: u64) -> Value {
-    let Waiting { key, kind, severity, audit_log_id, target, message, at, .. } = alert;
-    let dropped =
-        if dropped == 0 { String::new() } else { format!(" ({dropped} alerts were dropped before this one)") };
-    match format {
-        WebhookFormat::Slack => {
-            // Slack's own three escapes, so that no text becomes a link or a mention.
-            let plain = message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let about = audit_log_id.as_ref().map(|id| format!(" (audit_log_id {id})")).unwrap_or_default();
-            json!({ "text": format!("[{severity}] {kind}: {plain}{about}{dropped}") })
-        }
-        WebhookFormat::Alertmanager => {
-            let mut labels = json!({ "alertname": format!("distribution_{kind}"), "severity": severity });
-            if let Some(labels) = labels.as_object_mut() {
-                match (target, audit_log_id) {
-                    (Some(target), _) => drop(labels.insert("target".to_owned(), json!(target))),
-                    (None, Some(id)) if key != kind => drop(labels.insert("audit_log_id".to_owned(), json!(id))),
-                    (None, _) => {}
-                }
-            }
-            let annotations = json!({ "summary": format!("{message}{dropped}"), "audit_log_id": audit_log_id.as_deref().unwrap_or_default() });
-            json!([{ "labels": labels, "annotations": annotations, "startsAt": at }])
-        }
     }
 }
 

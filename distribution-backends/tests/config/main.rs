@@ -9,6 +9,8 @@
     reason = "helpers of tests may panic"
 )]
 
+#[cfg(feature = "alert-webhook")]
+mod alerts;
 mod annotated;
 #[cfg(feature = "cloudfront")]
 mod cloudfront;
