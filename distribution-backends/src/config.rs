@@ -1,5 +1,6 @@
 //! A publisher from one file, `distribution.toml`.
 
+mod alerts;
 mod bucket;
 mod cloudfront;
 mod credentials;

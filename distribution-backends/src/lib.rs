@@ -20,6 +20,7 @@
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
 //! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
+//! | | `WebhookAlerts` | `alert-webhook` |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
 //! `Config` (feature `config`) makes a publisher of them from one file, `distribution.toml`.
@@ -35,7 +36,13 @@ mod config;
 mod confined;
 mod desk;
 mod durable;
-#[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp", feature = "link-probe"))]
+#[cfg(any(
+    feature = "opendal",
+    feature = "http-source",
+    feature = "story-mcp",
+    feature = "link-probe",
+    feature = "alert-webhook"
+))]
 mod http;
 mod metadata;
 mod pin;
@@ -58,6 +65,8 @@ mod uri;
 #[cfg(feature = "opendal")]
 pub use ::opendal;
 pub use alert::LogAlerts;
+#[cfg(feature = "alert-webhook")]
+pub use alert::{RunningAlerts, WebhookAlerts, WebhookConfig, WebhookFormat};
 #[cfg(feature = "story-mcp")]
 pub use audit::MirrorTo;
 pub use audit::{JsonlAudit, JsonlEntries};

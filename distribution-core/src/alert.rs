@@ -1,6 +1,7 @@
 //! The alert port: tells operators, never changes an outcome.
 
 use crate::identity::AuditLogId;
+use crate::key::TargetName;
 
 /// Takes alerts to the people on call.
 pub trait AlertSink: Send + Sync + 'static {
@@ -13,10 +14,45 @@ pub trait AlertSink: Send + Sync + 'static {
 pub struct Alert {
     /// What happened.
     pub kind: AlertKind,
-    /// The publication.
+    /// The publication at which it was seen.
     pub audit_log_id: AuditLogId,
+    /// The target, where it is about all that is published there and not about this one publication.
+    pub target: Option<TargetName>,
     /// One line that says what happened and what to do; no link, no secret.
     pub message: String,
+}
+
+impl Alert {
+    /// What is the same for two alerts about the same thing, on every host and after every restart:
+    /// `{kind}/{audit_log_id}`; `{kind}/{target}` where it is about a target; and `{kind}` alone where it is about
+    /// a part that all publications share, so that an hour without one is not an alert for each of them.
+    ///
+    /// ```
+    /// use distribution_core::{Alert, AlertKind, AuditLogId, Checksum, Identity, ObjectKey, Severity, TargetName};
+    ///
+    /// let (target, key) = (TargetName::parse("main")?, ObjectKey::parse("clip.mp4")?);
+    /// let checksum = Checksum::of(b"");
+    /// let id = AuditLogId::of(Identity { target: &target, key: &key, checksum: &checksum, concept_id: None });
+    /// let message = "the stored object has other bytes: check the store".to_owned();
+    /// let mut alert = Alert { kind: AlertKind::Corrupt, audit_log_id: id.clone(), target: None, message };
+    /// assert_eq!(alert.dedup_key(), format!("corrupt/{id}"));
+    /// assert_eq!(alert.kind.severity(), Severity::Critical);
+    ///
+    /// (alert.kind, alert.target) = (AlertKind::LinkShortened, Some(target));
+    /// assert_eq!(alert.dedup_key(), "link_shortened/main");
+    ///
+    /// (alert.kind, alert.target) = (AlertKind::AuditUnreachable, None);
+    /// assert_eq!(alert.dedup_key(), "audit_unreachable");
+    /// # Ok::<(), distribution_core::Error>(())
+    /// ```
+    pub fn dedup_key(&self) -> String {
+        let kind = self.kind.as_str();
+        match &self.target {
+            Some(target) => format!("{kind}/{target}"),
+            None if self.kind.is_of_all() => kind.to_owned(),
+            None => format!("{kind}/{}", self.audit_log_id),
+        }
+    }
 }
 
 /// What kinds of alert there are.
@@ -31,6 +67,16 @@ pub enum AlertKind {
     Corrupt,
     /// A publish could not be finished for now.
     Unavailable,
+    /// Links end earlier than granted, such as by credentials that end before them.
+    LinkShortened,
+    /// The audit trail cannot be delivered: nothing gets a link.
+    AuditUnreachable,
+    /// Records cannot be read or written: nothing is published.
+    MetadataUnreachable,
+    /// A staged file waits, and nobody publishes it.
+    StagingStuck,
+    /// A proven copy at another target is missing or has other bytes.
+    ReplicaLost,
 }
 
 impl AlertKind {
@@ -41,6 +87,65 @@ impl AlertKind {
             Self::Rejected => "rejected",
             Self::Corrupt => "corrupt",
             Self::Unavailable => "unavailable",
+            Self::LinkShortened => "link_shortened",
+            Self::AuditUnreachable => "audit_unreachable",
+            Self::MetadataUnreachable => "metadata_unreachable",
+            Self::StagingStuck => "staging_stuck",
+            Self::ReplicaLost => "replica_lost",
+        }
+    }
+
+    /// What a person should do about it: the end of each message.
+    pub fn to_do(self) -> &'static str {
+        match self {
+            Self::QcRefused => "have QC pass exactly these bytes and publish again, or leave the file unpublished",
+            Self::Rejected => "stage the approved file, or have QC approve what is staged, and publish again",
+            Self::Corrupt => "look at the store, and restore what is damaged before anybody is sent there",
+            Self::Unavailable => {
+                "repeat the call; if it goes on, look whether the store and the staged file are in reach"
+            }
+            Self::LinkShortened => "sign with credentials that live longer than the links",
+            Self::AuditUnreachable => "bring the audit sink back, and repeat the call: nothing gets a link before",
+            Self::MetadataUnreachable => "bring the metadata store back, and repeat the call",
+            Self::StagingStuck => "publish the staged file, or find out who should have",
+            Self::ReplicaLost => "have the object copied to that target again",
+        }
+    }
+
+    /// Whether it is about a part that all publications share.
+    pub fn is_of_all(self) -> bool {
+        matches!(self, Self::AuditUnreachable | Self::MetadataUnreachable)
+    }
+
+    /// How much it matters.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Corrupt => Severity::Critical,
+            Self::QcRefused | Self::Rejected => Severity::Error,
+            Self::AuditUnreachable | Self::MetadataUnreachable | Self::ReplicaLost => Severity::Error,
+            Self::Unavailable | Self::LinkShortened | Self::StagingStuck => Severity::Warning,
+        }
+    }
+}
+
+/// How much an alert matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// A repeat may help; a person should look if it goes on.
+    Warning,
+    /// Something was not published and will not be until a person acts.
+    Error,
+    /// Something that was stored is damaged: act now.
+    Critical,
+}
+
+impl Severity {
+    /// The severity's name, such as `critical`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
         }
     }
 }

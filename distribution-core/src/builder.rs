@@ -11,6 +11,8 @@ use crate::flight::Flights;
 use crate::invariants::HOLDER_BYTES_MAX;
 use crate::key::TargetName;
 use crate::metadata::MetadataStore;
+use crate::metrics::Outcomes;
+use crate::origin::Named;
 use crate::parts::{Parts, Policy, Reach, Target};
 use crate::preflight::Inspector;
 use crate::publisher::Publisher;
@@ -144,13 +146,14 @@ impl Builder {
             targets,
             source: required("source", self.source)?,
             inspector: self.inspector,
-            metadata: required("metadata", self.metadata)?,
-            audit: required("audit", self.audit)?,
+            metadata: Arc::new(Named(required("metadata", self.metadata)?)),
+            audit: Arc::new(Named(required("audit", self.audit)?)),
             alerts: required("alerts", self.alerts)?,
             clock: required("clock", self.clock)?,
             holder,
             policy,
             flights: Flights::default(),
+            outcomes: Outcomes::default(),
         }))
     }
 }

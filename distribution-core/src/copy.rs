@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
 use crate::machine::Event;
+use crate::metrics::Step;
 use crate::object::{ContentHeaders, Location, Proof, Verification};
 use crate::preflight::Preflight;
 use crate::progress::{Meter, Stage};
@@ -41,7 +42,12 @@ impl Publisher {
             Ok(staged) => staged,
             Err(fault) => return self.look(record, Some(fault)).await,
         };
-        let preflight = match self.preflight(record.publication.duration_seconds, &mut staged).await? {
+        let preflight = self.preflight(record.publication.duration_seconds, &mut staged);
+        let preflight = match self.parts().inspector {
+            Some(_) => self.timed(Step::Preflight, &record.publication.target, preflight).await?,
+            None => preflight.await?,
+        };
+        let preflight = match preflight {
             Ok(preflight) => preflight,
             // Not even what an earlier call may have stored of it is published.
             Err(fault) => return Ok(Event::SourceUnfit(fault)),

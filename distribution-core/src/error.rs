@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::origin::Part;
+
 /// What went wrong, named after what the caller does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +77,7 @@ struct Inner {
     field: Option<String>,
     message: String,
     retry_after: Option<Duration>,
+    part: Option<Part>,
     #[source]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -87,6 +90,7 @@ impl Error {
             field: None,
             message: one_line(message.as_ref()),
             retry_after: None,
+            part: None,
             source: None,
         }))
     }
@@ -122,6 +126,15 @@ impl Error {
     pub fn after(mut self, retry_after: Duration) -> Self {
         self.inner().retry_after = Some(retry_after);
         self
+    }
+
+    pub(crate) fn from_part(mut self, part: Part) -> Self {
+        self.inner().part.get_or_insert(part);
+        self
+    }
+
+    pub(crate) fn part(&self) -> Option<Part> {
+        self.0.part
     }
 
     fn inner(&mut self) -> &mut Inner {

@@ -22,6 +22,10 @@ impl Publisher {
     /// object has gone; [`Unavailable`](crate::ErrorKind::Unavailable) while the trail cannot be delivered.
     /// A repeat leaves an entry of its own.
     pub async fn link(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
+        self.issue(audit_log_id, valid_for).await.inspect_err(|error| self.alert(audit_log_id, error))
+    }
+
+    async fn issue(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
         let (record, asked) = self.grant(self.load_published(audit_log_id).await?, valid_for).await?;
         let published = self.published(&record)?;
         match asked {
@@ -150,6 +154,7 @@ impl Publisher {
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
         let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };
         let mut signed = signer.sign(&link, now).await?;
+        self.alert_if_shortened(record, signed.limited_by.as_deref());
         if longest < granted {
             let reason = "the clock of the host that granted the link is ahead of this host's";
             signed.limited_by.get_or_insert_with(|| reason.to_owned());

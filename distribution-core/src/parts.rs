@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::key::{KeyTemplate, StoragePrefix, TargetName};
 use crate::metadata::MetadataStore;
+use crate::metrics::Outcomes;
 use crate::object::Verification;
 use crate::preflight::{Inspector, PreflightPolicy};
 use crate::qc::QcPolicy;
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) holder: String,
     pub(crate) policy: Policy,
     pub(crate) flights: Flights<Result<DistributionRecord, Error>>,
+    pub(crate) outcomes: Outcomes,
 }
 
 /// Where objects go, and how they are read there.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info_span, warn};
 
-use crate::alert::{Alert, AlertKind};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::lease::{OwnLease, busy};
 use crate::machine::{self, Action, Caller, Entry, Event, entry, next_action, step};
 use crate::metadata::{Advance, Claim};
+use crate::metrics::{self, Step};
 use crate::object::Checksum;
 use crate::order::Order;
 use crate::parts::{Parts, Target};
@@ -103,7 +103,7 @@ impl Publisher {
     ) -> Result<DistributionRecord, Error> {
         let json = serde_json::to_vec(&request)
             .map_err(|error| Error::new(ErrorKind::Invalid, "the request is not valid JSON").because(error))?;
-        let order = self.order(request)?;
+        let order = self.order(request).inspect_err(metrics::turned_away)?;
         let flight = self.parts.flights.join(Checksum::of(&json), progress, |watchers| {
             let publisher = self.clone();
             Box::pin(async move { publisher.carry_out(order, watchers).await })
@@ -120,8 +120,10 @@ impl Publisher {
 
     async fn carry_out(self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
         let id = order.publication.audit_log_id.clone();
+        let (target, began) = (order.publication.target.clone(), self.now());
         let span = info_span!("publish", audit_log_id = %id);
         let outcome = self.gate_and_run(order, progress).instrument(span).await;
+        self.parts.outcomes.ended(&target, outcome.as_ref().err(), self.now() - began);
         if let Err(error) = &outcome {
             self.alert(&id, error);
         }
@@ -129,7 +131,7 @@ impl Publisher {
     }
 
     async fn gate_and_run(&self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
-        let approval = self.gate(&order).await?;
+        let approval = self.timed(Step::Gate, &order.publication.target, self.gate(&order)).await?;
         self.bind(&order).await?;
         let call = Call { approval, source: Some(order.source.clone()), progress, lease: OwnLease::default() };
         let outcome = self.work(&order, &call).await;
@@ -149,7 +151,8 @@ impl Publisher {
         };
         let (record, published) = self.finish(record, call).await?;
         call.progress.stage(Stage::Sign);
-        let issued = self.hand_out(&record, &published).await?;
+        let handing_out = self.hand_out(&record, &published);
+        let issued = self.timed(Step::Sign, &record.publication.target, handing_out).await?;
         Ok(DistributionRecord::new(&record, &published, issued))
     }
 
@@ -214,7 +217,9 @@ impl Publisher {
         let work = Work { lease, attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
         let (publication, details) = (order.publication.clone(), order.details.clone());
         let first = machine::claim(publication, details, call.approval.clone(), &order.source, work, now);
-        match self.parts.metadata.claim(&first.encode()?).await? {
+        let row = first.encode()?;
+        let claim = self.parts.metadata.claim(&row);
+        match self.timed(Step::Record, &first.publication.target, claim).await? {
             Claim::Claimed => Ok((Claimed::New, first)),
             Claim::Exists(row) => {
                 call.lease.set(None);
@@ -289,6 +294,7 @@ impl Publisher {
     pub(crate) async fn drive(&self, mut record: Record, call: &Call) -> Result<Record, Error> {
         for _ in 0..STEPS_MAX {
             let Some(action) = next_action(&record) else { return Ok(record) };
+            let target = record.publication.target.clone();
             let event = match action {
                 Action::Transfer if call.is_from_elsewhere(&record) => {
                     // Another call has taken it up since, with a staged file of its own.
@@ -296,8 +302,8 @@ impl Publisher {
                     record = self.take_up(&record, call).await?.0;
                     continue;
                 }
-                Action::Transfer => self.transfer(&mut record, call).await?,
-                Action::Prove => self.prove(&mut record, call).await?,
+                Action::Transfer => self.timed(Step::Transfer, &target, self.transfer(&mut record, call)).await?,
+                Action::Prove => self.timed(Step::Prove, &target, self.prove(&mut record, call)).await?,
                 Action::Deliver => self.deliver(&record, &*call.progress).await?,
             };
             record = self.advance(&record, event).await?;
@@ -307,7 +313,8 @@ impl Publisher {
 
     pub(crate) async fn deliver(&self, record: &Record, progress: &dyn Progress) -> Result<Event, Error> {
         progress.stage(Stage::Audit);
-        self.parts.audit.append(&record.trail.waiting).await?;
+        let append = self.parts.audit.append(&record.trail.waiting);
+        self.timed(Step::Audit, &record.publication.target, append).await?;
         Ok(Event::Delivered { before: record.trail.next })
     }
 
@@ -332,22 +339,17 @@ impl Publisher {
         let next = step(record, event, self.now()).map_err(|illegal| {
             Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
         })?;
-        match self.parts.metadata.advance(&next.encode()?).await? {
+        let row = next.encode()?;
+        let advance = self.parts.metadata.advance(&row);
+        match self.timed(Step::Record, &record.publication.target, advance).await? {
             Advance::Advanced => {
+                metrics::advanced(record, &next);
                 if !is_buried {
                     self.alert_of_failed_attempt(record, &next);
                 }
                 Ok(Swap::Done(next))
             }
             Advance::Superseded(row) => Record::decode(&row).map(Swap::Superseded),
-        }
-    }
-
-    fn alert_of_failed_attempt(&self, before: &Record, after: &Record) {
-        if after.attempt > before.attempt {
-            let attempt = before.attempt;
-            let message = format!("the object of attempt {attempt} is missing or has other bytes: check the store");
-            self.alert(before.id(), &Error::corrupt(message));
         }
     }
 }
@@ -367,18 +369,6 @@ impl Publisher {
             let message = format!("the target `{target}` of {audit_log_id} is not configured here");
             Error::new(ErrorKind::Unsupported, message)
         })
-    }
-
-    /// Tells the operators, where the kind of error is for them.
-    pub(crate) fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
-        let kind = match error.kind() {
-            ErrorKind::Refused => AlertKind::QcRefused,
-            ErrorKind::Rejected => AlertKind::Rejected,
-            ErrorKind::Corrupt => AlertKind::Corrupt,
-            ErrorKind::Unavailable => AlertKind::Unavailable,
-            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Unsupported => return,
-        };
-        self.parts.alerts.raise(Alert { kind, audit_log_id: audit_log_id.clone(), message: error.to_string() });
     }
 }
 

@@ -10,7 +10,7 @@ use crate::identity::AuditLogId;
 use crate::lease::OwnLease;
 use crate::metadata::{Query, Row};
 use crate::publisher::{Call, Publisher};
-use crate::record::Record;
+use crate::record::{Phase, Record};
 
 /// What a [`Publisher::recover`] came to.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,7 @@ impl Publisher {
             let found = self.parts().metadata.find(&unsettled, after.as_ref(), PAGE_ROWS).await?;
             let next = found.end().filter(|_| found.len() >= PAGE_ROWS);
             for (place, error) in found.damaged {
+                self.alert(&place.id, &error);
                 recovery.count(place.id, Err(error));
             }
             let settling = found.rows.into_iter().map(|row| self.settle(row));
@@ -84,7 +85,7 @@ impl Publisher {
     }
 
     async fn settle(&self, row: Row) -> (AuditLogId, Result<(), Error>) {
-        let outcome = self.finish_row(&row).await;
+        let outcome = self.finish_row(&row).await.inspect_err(|error| self.alert(&row.id, error));
         (row.id, outcome)
     }
 
@@ -97,6 +98,12 @@ impl Publisher {
             lease: OwnLease::default(),
         };
         let record = self.enter(record, None, &call).await?;
-        self.drive(record, &call).await.map(drop)
+        let record = self.drive(record, &call).await?;
+        if let Phase::Rejected { reason } = &record.phase {
+            // Its caller is gone: nobody else is told.
+            let (approved, key) = (&record.publication.checksum, record.object_key());
+            self.alert(record.id(), &reason.error(approved, &key, &record.source.url));
+        }
+        Ok(())
     }
 }

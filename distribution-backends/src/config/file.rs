@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use distribution_core::{Access, PreflightCheck, StoragePrefix, TargetName, Verification};
 use serde::Deserialize;
 
+use super::alerts::Alerts;
 use super::metadata::Metadata;
 use super::secret::Secret;
 use super::story::Story;
@@ -235,19 +236,4 @@ pub(super) struct Audit {
     pub(super) mirror: Option<String>,
     /// `mirror`: how it is reached and spoken to.
     pub(super) story: Option<Story>,
-}
-
-/// `[alerts]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a table")]
-pub(super) struct Alerts {
-    /// `log`: events of the `tracing` crate. Default, and all there is.
-    pub(super) kind: AlertKind,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum AlertKind {
-    #[default]
-    Log,
 }

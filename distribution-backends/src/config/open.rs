@@ -7,13 +7,13 @@ use distribution_core::{
 };
 use futures::future::try_join_all;
 
-use super::file::{AlertKind, Credentials};
+use super::file::Credentials;
 use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
 use super::plan::TargetPlan;
 use super::{Config, Download, Guarded, Opened, Stores, Sweeping};
 use crate::blocking::blocking;
-use crate::{HmacSigner, JsonlAudit, LocalDisk, LogAlerts, Sources, StoredRevocations, SystemClock, holder_name};
+use crate::{HmacSigner, JsonlAudit, LocalDisk, Sources, StoredRevocations, SystemClock, holder_name};
 
 /// What is made without the network.
 struct Parts {
@@ -47,12 +47,11 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
     }
     let stores = Stores { targets: kept, metadata: records.clone(), journal: plan.journal.clone() };
-    let AlertKind::Log = plan.alerts;
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
         .metadata(records)
         .audit(audit)
-        .alerts(Arc::new(LogAlerts))
+        .alerts(plan.alerts.open(&config.base, places).await?)
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());

@@ -9,8 +9,9 @@ use distribution_core::{
     Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPolicy, SweepPolicy, TargetName, Verification,
 };
 
+use super::alerts::AlertPlan;
 use super::document::Places;
-use super::file::{AlertKind, Credentials, Defaults, File, Target};
+use super::file::{Credentials, Defaults, File, Target};
 use super::links::{Signing, check_probe};
 use super::metadata::Records;
 use super::place::{Place, path};
@@ -29,7 +30,7 @@ pub(super) struct Plan {
     pub(super) records: Arc<dyn Records>,
     pub(super) journal: PathBuf,
     pub(super) mirror: Option<Arc<dyn Mirror>>,
-    pub(super) alerts: AlertKind,
+    pub(super) alerts: AlertPlan,
     pub(super) policy: Policy,
     pub(super) sweep: (SweepPolicy, TimeDelta),
     /// Whether staged files are looked into.
@@ -54,7 +55,6 @@ impl Plan {
         });
         let targets = targets.collect::<Result<BTreeMap<_, _>, Error>>()?;
         check_bases(&targets, places)?;
-        let AlertKind::Log = file.alerts.kind;
         let records = file.metadata.check(base, places)?;
         check_apart(records.place(), ("metadata.uri", "records"), &targets, places)?;
         check_revocations(records.place(), &targets, places)?;
@@ -66,7 +66,7 @@ impl Plan {
             records,
             journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
             mirror: mirror(file, places)?,
-            alerts: file.alerts.kind,
+            alerts: file.alerts.check(base, places)?,
             targets,
         })
     }

@@ -111,7 +111,13 @@ pub(crate) fn consistent() -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-#[cfg(all(feature = "s3", feature = "http-source", feature = "postgres", feature = "cloudfront"))]
+#[cfg(all(
+    feature = "alert-webhook",
+    feature = "s3",
+    feature = "http-source",
+    feature = "postgres",
+    feature = "cloudfront"
+))]
 #[test]
 fn what_is_commented_out_is_right() {
     let text = consistent();

@@ -30,6 +30,12 @@ fn a_build_without_a_feature_says_so() {
         let message = format!("metadata.uri: {} (line 8)", lacks("story-mcp"));
         assert_eq!(parse(&format!("{TARGET}{STAGING}{records}")).unwrap_err().to_string(), message);
     }
+    #[cfg(not(feature = "alert-webhook"))]
+    {
+        let message = format!("alerts.kind: {} (line 12)", lacks("alert-webhook"));
+        let alerts = "[alerts]\nkind = \"webhook\"\n";
+        assert_eq!(parse(&format!("{TARGET}{STAGING}{RECORDS}{alerts}")).unwrap_err().to_string(), message);
+    }
     #[cfg(not(feature = "preflight"))]
     {
         let message = format!("preflight: {} (line 7)", lacks("preflight"));

@@ -11,6 +11,8 @@
 
 #[path = "../support/heard.rs"]
 mod a_heard;
+#[cfg(feature = "alert-webhook")]
+mod alerts;
 mod annotated;
 #[cfg(feature = "cloudfront")]
 mod cloudfront;

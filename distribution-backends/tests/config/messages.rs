@@ -110,7 +110,7 @@ fn a_value_out_of_its_range_is_told_with_the_range() {
     );
     assert_eq!(
         refusal(&format!("{TARGET}{STAGING}[alerts]\nkind = \"pager\"\n{RECORDS}")),
-        "alerts.kind: must be `log` (line 8)"
+        "alerts.kind: must be `log` or `webhook` (line 8)"
     );
     for (uri, message) in [
         (

@@ -1,18 +1,18 @@
 //! Alerts for a host that has nothing better: the log.
 
-use distribution_core::{Alert, AlertKind, AlertSink};
+use distribution_core::{Alert, AlertSink, Severity};
 
 /// Raises alerts as `tracing` events with the fields `kind`, `audit_log_id` and `message`: warnings
-/// where a repeat may help ([`AlertKind::Unavailable`]), errors where a person must act.
+/// where a repeat may help ([`Severity::Warning`]), errors where a person must act.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogAlerts;
 
 impl AlertSink for LogAlerts {
     fn raise(&self, alert: Alert) {
-        let Alert { kind, audit_log_id, message } = alert;
-        match kind {
-            AlertKind::Unavailable => tracing::warn!(kind = kind.as_str(), %audit_log_id, "{message}"),
-            _ => tracing::error!(kind = kind.as_str(), %audit_log_id, "{message}"),
+        let Alert { kind, audit_log_id, message, .. } = alert;
+        match kind.severity() {
+            Severity::Warning => tracing::warn!(kind = kind.as_str(), %audit_log_id, "{message}"),
+            Severity::Error | Severity::Critical => tracing::error!(kind = kind.as_str(), %audit_log_id, "{message}"),
         }
     }
 }
@@ -22,7 +22,7 @@ mod tests {
     use std::fmt::{Debug, Write as _};
     use std::sync::{Arc, Mutex};
 
-    use distribution_core::{AuditLogId, Checksum, Identity, ObjectKey, TargetName};
+    use distribution_core::{AlertKind, AuditLogId, Checksum, Identity, ObjectKey, TargetName};
     use tracing::field::{Field, Visit};
     use tracing::span::{Attributes, Id, Record};
     use tracing::{Event, Metadata, Subscriber};
@@ -73,6 +73,7 @@ mod tests {
                 LogAlerts.raise(Alert {
                     kind,
                     audit_log_id: audit_log_id.clone(),
+                    target: None,
                     message: "have it {approved}".into(),
                 });
             }

@@ -1,0 +1,55 @@
+//! Which alerts a publisher raises, and for what.
+
+use crate::alert::{Alert, AlertKind};
+use crate::error::{Error, ErrorKind};
+use crate::identity::AuditLogId;
+use crate::metrics;
+use crate::origin::Part;
+use crate::publisher::Publisher;
+use crate::record::Record;
+
+impl Publisher {
+    /// Tells the operators of an error, where its kind is for them.
+    pub(crate) fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
+        if let Some(kind) = kind(error) {
+            self.raise(Alert { kind, audit_log_id: audit_log_id.clone(), target: None, message: told(error, kind) });
+        }
+    }
+
+    pub(crate) fn alert_of_failed_attempt(&self, before: &Record, after: &Record) {
+        if after.attempt > before.attempt {
+            let attempt = before.attempt;
+            let message = format!("the object of attempt {attempt} is missing or has other bytes");
+            self.alert(before.id(), &Error::corrupt(message));
+        }
+    }
+
+    pub(crate) fn alert_if_shortened(&self, record: &Record, limited_by: Option<&str>) {
+        let Some(reason) = limited_by else { return };
+        let (kind, target) = (AlertKind::LinkShortened, record.publication.target.clone());
+        let message = told(format_args!("links of the target `{target}` end earlier than granted ({reason})"), kind);
+        self.raise(Alert { kind, audit_log_id: record.id().clone(), target: Some(target), message });
+    }
+
+    fn raise(&self, alert: Alert) {
+        metrics::alerted(alert.kind);
+        self.parts().alerts.raise(alert);
+    }
+}
+
+fn kind(error: &Error) -> Option<AlertKind> {
+    match (error.kind(), error.part()) {
+        (ErrorKind::Refused, _) => Some(AlertKind::QcRefused),
+        (ErrorKind::Rejected, _) => Some(AlertKind::Rejected),
+        (ErrorKind::Corrupt, _) => Some(AlertKind::Corrupt),
+        (ErrorKind::Unavailable, Some(Part::Audit)) => Some(AlertKind::AuditUnreachable),
+        (ErrorKind::Unavailable, Some(Part::Metadata)) => Some(AlertKind::MetadataUnreachable),
+        (ErrorKind::Unavailable, None) => Some(AlertKind::Unavailable),
+        (ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Unsupported, _) => None,
+    }
+}
+
+/// What happened, and what to do.
+fn told(what: impl std::fmt::Display, kind: AlertKind) -> String {
+    format!("{what}. To do: {}", kind.to_do())
+}
