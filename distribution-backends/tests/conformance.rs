@@ -13,7 +13,7 @@ use distribution_core::{
     AuditEntry, AuditSink, Link, MetadataStore, ObjectKey, Source, Staging, Storage, Timestamp, UrlSigner, VideoUrl,
 };
 use distribution_testkit::conformance::{
-    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StagingHarness, StorageHarness, Waivers,
+    AuditHarness, Harness, MetadataHarness, SignerHarness, SourceHarness, StagingHarness, StorageHarness,
 };
 use futures::future::BoxFuture;
 use tempfile::TempDir;
@@ -127,11 +127,6 @@ impl StagingHarness for Local {
         fs::create_dir_all(self.path("staging")).unwrap();
         Arc::new(LocalFiles::open(self.path("staging")).unwrap())
     }
-
-    fn waived(&self) -> Waivers {
-        const WHY: &str = "who has a file open writes on to it when its name is gone";
-        if self.replaces { &[] } else { &[("never_removes_what_replaces_the_file", WHY)] }
-    }
 }
 
 /// One key for all who open: a signer has nothing but its keys.
@@ -186,10 +181,7 @@ mod proof_of_local_files_that_are_replaced {
     distribution_testkit::source_conformance!(Local { replaces: true, ..Local::new() });
 }
 
-mod local_staging {
-    distribution_testkit::staging_conformance!(super::Local::new());
-}
-
+// Not of files that are written where they are: who has one open writes on to it when its name is gone.
 mod local_staging_of_replaced_files {
     use super::Local;
 

@@ -67,7 +67,7 @@ fn alert(name: &str) -> Alert {
     let identity = Identity { target: &target, key: &key, checksum: &Checksum::of(b""), concept_id: None };
     Alert {
         kind: AlertKind::Corrupt,
-        audit_log_id: AuditLogId::of(identity),
+        audit_log_id: Some(AuditLogId::of(identity)),
         target: None,
         message: format!("about <{name}>"),
     }
@@ -151,7 +151,7 @@ async fn alertmanager_gets_labels_that_tell_publications_apart() {
     alerts.raise(Alert { kind: AlertKind::LinkShortened, target: Some(TargetName::default()), ..alert("two.mp4") });
     alerts.deliver().await.unwrap();
     let taken = receiver.taken.lock().unwrap().clone();
-    assert_eq!(taken[0][0]["labels"]["audit_log_id"], alert("one.mp4").audit_log_id.to_string());
+    assert_eq!(taken[0][0]["labels"]["audit_log_id"], alert("one.mp4").audit_log_id.unwrap().to_string());
     assert_eq!(taken[0][0]["labels"]["alertname"], "distribution_corrupt");
     assert_eq!(taken[1][0]["labels"]["target"], TargetName::default().as_str());
     assert!(taken[1][0]["labels"].get("audit_log_id").is_none());
@@ -269,5 +269,5 @@ async fn an_outage_of_a_shared_part_is_one_alert() {
     let taken = receiver.taken.lock().unwrap().clone();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0][0]["labels"].as_object().unwrap().len(), 2, "no label tells publications apart: {taken:?}");
-    assert_eq!(taken[0][0]["annotations"]["audit_log_id"], alert("one.mp4").audit_log_id.to_string());
+    assert_eq!(taken[0][0]["annotations"]["audit_log_id"], alert("one.mp4").audit_log_id.unwrap().to_string());
 }

@@ -14,8 +14,8 @@ pub trait AlertSink: Send + Sync + 'static {
 pub struct Alert {
     /// What happened.
     pub kind: AlertKind,
-    /// The publication at which it was seen.
-    pub audit_log_id: AuditLogId,
+    /// The publication at which it was seen, if it was at one.
+    pub audit_log_id: Option<AuditLogId>,
     /// The target, where it is about all that is published there and not about this one publication.
     pub target: Option<TargetName>,
     /// One line that says what happened and what to do; no link, no secret.
@@ -34,7 +34,7 @@ impl Alert {
     /// let checksum = Checksum::of(b"");
     /// let id = AuditLogId::of(Identity { target: &target, key: &key, checksum: &checksum, concept_id: None });
     /// let message = "the stored object has other bytes: check the store".to_owned();
-    /// let mut alert = Alert { kind: AlertKind::Corrupt, audit_log_id: id.clone(), target: None, message };
+    /// let mut alert = Alert { kind: AlertKind::Corrupt, audit_log_id: Some(id.clone()), target: None, message };
     /// assert_eq!(alert.dedup_key(), format!("corrupt/{id}"));
     /// assert_eq!(alert.kind.severity(), Severity::Critical);
     ///
@@ -47,10 +47,10 @@ impl Alert {
     /// ```
     pub fn dedup_key(&self) -> String {
         let kind = self.kind.as_str();
-        match &self.target {
-            Some(target) => format!("{kind}/{target}"),
-            None if self.kind.is_of_all() => kind.to_owned(),
-            None => format!("{kind}/{}", self.audit_log_id),
+        match (&self.target, &self.audit_log_id) {
+            (Some(target), _) => format!("{kind}/{target}"),
+            (None, Some(id)) if !self.kind.is_of_all() => format!("{kind}/{id}"),
+            (None, _) => kind.to_owned(),
         }
     }
 }
@@ -73,7 +73,7 @@ pub enum AlertKind {
     AuditUnreachable,
     /// Records cannot be read or written: nothing is published.
     MetadataUnreachable,
-    /// A staged file waits, and nobody publishes it.
+    /// Staged files wait, and nobody publishes them.
     StagingStuck,
     /// A proven copy at another target is missing or has other bytes.
     ReplicaLost,
@@ -107,14 +107,14 @@ impl AlertKind {
             Self::LinkShortened => "sign with credentials that live longer than the links",
             Self::AuditUnreachable => "bring the audit sink back, and repeat the call: nothing gets a link before",
             Self::MetadataUnreachable => "bring the metadata store back, and repeat the call",
-            Self::StagingStuck => "publish the staged file, or find out who should have",
+            Self::StagingStuck => "publish them, or remove them by hand: a plan of the sweep names each",
             Self::ReplicaLost => "have the object copied to that target again",
         }
     }
 
-    /// Whether it is about a part that all publications share.
+    /// Whether it is about something that all publications share.
     pub fn is_of_all(self) -> bool {
-        matches!(self, Self::AuditUnreachable | Self::MetadataUnreachable)
+        matches!(self, Self::AuditUnreachable | Self::MetadataUnreachable | Self::StagingStuck)
     }
 
     /// How much it matters.

@@ -128,7 +128,7 @@ impl Error {
         self
     }
 
-    pub(crate) fn from_part(mut self, part: Part) -> Self {
+    pub(crate) fn of_part(mut self, part: Part) -> Self {
         self.inner().part.get_or_insert(part);
         self
     }

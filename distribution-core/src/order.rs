@@ -30,6 +30,7 @@ impl Order {
             distribution_settings;
         metadata.validate()?;
         qc_report.validate()?;
+        idempotency_key.as_ref().map_or(Ok(()), IdempotencyKey::check_unreserved)?;
 
         let name = storage_target.unwrap_or_else(|| policy.target.clone());
         let target = target(&name).ok_or_else(|| {

@@ -56,9 +56,9 @@ impl MetadataStore for Named<dyn MetadataStore> {
 }
 
 fn audit(error: Error) -> Error {
-    error.from_part(Part::Audit)
+    error.of_part(Part::Audit)
 }
 
 fn metadata(error: Error) -> Error {
-    error.from_part(Part::Metadata)
+    error.of_part(Part::Metadata)
 }

@@ -7,12 +7,18 @@ use crate::metrics;
 use crate::origin::Part;
 use crate::publisher::Publisher;
 use crate::record::Record;
+use crate::request::VideoUrl;
 
 impl Publisher {
     /// Tells the operators of an error, where its kind is for them.
     pub(crate) fn alert(&self, audit_log_id: &AuditLogId, error: &Error) {
         if let Some(kind) = kind(error) {
-            self.raise(Alert { kind, audit_log_id: audit_log_id.clone(), target: None, message: told(error, kind) });
+            self.raise(Alert {
+                kind,
+                audit_log_id: Some(audit_log_id.clone()),
+                target: None,
+                message: told(error, kind),
+            });
         }
     }
 
@@ -28,7 +34,22 @@ impl Publisher {
         let Some(reason) = limited_by else { return };
         let (kind, target) = (AlertKind::LinkShortened, record.publication.target.clone());
         let message = told(format_args!("links of the target `{target}` end earlier than granted ({reason})"), kind);
-        self.raise(Alert { kind, audit_log_id: record.id().clone(), target: Some(target), message });
+        self.raise(Alert { kind, audit_log_id: Some(record.id().clone()), target: Some(target), message });
+    }
+
+    /// That an error is about all of a target, and was seen at this publication.
+    pub(crate) fn alert_of_target(&self, record: &Record, error: &Error) {
+        if let Some(kind) = kind(error) {
+            let (id, target) = (record.id().clone(), record.publication.target.clone());
+            self.raise(Alert { kind, audit_log_id: Some(id), target: Some(target), message: told(error, kind) });
+        }
+    }
+
+    /// That nobody publishes so many staged files, of which this is one.
+    pub(crate) fn alert_of_stuck(&self, files: u64, one: &VideoUrl) {
+        let kind = AlertKind::StagingStuck;
+        let message = told(format_args!("{files} staged files wait and nobody publishes them, such as {one}"), kind);
+        self.raise(Alert { kind, audit_log_id: None, target: None, message });
     }
 
     fn raise(&self, alert: Alert) {

@@ -338,8 +338,8 @@ impl From<DurationSeconds> for f64 {
     }
 }
 
-/// A caller's own idempotency key: 1 to 255 visible ASCII characters, not beginning with `distribution/`, which
-/// is for the names that the library itself keeps.
+/// A caller's own idempotency key: 1 to 255 visible ASCII characters. In a request it does not begin with
+/// `distribution/`, which is for the names that the library itself keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[!-~]{1,255}$"))]
@@ -350,16 +350,22 @@ text_value!(IdempotencyKey);
 impl IdempotencyKey {
     const RESERVED: &str = "distribution/";
 
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name of the library's own.
+    pub(crate) fn check_unreserved(&self) -> Result<(), Error> {
+        if !self.0.starts_with(Self::RESERVED) {
+            return Ok(());
+        }
+        let message = format!("must not begin with `{}`, which is the library's own", Self::RESERVED);
+        Err(Error::invalid("idempotency_key", message))
+    }
+
     /// A name of the library's own, which no caller can give.
     pub(crate) fn reserved(name: &str) -> Self {
         Self(format!("{}{name}", Self::RESERVED))
     }
 
     fn check(text: &str) -> Result<(), Error> {
-        if text.starts_with(Self::RESERVED) {
-            let message = format!("must not begin with `{}`, which is the library's own", Self::RESERVED);
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
         if (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
             return Ok(());
         }

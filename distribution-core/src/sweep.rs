@@ -20,6 +20,7 @@ use crate::identity::AuditLogId;
 use crate::object::Digest;
 use crate::publisher::Publisher;
 use crate::record::{Phase, Record};
+use crate::request::VideoUrl;
 use crate::staging::{StagedFile, Staging};
 use crate::time::Timestamp;
 
@@ -156,6 +157,8 @@ pub struct Sweep {
     files: BoxStream<'static, Result<StagedFile, Error>>,
     decided: VecDeque<Decision>,
     removes: bool,
+    /// How many files nobody publishes, and the first of them.
+    stuck: Option<(u64, VideoUrl)>,
     sweeper: Sweeper,
 }
 
@@ -172,13 +175,13 @@ impl Publisher {
     pub fn plan_sweep(&self, staging: Arc<dyn Staging>, policy: SweepPolicy) -> Sweep {
         let files = staging.list();
         let sweeper = Sweeper { publisher: self.clone(), staging, policy, clocks: StoreClocks::default() };
-        Sweep { files, decided: VecDeque::new(), removes: false, sweeper }
+        Sweep { files, decided: VecDeque::new(), removes: false, stuck: None, sweeper }
     }
 
     /// Clears the staging area: each file that was published, whose retention is over by this host's clock and
     /// the store's, that nobody is about to use, that is still the file that was published, and whose copies have
     /// been read back just now and are sound, is removed; all others are kept, each with the reason. A copy that is
-    /// not sound raises an alert. Safe at any time, on any number of hosts.
+    /// not sound raises an alert, and so do clocks that disagree and, at the end, files that nobody publishes. Safe at any time, on any number of hosts.
     ///
     /// To read the store's clock, a small object below `distribution-sweep/` is created and removed.
     ///
@@ -223,7 +226,15 @@ impl Sweep {
             let files = self.next_files().await?;
             self.decided = self.sweeper.survey(files).await?;
         }
-        let Some(mut decision) = self.decided.pop_front() else { return Ok(None) };
+        let Some(mut decision) = self.decided.pop_front() else {
+            if let Some((files, one)) = self.stuck.take() {
+                self.sweeper.publisher.alert_of_stuck(files, &one);
+            }
+            return Ok(None);
+        };
+        if self.removes && decision.verdict == Verdict::Keep(Kept::Stuck) {
+            self.stuck.get_or_insert_with(|| (0, decision.file.url.clone())).0 += 1;
+        }
         if let (true, Verdict::Remove { audit_log_id, .. }) = (self.removes, &decision.verdict) {
             let id = audit_log_id.clone();
             let removed = self.sweeper.clear(&decision.file, &id).await;

@@ -29,7 +29,8 @@ pub(crate) struct Stderr;
 
 impl AlertSink for Stderr {
     fn raise(&self, alert: Alert) {
-        say(&format!("alert {}: {} ({})", alert.kind.as_str(), alert.message, alert.audit_log_id));
+        let id = alert.audit_log_id.map(|id| format!(" ({id})")).unwrap_or_default();
+        say(&format!("alert {}: {}{id}", alert.kind.as_str(), alert.message));
     }
 }
 

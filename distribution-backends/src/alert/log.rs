@@ -10,9 +10,10 @@ pub struct LogAlerts;
 impl AlertSink for LogAlerts {
     fn raise(&self, alert: Alert) {
         let Alert { kind, audit_log_id, message, .. } = alert;
+        let audit_log_id = audit_log_id.map(tracing::field::display);
         match kind.severity() {
-            Severity::Warning => tracing::warn!(kind = kind.as_str(), %audit_log_id, "{message}"),
-            Severity::Error | Severity::Critical => tracing::error!(kind = kind.as_str(), %audit_log_id, "{message}"),
+            Severity::Warning => tracing::warn!(kind = kind.as_str(), audit_log_id, "{message}"),
+            Severity::Error | Severity::Critical => tracing::error!(kind = kind.as_str(), audit_log_id, "{message}"),
         }
     }
 }
@@ -72,7 +73,7 @@ mod tests {
             for kind in [AlertKind::QcRefused, AlertKind::Unavailable] {
                 LogAlerts.raise(Alert {
                     kind,
-                    audit_log_id: audit_log_id.clone(),
+                    audit_log_id: Some(audit_log_id.clone()),
                     target: None,
                     message: "have it {approved}".into(),
                 });

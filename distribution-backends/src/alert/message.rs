@@ -13,7 +13,7 @@ pub(super) fn waiting(alert: Alert, at: Timestamp, key: String) -> Waiting {
         key,
         kind: alert.kind.as_str().to_owned(),
         severity: alert.kind.severity().as_str().to_owned(),
-        audit_log_id: Some(alert.audit_log_id.to_string()),
+        audit_log_id: alert.audit_log_id.map(|id| id.to_string()),
         target: alert.target.map(|target| target.to_string()),
         message: alert.message,
     }

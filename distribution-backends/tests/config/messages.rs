@@ -16,7 +16,7 @@ fn a_misspelt_key_is_told_with_the_one_that_was_meant() {
     );
     assert_eq!(
         refusal(&format!("{TARGET}{STAGING}{RECORDS}\n[alert]\nkind = \"log\"")),
-        "alert: is no key here: did you mean `alerts`? there are `defaults`, `targets`, `staging`, `preflight`, \
+        "alert: is no key here: did you mean `alerts`? there are `defaults`, `targets`, `staging`, `preflight`, `sweep`, \
          `metadata`, `audit`, `alerts` (line 12)"
     );
     assert_eq!(

@@ -33,7 +33,7 @@ fn a_leak_by_any_way_is_found() {
         ("debug", &|told| {
             let id = AuditLogId::parse("dist_00000000000000000000000000").unwrap();
             let message = secret.clone();
-            told.alerts().raise(Alert { kind: AlertKind::Corrupt, audit_log_id: id, message });
+            told.alerts().raise(Alert { kind: AlertKind::Corrupt, audit_log_id: Some(id), target: None, message });
         }),
     ];
     for (way, leak) in ways {

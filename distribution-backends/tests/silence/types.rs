@@ -135,7 +135,12 @@ async fn requests_answers_and_links_show_no_secret() {
     told.debug(&SignedUrl { link, expires_at: record.published_at, limited_by: None });
     told.debug(&distribution_backends::Refused::Unknown(Error::unavailable("out of reach")));
     let audit_log_id = AuditLogId::parse("dist_00000000000000000000000000").unwrap();
-    LogAlerts.raise(Alert { kind: AlertKind::Corrupt, audit_log_id, message: "look at it".into() });
+    LogAlerts.raise(Alert {
+        kind: AlertKind::Corrupt,
+        audit_log_id: Some(audit_log_id),
+        target: None,
+        message: "look at it".into(),
+    });
     told.holds_none_of(&secrets, &["distribution_backends"]);
 }
 

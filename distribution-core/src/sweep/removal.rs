@@ -92,7 +92,7 @@ impl Sweeper {
         let (clock, is_new) = self.clocks.compare(&self.publisher, target, &**storage).await?;
         clock.agreed(target).inspect_err(|error| {
             if is_new {
-                self.publisher.alert(record.id(), error);
+                self.publisher.alert_of_target(record, error);
             }
         })?;
         let stored_for = storage.stat(&key).await?.and_then(|stat| clock.since(stat.modified));

@@ -41,7 +41,7 @@ fn what_qc_did_not_pass_is_refused_and_leaves_only_an_audit_entry_and_an_alert()
         let [entry] = &world.audit()[..] else { panic!("one entry") };
         assert!(entry.id.trail == Trail::Refusals && matches!(entry.event, AuditEvent::Refused { .. }));
         let [alert] = &world.alerts()[..] else { panic!("one alert") };
-        assert_eq!((alert.kind, &alert.audit_log_id), (AlertKind::QcRefused, &entry.id.audit_log_id));
+        assert_eq!((alert.kind, alert.audit_log_id.as_ref()), (AlertKind::QcRefused, Some(&entry.id.audit_log_id)));
     }
 }
 

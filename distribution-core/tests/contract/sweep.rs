@@ -97,6 +97,8 @@ fn what_nobody_published_stays_and_is_told_when_it_is_old() {
     assert_eq!(kept(&world), Kept::Unpublished);
     world.advance(DAY * 7);
     assert_eq!(kept(&world), Kept::Stuck);
+    let [alert] = &world.alerts()[..] else { panic!("one alert for all of them") };
+    assert_eq!((alert.kind, alert.dedup_key().as_str()), (AlertKind::StagingStuck, "staging_stuck"));
     assert!(world.staged("clip.mp4").is_some());
 }
 
@@ -124,7 +126,7 @@ fn a_copy_that_is_not_sound_keeps_the_file_and_raises_an_alert() {
         }
         assert_eq!(kept(&world), Kept::Unproven { audit_log_id: id.clone() });
         let alert = world.alerts().pop().unwrap();
-        assert_eq!((alert.kind, alert.audit_log_id), (AlertKind::Corrupt, id));
+        assert_eq!((alert.kind, alert.audit_log_id), (AlertKind::Corrupt, Some(id)));
         assert!(world.names().is_empty(), "nothing was buried: the file can still be used");
     }
 }
@@ -153,6 +155,8 @@ fn clocks_that_disagree_stop_the_sweep() {
         let publisher = world.builder("sweeper").clock(clock).build().unwrap();
         let gone = verdicts(&world, &publisher, true).iter().any(|(_, v)| matches!(v, Verdict::Removed { .. }));
         assert_eq!(gone, agree, "{minutes} minutes");
+        let told: Vec<String> = world.alerts().iter().map(distribution_core::Alert::dedup_key).collect();
+        assert_eq!(told, if agree { vec![] } else { vec!["unavailable/default".to_owned()] });
         assert_eq!(world.objects().len(), 1);
     }
 }
@@ -187,6 +191,7 @@ fn who_comes_when_a_file_is_being_cleared_away_is_told_to_stage_it_anew() {
 #[test]
 fn no_caller_can_write_a_tombstone() {
     let name = format!("distribution/buried/{}", Checksum::of(b"").hex());
-    let error = IdempotencyKey::parse(name).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let call = PublishRequest { idempotency_key: Some(IdempotencyKey::parse(name).unwrap()), ..clip() };
+    let error = publish(&staged(), &call).unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("idempotency_key")));
 }
