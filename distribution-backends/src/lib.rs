@@ -35,6 +35,7 @@ mod config;
 mod confined;
 mod desk;
 mod durable;
+mod evidence;
 #[cfg(any(feature = "opendal", feature = "http-source", feature = "story-mcp", feature = "link-probe"))]
 mod http;
 mod metadata;
@@ -61,6 +62,9 @@ pub use audit::{JsonlAudit, JsonlEntries};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
 pub use config::{Config, Download, Guarded, Opened};
+#[cfg(feature = "evidence")]
+pub use evidence::{Checkpoint, EvidenceKey, PublicKey};
+pub use evidence::{Finding as AuditFinding, FindingKind, Seal, Verdict, Verifier};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;

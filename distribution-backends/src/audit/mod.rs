@@ -1,9 +1,11 @@
 //! Where audit entries are kept.
 
 mod jsonl;
+mod kept;
 #[cfg(feature = "story-mcp")]
 mod mirror;
 
 pub use jsonl::{JsonlAudit, JsonlEntries};
+pub(crate) use kept::Kept;
 #[cfg(feature = "story-mcp")]
 pub use mirror::MirrorTo;
