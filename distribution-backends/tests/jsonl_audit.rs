@@ -142,9 +142,9 @@ async fn a_line_without_an_end_costs_no_memory() {
 async fn events_of_a_newer_version_do_not_stop_the_sink() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(&directory);
-    let mut newer = serde_json::to_value(entry(1, 0)).unwrap();
-    newer["event"] = "invented_later".into();
-    std::fs::write(&path, format!("{newer}\n")).unwrap();
+    JsonlAudit::open(&path).await.unwrap().append(&[entry(1, 0)]).await.unwrap();
+    let newer = std::fs::read_to_string(&path).unwrap().replace("\"claimed\"", "\"invented_later\"");
+    std::fs::write(&path, newer).unwrap();
     let audit = JsonlAudit::open(&path).await.unwrap();
     audit.append(&[entry(1, 0), entry(1, 1)]).await.unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
