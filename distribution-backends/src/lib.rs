@@ -58,13 +58,13 @@ pub use ::opendal;
 pub use alert::LogAlerts;
 #[cfg(feature = "story-mcp")]
 pub use audit::MirrorTo;
-pub use audit::{JsonlAudit, JsonlEntries};
+pub use audit::{JsonlAudit, JsonlEntries, ObjectAudit};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
 pub use config::{Config, Download, Guarded, Opened};
+pub use evidence::{ChainHead, ChainedSink, Finding as AuditFinding, FindingKind, Seal, Verdict, Verifier};
 #[cfg(feature = "evidence")]
-pub use evidence::{Checkpoint, EvidenceKey, PublicKey};
-pub use evidence::{Finding as AuditFinding, FindingKind, Seal, Verdict, Verifier};
+pub use evidence::{Checkpoint, Checkpointed, EvidenceKey, PublicKey, PublishedAt, Receipt};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;

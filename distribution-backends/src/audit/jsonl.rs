@@ -13,7 +13,7 @@ pub use entries::JsonlEntries;
 
 use crate::blocking::blocking;
 use crate::desk::{Desk, Shift};
-use crate::evidence::{Draft, Seal, Verifier};
+use crate::evidence::{ChainHead, ChainedSink, Draft, Seal, Verifier};
 use journal::Journal;
 
 /// How many appends are written and synced together at most.
@@ -48,7 +48,7 @@ const GROUP_APPENDS_MAX: usize = 1024;
 /// ```
 #[derive(Debug)]
 pub struct JsonlAudit {
-    desk: Arc<Desk<Journal, Vec<Draft>, ()>>,
+    desk: Arc<Desk<Journal, Vec<Draft>, ChainHead>>,
     seal: Seal,
 }
 
@@ -100,18 +100,33 @@ impl JsonlAudit {
     pub fn verify(path: impl AsRef<Path>, verifier: Verifier) -> Result<Verifier, Error> {
         entries::verify(path.as_ref(), verifier)
     }
+
+    async fn ask(&self, entries: &[AuditEntry]) -> Result<ChainHead, Error> {
+        let drafts = entries.iter().map(|entry| Draft::of(entry, &self.seal)).collect::<Result<Vec<_>, _>>()?;
+        let start = |shift| drop(tokio::task::spawn_blocking(move || work(shift)));
+        self.desk.ask(drafts, start).await
+    }
 }
 
 #[async_trait]
 impl AuditSink for JsonlAudit {
     async fn append(&self, entries: &[AuditEntry]) -> Result<(), Error> {
-        let lines = entries.iter().map(|entry| Draft::of(entry, &self.seal)).collect::<Result<Vec<_>, _>>()?;
-        let start = |shift| drop(tokio::task::spawn_blocking(move || work(shift)));
-        self.desk.ask(lines, start).await
+        self.ask(entries).await.map(drop)
     }
 }
 
-fn work(mut shift: Shift<Journal, Vec<Draft>, ()>) {
+#[async_trait]
+impl ChainedSink for JsonlAudit {
+    fn source(&self) -> &str {
+        self.seal.source()
+    }
+
+    async fn head(&self) -> Result<ChainHead, Error> {
+        self.ask(&[]).await
+    }
+}
+
+fn work(mut shift: Shift<Journal, Vec<Draft>, ChainHead>) {
     while let Some((journal, group)) = shift.next_group(GROUP_APPENDS_MAX) {
         let result = journal.append(group.iter().flat_map(|(lines, _)| lines));
         group.into_iter().for_each(|(_, caller)| caller.answer(result.clone()));

@@ -25,13 +25,20 @@ const TEXT: &str = "text/plain";
 /// A SHA-256.
 pub(crate) type Hash = [u8; 32];
 
-/// The end of a chain: what the next event is linked to.
+/// The end of a chain: what the next entry is linked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct ChainHead {
     /// The position of the next event, which is how many there are.
     pub(crate) next: u64,
     /// The hash of the newest event; zeros if there is none.
     pub(crate) hash: Hash,
+}
+
+impl ChainHead {
+    /// How many entries the chain has.
+    pub fn entries(&self) -> u64 {
+        self.next
+    }
 }
 
 /// An entry on its way into a chain: all of its event but the link.
@@ -74,7 +81,7 @@ impl Draft {
     }
 
     /// The event that follows `head`, and the head behind it.
-    pub(crate) fn link(&self, head: Head, seal: &Seal) -> (Vec<u8>, Head) {
+    pub(crate) fn link(&self, head: ChainHead, seal: &Seal) -> (Vec<u8>, ChainHead) {
         let link = format!(r#""position":"{}","previous":"{}""#, head.next, HEXLOWER.encode(&head.hash));
         let hash: Hash =
             Sha256::new().chain_update(&self.before).chain_update(&link).chain_update(&self.after).finalize().into();
@@ -83,11 +90,11 @@ impl Draft {
         let start = format!(r#"{{"chainhash":"{hex}",{signature}"#);
         let before = self.before.get(1..).unwrap_or_default();
         let bytes = [start.as_bytes(), before, link.as_bytes(), &self.after].concat();
-        (bytes, Head { next: head.next.saturating_add(1), hash })
+        (bytes, ChainHead { next: head.next.saturating_add(1), hash })
     }
 }
 
-/// An event as it is kept. What the entry says is [`ChainedEvent::entry`].
+/// An event as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ChainedEvent {
     pub(crate) chainhash: String,
@@ -124,9 +131,9 @@ impl Linked {
     }
 
     /// The head behind it, if it follows `head`.
-    pub(crate) fn follow(&self, head: Head) -> Option<Head> {
+    pub(crate) fn follow(&self, head: ChainHead) -> Option<ChainHead> {
         let follows = parse_position(&self.position)? == head.next && parse_hash(&self.previous)? == head.hash;
-        follows.then_some(Head { next: head.next.checked_add(1)?, hash: parse_hash(&self.chainhash)? })
+        follows.then_some(ChainHead { next: head.next.checked_add(1)?, hash: parse_hash(&self.chainhash)? })
     }
 }
 
@@ -189,8 +196,7 @@ impl ChainedEvent {
         from_data(&self.data)
     }
 
-    /// # Errors
-    /// If this version does not know what happened.
+    /// `None` if this version does not know what happened.
     pub(crate) fn entry(&self) -> Option<AuditEntry> {
         from_data(&self.data)
     }

@@ -70,6 +70,17 @@ impl Seal {
         &self.source
     }
 
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if what is at `place` belongs to another chain.
+    pub(crate) fn check_source(&self, found: &str, place: &str) -> Result<(), Error> {
+        if found == self.source {
+            return Ok(());
+        }
+        let what =
+            format!("{place} belongs to the audit chain {found}, not {}: name it so, or begin elsewhere", self.source);
+        Err(Error::new(ErrorKind::Invalid, what))
+    }
+
     #[cfg(feature = "evidence")]
     pub(crate) fn key_id(&self) -> Option<&str> {
         self.key.as_ref().map(EvidenceKey::id)

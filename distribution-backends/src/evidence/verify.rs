@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use distribution_core::EntryId;
 
-use super::event::{ChainedEvent, Hash, Head};
+use super::event::{ChainHead, ChainedEvent, Hash};
 use super::finding::{Finding, FindingKind, Verdict};
 use super::lost::Lost;
 #[cfg(feature = "evidence")]
@@ -35,7 +35,7 @@ pub struct Verifier {
     /// The hashes that checkpoints have seen, by position.
     seen: BTreeMap<u64, Hash>,
     source: Option<String>,
-    head: Head,
+    head: ChainHead,
     /// What did not fit: what it is follows from what comes behind it.
     odd: Option<Met>,
     /// How many entries that do not read have been met since the newest that does.
@@ -226,7 +226,7 @@ impl Verifier {
     }
 
     fn accept(&mut self, met: Met) {
-        self.head = Head { next: met.position.saturating_add(1), hash: met.hash };
+        self.head = ChainHead { next: met.position.saturating_add(1), hash: met.hash };
         self.damaged = 0;
         self.verdict.entries += 1;
         if let Some(hash) = self.seen.get(&met.position) {

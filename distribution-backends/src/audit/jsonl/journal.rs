@@ -12,7 +12,7 @@ use distribution_core::{Error, ErrorKind};
 use super::entries::{Lines, Next};
 use crate::audit::Kept;
 use crate::durable::sync_dir_at;
-use crate::evidence::{Draft, Head, Linked, Seal};
+use crate::evidence::{ChainHead, Draft, Linked, Seal};
 
 /// How long an append waits for other processes.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub(super) struct Journal {
     seal: Seal,
     kept: Kept,
     /// The newest entry's, below `known_bytes`.
-    head: Head,
+    head: ChainHead,
     known_bytes: u64,
     /// How much of it this process has synced. Another one may have died before it did.
     synced_bytes: u64,
@@ -51,16 +51,16 @@ impl Journal {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         sync_dir_at(directory).map_err(failed)?;
 
-        let (kept, head) = (Kept::default(), Head::default());
+        let (kept, head) = (Kept::default(), ChainHead::default());
         let mut journal = Self { path, place, file, seal, kept, head, known_bytes: 0, synced_bytes: 0 };
         journal.append([])?;
         Ok(journal)
     }
 
     /// Keeps the lines that are not kept yet. When it returns, all of them are durable.
-    pub(super) fn append<'l>(&mut self, entries: impl IntoIterator<Item = &'l Draft>) -> Result<(), Error> {
+    pub(super) fn append<'l>(&mut self, entries: impl IntoIterator<Item = &'l Draft>) -> Result<ChainHead, Error> {
         self.lock()?;
-        let result = self.append_locked(entries);
+        let result = self.append_locked(entries).map(|()| self.head);
         // Closing the file would let go of it, too.
         let _ = self.file.unlock();
         result
@@ -173,15 +173,8 @@ impl Journal {
 
 /// The head behind a line. Whether the line is as it was written is for a verifier to say; here it is enough that
 /// the next one can be linked to it.
-fn follow(line: &Linked, head: Head, seal: &Seal, place: &str, number: u64) -> Result<Head, Error> {
-    if line.source != seal.source() {
-        let what = format!(
-            "the audit file {place} is that of the chain {}, not {}: name it so, or begin another file",
-            line.source,
-            seal.source()
-        );
-        return Err(Error::new(ErrorKind::Invalid, what));
-    }
+fn follow(line: &Linked, head: ChainHead, seal: &Seal, place: &str, number: u64) -> Result<ChainHead, Error> {
+    seal.check_source(&line.source, &format!("the audit file {place}"))?;
     line.follow(head).ok_or_else(|| {
         Error::corrupt(format!(
             "line {number} of the audit file {place} does not follow the one before it: restore it, or set the file \
