@@ -17,11 +17,14 @@
 //! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
 //! | | `CloudFrontSigner` | `cloudfront` |
 //! | | `Probed`: any signer, whose links are tried by a `LinkProbe` | `link-probe` |
-//! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
+//! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`], [`ObjectAudit`] | |
+//! | | `SqliteAudit` | `sqlite` (default) |
+//! | | `Checkpointed`: any of these, noted and signed elsewhere | `evidence` |
 //! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
+//! A [`Verifier`] checks an audit chain, a `Receipt` (feature `evidence`) tells others what became of a publication.
 //! `Config` (feature `config`) makes a publisher of them from one file, `distribution.toml`.
 //! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`];
 //! `serve::mcp` (feature `mcp`) has the publisher's MCP tools.
@@ -58,6 +61,8 @@ pub use ::opendal;
 pub use alert::LogAlerts;
 #[cfg(feature = "story-mcp")]
 pub use audit::MirrorTo;
+#[cfg(feature = "sqlite")]
+pub use audit::SqliteAudit;
 pub use audit::{JsonlAudit, JsonlEntries, ObjectAudit};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]

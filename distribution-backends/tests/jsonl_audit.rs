@@ -286,7 +286,10 @@ fn a_file_that_cannot_grow_is_unavailable_and_stays_whole() {
     let this = child("child_meets_the_size_limit", &path, 0);
     // The limit counts blocks of 512 or 1,024 bytes; either ends in the middle of some line.
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 12; exec \"$0\" \"$@\""]).arg(this.get_program()).args(this.get_args());
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 12; exec \"$0\" \"$@\""])
+        .arg(this.get_program())
+        .args(this.get_args());
     command.envs(this.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -133,7 +133,13 @@ impl Linked {
     /// The head behind it, if it follows `head`.
     pub(crate) fn follow(&self, head: ChainHead) -> Option<ChainHead> {
         let follows = parse_position(&self.position)? == head.next && parse_hash(&self.previous)? == head.hash;
-        follows.then_some(ChainHead { next: head.next.checked_add(1)?, hash: parse_hash(&self.chainhash)? })
+        follows.then(|| self.head()).flatten()
+    }
+
+    /// The head behind it.
+    pub(crate) fn head(&self) -> Option<ChainHead> {
+        let next = parse_position(&self.position)?.checked_add(1)?;
+        Some(ChainHead { next, hash: parse_hash(&self.chainhash)? })
     }
 }
 

@@ -7,7 +7,7 @@ mod object;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+pub(crate) mod sqlite;
 #[cfg(feature = "story-mcp")]
 mod story_mcp;
 

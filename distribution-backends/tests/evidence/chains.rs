@@ -9,7 +9,7 @@ use distribution_testkit::Budget;
 use super::trails::{chain, key, lines, trail};
 
 /// As `JsonlAudit::verify` does, without a file.
-fn verify(bytes: &[u8], verifier: Verifier) -> Verdict {
+pub(crate) fn verify(bytes: &[u8], verifier: Verifier) -> Verdict {
     let mut verifier = verifier;
     for (n, line) in lines(bytes).iter().enumerate() {
         match line.strip_suffix(b"\n") {
@@ -20,12 +20,12 @@ fn verify(bytes: &[u8], verifier: Verifier) -> Verdict {
     verifier.finish()
 }
 
-fn found(lines: &[Vec<u8>], is_signed: bool) -> Verdict {
+pub(crate) fn found(lines: &[Vec<u8>], is_signed: bool) -> Verdict {
     let verifier = Verifier::new();
     verify(&lines.concat(), if is_signed { verifier.with_key(key().public_key().clone()) } else { verifier })
 }
 
-fn kinds(verdict: &Verdict) -> BTreeSet<FindingKind> {
+pub(crate) fn kinds(verdict: &Verdict) -> BTreeSet<FindingKind> {
     verdict.findings.iter().map(|finding| finding.kind).collect()
 }
 

@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 mod chains;
+mod checkpoints;
+mod corpus;
 mod keys;
+mod receipts;
+mod sinks;
 mod trails;

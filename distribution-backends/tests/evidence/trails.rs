@@ -20,12 +20,16 @@ pub(crate) fn trail(n: u64) -> Vec<AuditEntry> {
         |sequence: u64| Timestamp::from_timestamp_micros((1_767_225_600_000_000 + n * 1000 + sequence) as i64).unwrap();
     let proof =
         Proof { digest: Digest { checksum: Checksum::of(&n.to_be_bytes()), size: n }, how: Verification::ReadBack };
-    let details: Details = serde_json::from_value(json!({
+    let mut details = json!({
         "metadata": { "title": format!("caf\u{e9} \u{1f3ac} {n}\n"), "concept_id": null, "tags": ["a"],
-            "take": n as f64 + 0.5, "whole": 1.0, "large": u64::MAX, "\u{fb33}": 1, "\u{1f3ac}": 2 },
+            "take": n as f64 + 0.5, "small": 1.5e-9, "\u{fb33}": -1, "\u{1f3ac}": 2 },
         "url_expiry_hours": 72, "access": "signed",
-    }))
-    .unwrap();
+    });
+    if n.is_multiple_of(2) {
+        // What canonical JSON cannot say exactly.
+        (details["metadata"]["whole"], details["metadata"]["large"]) = (json!(1.0), json!(u64::MAX));
+    }
+    let details: Details = serde_json::from_value(details).unwrap();
     let mut events = vec![
         AuditEvent::Claimed { holder: format!("host-{n}"), qc_report_id: Some("qc-\"7\"".into()) },
         AuditEvent::Published { location: Location::parse(format!("s3://bucket/{n}.mp4")).unwrap(), proof },
