@@ -19,6 +19,7 @@
 //! | | `Probed`: any signer, whose links are tried by a `LinkProbe` | `link-probe` |
 //! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`], [`ObjectAudit`] | |
 //! | | `SqliteAudit` | `sqlite` (default) |
+//! | | `PostgresAudit` | `postgres` |
 //! | | `Checkpointed`: any of these, noted and signed elsewhere | `evidence` |
 //! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
@@ -61,6 +62,8 @@ pub use ::opendal;
 pub use alert::LogAlerts;
 #[cfg(feature = "story-mcp")]
 pub use audit::MirrorTo;
+#[cfg(feature = "postgres")]
+pub use audit::PostgresAudit;
 #[cfg(feature = "sqlite")]
 pub use audit::SqliteAudit;
 pub use audit::{JsonlAudit, JsonlEntries, ObjectAudit};

@@ -5,6 +5,8 @@ mod kept;
 #[cfg(feature = "story-mcp")]
 mod mirror;
 mod object;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -13,5 +15,7 @@ pub(crate) use kept::Kept;
 #[cfg(feature = "story-mcp")]
 pub use mirror::MirrorTo;
 pub use object::ObjectAudit;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresAudit;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteAudit;

@@ -13,6 +13,10 @@ impl Lost {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether the position was lost. It is no more.
     pub(super) fn remove(&mut self, position: u64) -> bool {
         let Some(n) = self.0.iter().position(|range| range.contains(&position)) else { return false };

@@ -17,8 +17,7 @@ use crate::audit::Kept;
 /// was cut. Whoever may write everything and holds no key could write a whole chain anew: against that there
 /// are signatures and checkpoints.
 ///
-/// In memory it keeps about 100 bytes for each publication and each entry that is out of place, and 20 for each
-/// refusal.
+/// In memory it keeps about 100 bytes for each publication, and 20 for each refusal.
 ///
 /// ```
 /// use distribution_backends::Verifier;
@@ -168,8 +167,7 @@ impl Verifier {
 
     fn next(&mut self, met: Met) {
         if met.is_foreign {
-            self.misplaced.push(met);
-            return;
+            return self.misplace(met);
         }
         if let Some(odd) = self.odd.take() {
             if met.follows(odd.position, odd.hash) && odd.position >= self.head.next {
@@ -177,7 +175,7 @@ impl Verifier {
                 return self.accept(met);
             }
             let replaced = self.head.next.checked_add(1) == Some(met.position);
-            self.misplaced.push(odd);
+            self.misplace(odd);
             if replaced {
                 self.lose_until(met.position);
                 return self.accept(met);
@@ -202,7 +200,7 @@ impl Verifier {
         if let Some(odd) = self.odd.take() {
             match odd.position >= self.head.next {
                 true => self.jump_to(odd),
-                false => self.misplaced.push(odd),
+                false => self.misplace(odd),
             }
         }
     }
@@ -222,7 +220,18 @@ impl Verifier {
     /// Notes as lost what should be before `position`, but for what was met there and does not read.
     fn lose_until(&mut self, position: u64) {
         let start = self.head.next.saturating_add(self.damaged).min(position);
-        self.lost.add(start..position);
+        match self.lost.len() < Verdict::FINDINGS_MAX {
+            true => self.lost.add(start..position),
+            false => self.verdict.more += 1,
+        }
+    }
+
+    /// Notes what stands where it does not belong, to be judged at the end.
+    fn misplace(&mut self, met: Met) {
+        match self.misplaced.len() < Verdict::FINDINGS_MAX {
+            true => self.misplaced.push(met),
+            false => self.verdict.more += 1,
+        }
     }
 
     fn accept(&mut self, met: Met) {

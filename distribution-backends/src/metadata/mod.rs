@@ -5,7 +5,7 @@ mod columns;
 mod instant;
 mod object;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 #[cfg(feature = "story-mcp")]

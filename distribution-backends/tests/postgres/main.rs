@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod audit;
 mod cluster;
 mod config;
 mod conformance;
