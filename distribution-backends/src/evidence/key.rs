@@ -73,7 +73,7 @@ impl EvidenceKey {
             return Self::in_file(path, &text);
         }
         let seed = random::<SEED_BYTES>()?;
-        make_secret_file(path, Zeroizing::new(pem(PRIVATE, PKCS8, &*seed)).as_bytes())?;
+        make_secret_file(path, Zeroizing::new(pem(PRIVATE, PKCS8, &seed)).as_bytes())?;
         let gone = || Error::unavailable(format!("the key file {} was removed while it was made", path.display()));
         let text = read_secret_file(path)?.ok_or_else(gone)?;
         Self::in_file(path, &text)
