@@ -55,7 +55,11 @@ impl Seal {
             let message = "the name of an audit chain is a URI or a path of 1 to 512 characters, without `@`";
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        Ok(Self { source, ..Self::default() })
+        Ok(Self {
+            source,
+            #[cfg(feature = "evidence")]
+            key: None,
+        })
     }
 
     /// The same, with every entry signed from now on.
