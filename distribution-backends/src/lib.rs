@@ -17,12 +17,16 @@
 //! | | `PresignSigner` | `s3`, `gcs`, `azblob` |
 //! | | `CloudFrontSigner` | `cloudfront` |
 //! | | `Probed`: any signer, whose links are tried by a `LinkProbe` | `link-probe` |
-//! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`] | |
+//! | [`AuditSink`](distribution_core::AuditSink) | [`JsonlAudit`], [`ObjectAudit`] | |
+//! | | `SqliteAudit` | `sqlite` (default) |
+//! | | `PostgresAudit` | `postgres` |
+//! | | `Checkpointed`: any of these, noted and signed elsewhere | `evidence` |
 //! | | `MirrorTo`: records too, to Story | `story-mcp` |
 //! | [`AlertSink`](distribution_core::AlertSink) | [`LogAlerts`] | |
 //! | | `WebhookAlerts` | `alert-webhook` |
 //! | [`Clock`](distribution_core::Clock) | [`SystemClock`] | |
 //!
+//! A [`Verifier`] checks an audit chain, a `Receipt` (feature `evidence`) tells others what became of a publication.
 //! `Config` (feature `config`) makes a publisher of them from one file, `distribution.toml`.
 //! `serve::router` (feature `serve`) is the route that serves the links of an [`HmacSigner`];
 //! `serve::mcp` (feature `mcp`) has the publisher's MCP tools.
@@ -36,6 +40,7 @@ mod config;
 mod confined;
 mod desk;
 mod durable;
+mod evidence;
 #[cfg(any(
     feature = "opendal",
     feature = "http-source",
@@ -69,10 +74,19 @@ pub use alert::LogAlerts;
 pub use alert::{RunningAlerts, WebhookAlerts, WebhookConfig, WebhookFormat};
 #[cfg(feature = "story-mcp")]
 pub use audit::MirrorTo;
-pub use audit::{JsonlAudit, JsonlEntries};
+#[cfg(feature = "postgres")]
+pub use audit::PostgresAudit;
+#[cfg(feature = "sqlite")]
+pub use audit::SqliteAudit;
+pub use audit::{JsonlAudit, JsonlEntries, ObjectAudit};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
 pub use config::{Config, Download, Guarded, Opened, Stores, Sweeping};
+pub use evidence::{
+    ChainHead, ChainedSink, Finding as AuditFinding, FindingKind, Seal, Verdict as AuditVerdict, Verifier,
+};
+#[cfg(feature = "evidence")]
+pub use evidence::{Checkpoint, Checkpointed, EvidenceKey, PublicKey, PublishedAt, Receipt};
 pub use metadata::ObjectMetadata;
 #[cfg(feature = "sqlite")]
 pub use metadata::SqliteMetadata;

@@ -142,9 +142,9 @@ async fn a_line_without_an_end_costs_no_memory() {
 async fn events_of_a_newer_version_do_not_stop_the_sink() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(&directory);
-    let mut newer = serde_json::to_value(entry(1, 0)).unwrap();
-    newer["event"] = "invented_later".into();
-    std::fs::write(&path, format!("{newer}\n")).unwrap();
+    JsonlAudit::open(&path).await.unwrap().append(&[entry(1, 0)]).await.unwrap();
+    let newer = std::fs::read_to_string(&path).unwrap().replace("\"claimed\"", "\"invented_later\"");
+    std::fs::write(&path, newer).unwrap();
     let audit = JsonlAudit::open(&path).await.unwrap();
     audit.append(&[entry(1, 0), entry(1, 1)]).await.unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
@@ -286,7 +286,10 @@ fn a_file_that_cannot_grow_is_unavailable_and_stays_whole() {
     let this = child("child_meets_the_size_limit", &path, 0);
     // The limit counts blocks of 512 or 1,024 bytes; either ends in the middle of some line.
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""]).arg(this.get_program()).args(this.get_args());
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 12; exec \"$0\" \"$@\""])
+        .arg(this.get_program())
+        .args(this.get_args());
     command.envs(this.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,13 @@
 //! Alerts over a receiver that answers as it is told, by a clock that the test turns.
 #![cfg(feature = "alert-webhook")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;

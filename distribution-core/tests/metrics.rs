@@ -1,5 +1,14 @@
 //! What a recorder sees of publishes that succeed, fail and are turned away.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

@@ -5,9 +5,9 @@ mod columns;
 mod instant;
 mod object;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+pub(crate) mod sqlite;
 #[cfg(feature = "story-mcp")]
 mod story_mcp;
 

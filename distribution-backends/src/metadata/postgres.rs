@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Query, Row};
 
 pub use config::PostgresConfig;
+pub(crate) use fault::fault;
 use row::Statement;
+pub(crate) use session::{Session, Settings};
 use sessions::Sessions;
 use writer::{Write, Writers};
 

@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use distribution_core::{Advance, AuditLogId, Claim, Cursor, Error, Found, IdempotencyKey, MetadataStore, Query, Row};
 use sqlx::SqlitePool;
 
+pub(crate) use fault::fault;
+pub(crate) use open::{options, prepare, use_log};
 use writer::Writer;
+pub(crate) use writer::identity;
 
 /// Records in one SQLite file, which several processes of one machine may share.
 ///

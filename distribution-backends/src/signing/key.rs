@@ -103,30 +103,16 @@ impl HmacKey {
         if let Some(key) = Self::load(path)? {
             return Ok(key);
         }
-        create(path)?;
+        let (secret, id) = (random::<SECRET_BYTES_MIN>()?, HEXLOWER.encode(&*random::<4>()?));
+        let line = Zeroizing::new(format!("k{id}:{}\n", BASE64URL_NOPAD.encode(&*secret)));
+        make_secret_file(path, line.as_bytes())?;
         Self::load(path)?
             .ok_or_else(|| Error::unavailable(format!("the key file {} was removed while it was made", path.display())))
     }
 
     fn load(path: &Path) -> Result<Option<Self>, Error> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened.map_err(|error| unreadable(path, error))?,
-        };
-        let state = file.metadata().map_err(|error| unreadable(path, error))?;
+        let Some(text) = read_secret_file(path)? else { return Ok(None) };
         let invalid = |wrong: String| Error::invalid("signing_key", format!("the key file {} {wrong}", path.display()));
-        if !state.is_file() {
-            return Err(invalid("is not a regular file".into()));
-        }
-        let mode = state.mode() & 0o777;
-        if mode & MODE_FORBIDDEN != 0 {
-            return Err(invalid(format!(
-                "has mode {mode:04o}, which is open to others: remove it to get a new key, or run chmod 600 on it"
-            )));
-        }
-        // One byte more tells a file that is too long, and nothing moves while it is read.
-        let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX + 1));
-        file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text).map_err(|error| unreadable(path, error))?;
         let key =
             parse(&text).ok_or_else(|| invalid("must be one line, `id:secret`, the secret in base64url".into()))?;
         key.map(Some).map_err(|error| invalid(format!("does not hold a key: {}", error.message())))
@@ -162,15 +148,35 @@ fn parse(file: &[u8]) -> Option<Result<HmacKey, Error>> {
     Some(HmacKey::new(id, secret))
 }
 
-/// Makes the key file unless it is there. It appears whole or not at all, because a link to a
+/// What is in a key file that only its owner may write and nobody else read; `None` if it is not there.
+pub(crate) fn read_secret_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| unreadable(path, error))?,
+    };
+    let state = file.metadata().map_err(|error| unreadable(path, error))?;
+    let invalid = |wrong: String| Error::invalid("signing_key", format!("the key file {} {wrong}", path.display()));
+    if !state.is_file() {
+        return Err(invalid("is not a regular file".into()));
+    }
+    let mode = state.mode() & 0o777;
+    if mode & MODE_FORBIDDEN != 0 {
+        return Err(invalid(format!(
+            "has mode {mode:04o}, which is open to others: remove it to get a new key, or run chmod 600 on it"
+        )));
+    }
+    // One byte more tells a file that is too long, and nothing moves while it is read.
+    let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX + 1));
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text).map_err(|error| unreadable(path, error))?;
+    Ok(Some(text))
+}
+
+/// Makes the key file, with mode 0600, unless it is there. It appears whole or not at all, because a link to a
 /// finished file is what makes it appear.
-fn create(path: &Path) -> Result<(), Error> {
-    let secret = random::<SECRET_BYTES_MIN>()?;
-    let id = format!("k{}", HEXLOWER.encode(&*random::<4>()?));
-    let line = Zeroizing::new(format!("{id}:{}\n", BASE64URL_NOPAD.encode(&*secret)));
+pub(crate) fn make_secret_file(path: &Path, content: &[u8]) -> Result<(), Error> {
     let stage = stage_beside(path, &HEXLOWER.encode(&*random::<8>()?))?;
 
-    let made = write_new(&stage, line.as_bytes()).and_then(|()| match fs::hard_link(&stage, path) {
+    let made = write_new(&stage, content).and_then(|()| match fs::hard_link(&stage, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
     });
@@ -209,7 +215,7 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::unavailable(message).because(error)
 }
 
-fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
+pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(&mut *bytes)
         .map_err(|error| Error::unavailable(format!("the system gives no random bytes: {error}")))?;

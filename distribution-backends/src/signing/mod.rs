@@ -18,6 +18,8 @@ pub(crate) use cloudfront::{base_of as cloudfront_base_of, check_key_pair_id};
 pub use disposition::{ContentDisposition, Disposition};
 pub use hmac::{Grant, HmacSigner, Refused};
 pub use key::HmacKey;
+#[cfg(feature = "evidence")]
+pub(crate) use key::{make_secret_file, random, read_secret_file};
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub use presign::PresignSigner;
 #[cfg(feature = "link-probe")]

@@ -14,6 +14,7 @@
 
 #[path = "../support/heard.rs"]
 mod a_heard;
+mod audit;
 mod cluster;
 mod config;
 mod conformance;

@@ -6,9 +6,11 @@
 //! is looked for everywhere else.
 
 #![cfg(all(
+    feature = "alert-webhook",
     feature = "azblob",
     feature = "cloudfront",
     feature = "config",
+    feature = "evidence",
     feature = "gcs",
     feature = "http-source",
     feature = "link-probe",
@@ -48,6 +50,7 @@ mod server;
 mod story;
 mod told;
 mod types;
+mod webhook;
 
 use std::path::Path;
 use std::process::Command;

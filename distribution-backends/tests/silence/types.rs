@@ -24,7 +24,7 @@ const HOLD: &str = "Download Opened \
     AzblobConfig BearerToken CloudFrontSigner Config DistributionRecord Error FinalEdit GcsConfig Guarded HmacKey \
     HmacSigner HttpSource IssuedLink Link LinkProbe OpendalStorage PostgresConfig PresignSigner Probed PublishRequest \
     PublishResponse Refused S3Config S3Files S3Storage SignedUrl Sources StoryConfig VideoUrl \
-    StoryMcpMetadata PostgresMetadata";
+    StoryMcpMetadata PostgresMetadata EvidenceKey Seal WebhookAlerts WebhookConfig RunningAlerts";
 
 /// Those that hold one and have no `Debug`.
 const SHOW_NOTHING: &str = "AuthenticatedRoute Builder DownloadRoute HttpSourceBuilder HttpTools PublishTool Publisher \
@@ -41,7 +41,9 @@ const HOLD_NONE: &str = "Ability Access Action Addressing Advance Alert AlertKin
     QcReport Query Record RecordMetadata Recovery Rejection Row SourceFault SourcePin SqliteMetadata Stage Staged \
     StagedAt StagedObject State StoragePrefix StoredObject StoryContract StoryMirror SystemClock TargetName Trail \
     TrailEnd Unfinished Unfit Verdict Verification Work StagedFile Removal SweepPolicy Decision Kept User Sweep \
-    Tidy LeftOver LeftOverKind LeftOverOutcome Stores Sweeping";
+    Tidy LeftOver LeftOverKind LeftOverOutcome Stores Sweeping \
+    ChainHead Checkpoint Checkpointed FindingKind ObjectAudit PostgresAudit PublicKey PublishedAt Receipt Severity \
+    SqliteAudit Verifier WebhookFormat";
 
 #[test]
 fn each_public_type_was_looked_at() {

@@ -7,15 +7,15 @@ use std::path::Path;
 use distribution_core::{AuditEntry, Error};
 
 use super::journal::{corrupt_line, io_fault};
+use crate::evidence::{ChainedEvent, EVENT_BYTES_MAX, Verifier};
 
-/// The longest line that is written or read. An entry also has to fit into its publication's record,
-/// which is smaller.
-pub(super) const LINE_BYTES_MAX: usize = 2 << 20;
+/// The longest line that is written or read, with its newline.
+const LINE_BYTES_MAX: usize = EVENT_BYTES_MAX + 1;
 
 /// The entries of an audit file, oldest first; made by [`JsonlAudit::read`](super::JsonlAudit::read).
 ///
 /// It holds one line at a time. A line that is no entry is an error that names it, and the next item
-/// is the next line. Bytes without a newline at the end are an append under way, or what a crash left
+/// is the next line. Whether the lines are as they were written is for [`Verifier`](crate::Verifier) to say. Bytes without a newline at the end are an append under way, or what a crash left
 /// of one, and are not read.
 #[derive(Debug)]
 pub struct JsonlEntries {
@@ -41,7 +41,12 @@ impl Iterator for JsonlEntries {
         }
         match self.lines.next() {
             Ok(Next::Line { bytes, number }) => {
-                Some(serde_json::from_slice(bytes).map_err(|error| corrupt_line(&self.place, number).because(error)))
+                let event = serde_json::from_slice(bytes).ok();
+                Some(
+                    event
+                        .and_then(|event: ChainedEvent| event.entry())
+                        .ok_or_else(|| corrupt_line(&self.place, number)),
+                )
             }
             Ok(Next::Torn { .. } | Next::End) => {
                 self.over = true;
@@ -55,6 +60,29 @@ impl Iterator for JsonlEntries {
                 self.over = true;
                 Some(Err(io_fault(&self.place, error)))
             }
+        }
+    }
+}
+
+/// Has each line of a file checked.
+pub(super) fn verify(path: &Path, mut verifier: Verifier) -> Result<Verifier, Error> {
+    let place = path.display().to_string();
+    let failed = |error| io_fault(&place, error);
+    let mut lines = Lines::new(BufReader::new(File::open(path).map_err(failed)?), 0);
+    loop {
+        match lines.next().map_err(failed)? {
+            Next::Line { bytes, number } => {
+                verifier.check(&format!("line {number}"), bytes.strip_suffix(b"\n").unwrap_or(bytes));
+            }
+            Next::TooLong { number } => {
+                verifier.unfinished(&format!("line {number}"));
+                return Ok(verifier);
+            }
+            Next::Torn { .. } => {
+                verifier.unfinished("the last line");
+                return Ok(verifier);
+            }
+            Next::End => return Ok(verifier),
         }
     }
 }

@@ -7,36 +7,16 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use distribution_core::{AuditEntry, EntryId, Error, ErrorKind};
+use distribution_core::{Error, ErrorKind};
 
-use super::entries::{LINE_BYTES_MAX, Lines, Next};
-use super::kept::Kept;
+use super::entries::{Lines, Next};
+use crate::audit::Kept;
 use crate::durable::sync_dir_at;
+use crate::evidence::{ChainHead, Draft, Linked, Seal};
 
 /// How long an append waits for other processes.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
-
-/// An entry as it is written.
-#[derive(Debug)]
-pub(super) struct Line {
-    id: EntryId,
-    /// With the newline.
-    bytes: Vec<u8>,
-}
-
-impl Line {
-    pub(super) fn of(entry: &AuditEntry) -> Result<Self, Error> {
-        let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("the audit entry {} {what}", entry.id));
-        let mut bytes =
-            serde_json::to_vec(entry).map_err(|error| invalid("could not be written as JSON").because(error))?;
-        bytes.push(b'\n');
-        if bytes.len() > LINE_BYTES_MAX {
-            return Err(invalid(&format!("is longer than the limit of {LINE_BYTES_MAX} bytes")));
-        }
-        Ok(Self { id: entry.id.clone(), bytes })
-    }
-}
 
 /// The file, and what is known of its content: everything below `known_bytes`, which only ever grows.
 #[derive(Debug)]
@@ -44,15 +24,17 @@ pub(super) struct Journal {
     path: PathBuf,
     place: String,
     file: File,
+    seal: Seal,
     kept: Kept,
+    /// The newest entry's, below `known_bytes`.
+    head: ChainHead,
     known_bytes: u64,
-    known_lines: u64,
     /// How much of it this process has synced. Another one may have died before it did.
     synced_bytes: u64,
 }
 
 impl Journal {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, seal: Seal) -> Result<Self, Error> {
         let place = path.display().to_string();
         let failed = |error| io_fault(&place, error);
         let path = std::path::absolute(path).map_err(failed)?;
@@ -69,29 +51,29 @@ impl Journal {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         sync_dir_at(directory).map_err(failed)?;
 
-        let (known_bytes, known_lines, synced_bytes) = (0, 0, 0);
-        let mut journal = Self { path, place, file, kept: Kept::default(), known_bytes, known_lines, synced_bytes };
+        let (kept, head) = (Kept::default(), ChainHead::default());
+        let mut journal = Self { path, place, file, seal, kept, head, known_bytes: 0, synced_bytes: 0 };
         journal.append([])?;
         Ok(journal)
     }
 
     /// Keeps the lines that are not kept yet. When it returns, all of them are durable.
-    pub(super) fn append<'l>(&mut self, lines: impl IntoIterator<Item = &'l Line>) -> Result<(), Error> {
+    pub(super) fn append<'l>(&mut self, entries: impl IntoIterator<Item = &'l Draft>) -> Result<ChainHead, Error> {
         self.lock()?;
-        let result = self.append_locked(lines);
+        let result = self.append_locked(entries).map(|()| self.head);
         // Closing the file would let go of it, too.
         let _ = self.file.unlock();
         result
     }
 
-    fn append_locked<'l>(&mut self, lines: impl IntoIterator<Item = &'l Line>) -> Result<(), Error> {
+    fn append_locked<'l>(&mut self, entries: impl IntoIterator<Item = &'l Draft>) -> Result<(), Error> {
         self.catch_up()?;
         let mut taken = HashSet::new();
-        let fresh: Vec<&Line> =
-            lines.into_iter().filter(|line| !self.kept.contains(&line.id) && taken.insert(&line.id)).collect();
+        let fresh: Vec<&Draft> =
+            entries.into_iter().filter(|entry| !self.kept.contains(&entry.id) && taken.insert(&entry.id)).collect();
         self.write(&fresh).map_err(|error| self.fault(error))?;
-        for line in fresh {
-            self.kept.insert(&line.id);
+        for entry in fresh {
+            self.kept.insert(&entry.id);
         }
         self.check_in_place()
     }
@@ -109,16 +91,15 @@ impl Journal {
         }
         let mut reader = BufReader::new(&self.file);
         reader.seek(SeekFrom::Start(self.known_bytes)).map_err(|error| self.fault(error))?;
-        let mut lines = Lines::new(reader, self.known_lines);
+        let mut lines = Lines::new(reader, self.head.next);
         loop {
             match lines.next().map_err(|error| io_fault(&self.place, error))? {
                 Next::Line { bytes, number } => {
-                    // Only the id: a newer version may write events that this one does not know.
-                    let id = serde_json::from_slice(bytes)
+                    let line = serde_json::from_slice(bytes)
                         .map_err(|error| corrupt_line(&self.place, number).because(error))?;
-                    self.kept.insert(&id);
+                    self.head = follow(&line, self.head, &self.seal, &self.place, number)?;
+                    self.kept.insert(line.id());
                     self.known_bytes += bytes_len(bytes.len());
-                    self.known_lines = number;
                 }
                 Next::Torn { bytes } => {
                     tracing::warn!(file = self.place, bytes, "removing an audit line that a crash left unfinished");
@@ -131,8 +112,14 @@ impl Journal {
     }
 
     /// Writes and syncs; on an error, takes back what it has written.
-    fn write(&mut self, lines: &[&Line]) -> io::Result<()> {
-        let bytes: Vec<u8> = lines.iter().flat_map(|line| &line.bytes).copied().collect();
+    fn write(&mut self, entries: &[&Draft]) -> io::Result<()> {
+        let (mut bytes, mut head) = (Vec::new(), self.head);
+        for entry in entries {
+            let (event, behind) = entry.link(head, &self.seal);
+            bytes.extend(event);
+            bytes.push(b'\n');
+            head = behind;
+        }
         let end = self.known_bytes + bytes_len(bytes.len());
         if end == self.synced_bytes {
             return Ok(());
@@ -144,9 +131,7 @@ impl Journal {
             let _ = self.file.set_len(self.known_bytes);
             return Err(error);
         }
-        self.known_bytes = end;
-        self.known_lines += bytes_len(lines.len());
-        self.synced_bytes = end;
+        (self.known_bytes, self.synced_bytes, self.head) = (end, end, head);
         Ok(())
     }
 
@@ -184,6 +169,18 @@ impl Journal {
     fn fault(&self, error: io::Error) -> Error {
         io_fault(&self.place, error)
     }
+}
+
+/// The head behind a line. Whether the line is as it was written is for a verifier to say; here it is enough that
+/// the next one can be linked to it.
+fn follow(line: &Linked, head: ChainHead, seal: &Seal, place: &str, number: u64) -> Result<ChainHead, Error> {
+    seal.check_source(&line.source, &format!("the audit file {place}"))?;
+    line.follow(head).ok_or_else(|| {
+        Error::corrupt(format!(
+            "line {number} of the audit file {place} does not follow the one before it: restore it, or set the file \
+             aside and begin another"
+        ))
+    })
 }
 
 pub(super) fn corrupt_line(place: &str, number: u64) -> Error {

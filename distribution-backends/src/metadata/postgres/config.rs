@@ -179,7 +179,7 @@ impl PostgresConfig {
         }
     }
 
-    pub(super) fn settings(&self) -> Result<Settings, Error> {
+    pub(crate) fn settings(&self) -> Result<Settings, Error> {
         check_schema(&self.schema)?;
         if !READERS_RANGE.contains(&self.readers) {
             return Err(Error::invalid("readers", "must be 1 to 256"));

@@ -36,7 +36,7 @@ pub(super) fn failed(place: &str, error: sqlx::Error) -> Failed {
     Failed { error: fault(place, error), refused }
 }
 
-pub(super) fn fault(place: &str, error: sqlx::Error) -> Error {
+pub(crate) fn fault(place: &str, error: sqlx::Error) -> Error {
     use ErrorKind::{Corrupt, Unavailable};
     let (kind, what) = match server_error(&error) {
         Some(error) => database_fault(error.code()),

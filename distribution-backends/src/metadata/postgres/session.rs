@@ -17,19 +17,19 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How a connection is made.
 #[derive(Clone)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// The database, for messages.
-    pub(super) place: String,
-    pub(super) options: PgConnectOptions,
-    pub(super) schema: String,
-    pub(super) connect_timeout: Duration,
-    pub(super) statement_timeout: Duration,
-    pub(super) lock_timeout: Duration,
+    pub(crate) place: String,
+    pub(crate) options: PgConnectOptions,
+    pub(crate) schema: String,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) statement_timeout: Duration,
+    pub(crate) lock_timeout: Duration,
 }
 
 #[derive(Debug)]
-pub(super) struct Session {
-    pub(super) connection: PgConnection,
+pub(crate) struct Session {
+    pub(crate) connection: PgConnection,
     statement_timeout: Duration,
     used_at: Instant,
 }
@@ -38,7 +38,7 @@ impl Session {
     /// # Errors
     /// `Unavailable` if the server is out of reach, or takes no writes; `Invalid` if it refuses the user
     /// or has no such database; `Unsupported` if the database holds no UTF-8.
-    pub(super) async fn open(settings: &Settings) -> Result<Self, Error> {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Error> {
         let place = &settings.place;
         let opened = timeout(settings.connect_timeout, async {
             let mut connection = settings.options.connect().await?;
@@ -62,19 +62,19 @@ impl Session {
     }
 
     /// Whether it can be used, as far as this can be known.
-    pub(super) async fn is_alive(&mut self) -> bool {
+    pub(crate) async fn is_alive(&mut self) -> bool {
         self.used_at.elapsed() < TRUSTED_FOR || matches!(timeout(GRACE, self.connection.ping()).await, Ok(Ok(())))
     }
 
     /// On an error, and when this is dropped, the connection must not be used again.
-    pub(super) async fn fetch(&mut self, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
+    pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
         let rows = timeout(self.statement_timeout + GRACE, statement.fetch_all(&mut self.connection)).await;
         let rows = rows.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
         self.used_at = Instant::now();
         Ok(rows)
     }
 
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         // The server notices in any case.
         let _ = timeout(GRACE, self.connection.close()).await;
     }

@@ -19,7 +19,7 @@ const NOTADB: i32 = 26;
 
 /// The error of a statement on the file `place`. Its cause holds no bound value: SQLite names tables
 /// and columns only.
-pub(super) fn fault(place: &str, error: sqlx::Error) -> Error {
+pub(crate) fn fault(place: &str, error: sqlx::Error) -> Error {
     use ErrorKind::{Corrupt, Unavailable};
     let (kind, what) = match &error {
         sqlx::Error::PoolTimedOut => {

@@ -74,7 +74,7 @@ async fn open(path: &Path) -> Result<SqliteMetadata, Error> {
 
 /// The absolute path, whatever SQLite would read into a relative one such as `:memory:`, and its
 /// directory.
-fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
+pub(crate) fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let invalid = |message: String| Error::new(ErrorKind::Invalid, message);
     let absolute = std::path::absolute(path)
         .map_err(|error| invalid(format!("the database path {path:?} cannot be used")).because(error))?;
@@ -93,7 +93,7 @@ fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     Ok((absolute, directory))
 }
 
-pub(super) fn options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -115,7 +115,7 @@ async fn readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Erro
 }
 
 /// Makes the file use a write-ahead log, for good: readers then never wait.
-async fn use_log(setup: &mut SqliteConnection, place: &str) -> Result<(), Error> {
+pub(crate) async fn use_log(setup: &mut SqliteConnection, place: &str) -> Result<(), Error> {
     let mut attempts = 0;
     loop {
         attempts += 1;

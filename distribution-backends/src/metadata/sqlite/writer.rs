@@ -105,7 +105,7 @@ impl Pen {
 }
 
 /// One look at a name, too short to leave the async thread for.
-fn identity(options: &SqliteConnectOptions) -> Result<(u64, u64), sqlx::Error> {
+pub(crate) fn identity(options: &SqliteConnectOptions) -> Result<(u64, u64), sqlx::Error> {
     let found = std::fs::metadata(options.get_filename())?;
     Ok((found.dev(), found.ino()))
 }

@@ -1,4 +1,4 @@
-//! Which entries a file keeps, in little memory.
+//! Which entries a sink keeps, in little memory.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,17 +6,32 @@ use distribution_core::{EntryId, Trail};
 
 /// A set of entry ids. A trail without a gap costs the same however long it is.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     trails: HashMap<TrailName, Places>,
 }
 
 impl Kept {
-    pub(super) fn contains(&self, id: &EntryId) -> bool {
+    pub(crate) fn contains(&self, id: &EntryId) -> bool {
         self.trails.get(&TrailName::of(id)).is_some_and(|places| places.contains(id.sequence))
     }
 
-    pub(super) fn insert(&mut self, id: &EntryId) {
+    pub(crate) fn insert(&mut self, id: &EntryId) {
         self.trails.entry(TrailName::of(id)).or_default().insert(id.sequence);
+    }
+
+    /// How many publications begin later than with their first entry, and those that leave one out: the end
+    /// of their name, and which. Refusals are not counted, so they leave out none.
+    pub(crate) fn gaps(&self) -> (u64, Vec<(String, u64)>) {
+        let counted = self.trails.iter().filter(|(name, _)| name.trail == Trail::Publication);
+        let (mut continued, mut gaps) = (0, Vec::new());
+        for (name, places) in counted {
+            continued += u64::from(places.next == 0);
+            if let Some(gap) = places.gap() {
+                gaps.push((String::from_utf8_lossy(&name.id).into_owned(), gap));
+            }
+        }
+        gaps.sort_unstable();
+        (continued, gaps)
     }
 }
 
@@ -47,6 +62,21 @@ struct Places {
 impl Places {
     fn contains(&self, place: u64) -> bool {
         place < self.next || self.ahead.as_ref().is_some_and(|ahead| ahead.contains(&place))
+    }
+
+    /// The first place that is free between two that are taken.
+    fn gap(&self) -> Option<u64> {
+        let ahead = self.ahead.as_ref()?;
+        if self.next > 0 {
+            return Some(self.next);
+        }
+        let (mut places, mut expected) = (ahead.iter(), *ahead.first()?);
+        places.any(|place| {
+            let is_gap = *place != expected;
+            expected = if is_gap { expected } else { place.saturating_add(1) };
+            is_gap
+        });
+        (expected <= *ahead.last()?).then_some(expected)
     }
 
     fn insert(&mut self, place: u64) {

@@ -1,0 +1,71 @@
+//! A chain that was cut, or written anew, is seen by what was noted elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use distribution_backends::{
+    Checkpoint, Checkpointed, EvidenceKey, FindingKind, JsonlAudit, LocalDisk, SystemClock, Verifier,
+};
+use distribution_core::{AuditSink, ErrorKind, StoragePrefix};
+
+use super::chains::{kinds, verify};
+use super::trails::{chain, key, lines, trail};
+
+#[tokio::test]
+async fn what_is_cut_off_or_written_anew_is_seen_up_to_the_last_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = Arc::new(LocalDisk::open(directory.path()).unwrap());
+    let (path, prefix) = (directory.path().join("audit.jsonl"), StoragePrefix::parse("checkpoints/").unwrap());
+    let sink = Arc::new(JsonlAudit::open(&path).await.unwrap());
+    let audit = Checkpointed::new(sink, elsewhere.clone(), prefix.clone(), key(), Arc::new(SystemClock))
+        .every(1, Duration::from_secs(3600));
+    assert_eq!(audit.checkpoint().await.unwrap(), None);
+    for n in 0..4 {
+        audit.append(&trail(n)).await.unwrap();
+    }
+    let last = audit.checkpoint().await.unwrap().unwrap();
+    let keys = [key().public_key().clone()];
+    let checkpoints = Checkpointed::load(&*elsewhere, &prefix, &keys).await.unwrap();
+    assert_eq!(checkpoints.len(), 4);
+    let lines = lines(&std::fs::read(&path).unwrap());
+    assert_eq!(last.position(), lines.len() as u64 - 1);
+
+    let with_checkpoints = || checkpoints.iter().fold(Verifier::new(), |verifier, it| verifier.with_checkpoint(it));
+    let clean = verify(&lines.concat(), with_checkpoints());
+    assert!(clean.is_clean(), "{:?}", clean.findings);
+    assert_eq!(clean.checkpoints, 4);
+    for cut in 0..lines.len() {
+        let verdict = verify(&lines[..cut].concat(), with_checkpoints());
+        assert!(kinds(&verdict).contains(&FindingKind::Truncated), "cut before {cut}");
+    }
+    let anew = chain(&directory.path().join("anew"), 4..8, false).await;
+    let verdict = verify(&anew.concat(), with_checkpoints());
+    assert!(kinds(&verdict).contains(&FindingKind::Rewritten), "{:?}", verdict.findings);
+
+    let good = last.to_json().unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert_eq!(Checkpoint::from_json(&bad, &keys).unwrap_err().kind(), ErrorKind::Corrupt, "byte {at}");
+    }
+    let other = EvidenceKey::from_seed(&[8; 32]).unwrap();
+    assert!(Checkpoint::from_json(&good, &[other.public_key().clone()]).is_err());
+}
+
+#[tokio::test]
+async fn a_second_place_that_is_out_of_reach_does_not_hold_back_an_append() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, away) = (directory.path().join("audit.jsonl"), directory.path().join("elsewhere"));
+    std::fs::create_dir(&away).unwrap();
+    let elsewhere = Arc::new(LocalDisk::open(&away).unwrap());
+    let sink = Arc::new(JsonlAudit::open(&path).await.unwrap());
+    let audit = Checkpointed::new(sink, elsewhere.clone(), StoragePrefix::default(), key(), Arc::new(SystemClock))
+        .every(1, Duration::from_secs(3600));
+    std::fs::rename(&away, directory.path().join("gone")).unwrap();
+    audit.append(&trail(0)).await.unwrap();
+    assert_eq!(audit.checkpoint().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    std::fs::rename(directory.path().join("gone"), &away).unwrap();
+    audit.append(&trail(1)).await.unwrap();
+    let keys = [key().public_key().clone()];
+    assert_eq!(Checkpointed::load(&*elsewhere, &StoragePrefix::default(), &keys).await.unwrap().len(), 1);
+}
