@@ -5,6 +5,7 @@ mod bucket;
 mod cloudfront;
 mod credentials;
 mod document;
+mod evidence;
 mod fault;
 mod file;
 #[cfg(feature = "http-source")]
@@ -109,6 +110,9 @@ pub struct Opened {
     pub stores: Stores,
     /// What its sweep goes through.
     pub sweep: Sweeping,
+    /// What signs the audit trail, and may sign receipts; `None` if nothing does.
+    #[cfg(feature = "evidence")]
+    pub evidence: Option<crate::EvidenceKey>,
 }
 
 /// What is swept, and how long things are kept.
@@ -199,6 +203,12 @@ pub struct Guarded {
 }
 
 impl Config {
+    /// The file that has the audit trail, which [`JsonlAudit::read`](crate::JsonlAudit::read) and
+    /// [`verify`](crate::JsonlAudit::verify) read without opening anything else.
+    pub fn journal(&self) -> &Path {
+        &self.plan.trail.journal
+    }
+
     /// The configuration in the file at `path`. Blocks on the disk.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! `cargo run --release --example ops -- --config FILE list`, and `--help` for the rest.
 
 mod ask;
+mod audit;
 #[path = "../shared/bar.rs"]
 mod bar;
 #[path = "../shared/batch.rs"]
@@ -100,6 +101,8 @@ enum Command {
     Sweep(sweep::Sweep),
     /// Judge what is stored without the publisher: read every published object, its record and its audit trail again
     Verify(verify::Verify),
+    /// Prove the audit trail, and what it says, to others
+    Audit(audit::Audit),
     /// What the records of a time tell: how many, how far, how fast, and what is unfinished
     Metrics(metrics::Metrics),
     /// Serve the links of all targets whose links are of kind `hmac`, and recover now and then
@@ -156,6 +159,7 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
         Command::Recover => recover::run(&open(config).await?.publisher, output).await,
         Command::Sweep(sweep) => sweep.run(&open(config).await?, output).await,
         Command::Verify(verify) => verify.run(&open(config).await?.stores, output).await,
+        Command::Audit(audit) => audit.run(config, output).await,
         Command::Metrics(metrics) => metrics.run(&open(config).await?.publisher, output).await,
         Command::Serve(serve) => serve.run(config, output).await,
         Command::Mcp(mcp) => mcp.run(config).await,

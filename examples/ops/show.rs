@@ -110,7 +110,7 @@ fn detail_rows(record: &Record) -> Vec<(&'static str, String)> {
     rows
 }
 
-async fn trail_of(journal: PathBuf, id: AuditLogId) -> Result<Vec<AuditEntry>, Error> {
+pub(crate) async fn trail_of(journal: PathBuf, id: AuditLogId) -> Result<Vec<AuditEntry>, Error> {
     let read = move || {
         let its_own = |entry: &Result<AuditEntry, Error>| !matches!(entry, Ok(entry) if entry.id.audit_log_id != id);
         JsonlAudit::read(&journal)?.filter(its_own).collect()

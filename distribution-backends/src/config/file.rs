@@ -231,6 +231,11 @@ pub(super) struct Audit {
     /// The file that entries are appended to, one line of JSON each; made if absent. Processes of one machine
     /// may share it.
     pub(super) jsonl: String,
+    /// A file with an Ed25519 key, made if absent, that signs each entry. Default: entries are chained, not signed.
+    pub(super) signing_key: Option<String>,
+    /// A second place, as for targets, that gets a signed checkpoint now and then, so that a trail that was cut off
+    /// is found. Default: none.
+    pub(super) checkpoints: Option<String>,
     /// `story:https://…` or `story:stdio`: the Story MCP datastore gets a copy of each record whenever its trail is
     /// delivered, before a link is given. Default: none.
     pub(super) mirror: Option<String>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use distribution_core::{
-    AuditSink, BaseUrl, Builder, Error, ErrorKind, Publisher, Staging, Storage, TargetName, UrlSigner, Verification,
+    BaseUrl, Builder, Error, ErrorKind, Publisher, Staging, Storage, TargetName, UrlSigner, Verification,
 };
 use futures::future::try_join_all;
 
@@ -13,7 +13,7 @@ use super::place::Place;
 use super::plan::TargetPlan;
 use super::{Config, Download, Guarded, Opened, Stores, Sweeping};
 use crate::blocking::blocking;
-use crate::{HmacSigner, JsonlAudit, LocalDisk, Sources, StoredRevocations, SystemClock, holder_name};
+use crate::{HmacSigner, LocalDisk, Sources, StoredRevocations, SystemClock, holder_name};
 
 /// What is made without the network.
 struct Parts {
@@ -41,12 +41,12 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     let targets = try_join_all(opening).await?;
     let kept = targets.iter().map(|(name, storage, _)| (name.clone(), storage.clone())).collect();
     let records = plan.records.open(&config.base, places).await?;
-    let audit = JsonlAudit::open(&plan.journal).await.map_err(|error| places.locate("audit.jsonl", error))?;
-    let mut audit: Arc<dyn AuditSink> = Arc::new(audit);
+    let sealed = plan.trail.open(places).await?;
+    let mut audit = sealed.audit;
     if let Some(mirror) = &plan.mirror {
         audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
     }
-    let stores = Stores { targets: kept, metadata: records.clone(), journal: plan.journal.clone() };
+    let stores = Stores { targets: kept, metadata: records.clone(), journal: plan.trail.journal.clone() };
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
         .metadata(records)
@@ -89,7 +89,15 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     }
     let (policy, grace) = plan.sweep.clone();
     let sweep = Sweeping { staging, policy, grace };
-    Ok(Opened { publisher: change(builder).build()?, downloads, guarded, stores, sweep })
+    Ok(Opened {
+        publisher: change(builder).build()?,
+        downloads,
+        guarded,
+        stores,
+        sweep,
+        #[cfg(feature = "evidence")]
+        evidence: sealed.key,
+    })
 }
 
 impl Config {

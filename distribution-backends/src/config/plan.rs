@@ -1,7 +1,7 @@
 //! From what the file says to what will be opened: every default filled in, every value checked.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -11,10 +11,11 @@ use distribution_core::{
 
 use super::alerts::AlertPlan;
 use super::document::Places;
+use super::evidence::{self, Trail};
 use super::file::{Credentials, Defaults, File, Target};
 use super::links::{Signing, check_probe};
 use super::metadata::Records;
-use super::place::{Place, path};
+use super::place::Place;
 use super::preflight;
 use super::staging::Roots;
 use super::story::{self, Mirror};
@@ -28,7 +29,7 @@ pub(super) struct Plan {
     pub(super) targets: BTreeMap<TargetName, TargetPlan>,
     pub(super) roots: Roots,
     pub(super) records: Arc<dyn Records>,
-    pub(super) journal: PathBuf,
+    pub(super) trail: Trail,
     pub(super) mirror: Option<Arc<dyn Mirror>>,
     pub(super) alerts: AlertPlan,
     pub(super) policy: Policy,
@@ -64,7 +65,7 @@ impl Plan {
             inspects: preflight::check(file.preflight.is_some(), places)?,
             roots: Roots::check(file, base, places)?,
             records,
-            journal: path(&file.audit.jsonl, base).map_err(|error| places.locate("audit.jsonl", error))?,
+            trail: evidence::check(&file.audit, base, places)?,
             mirror: mirror(file, places)?,
             alerts: file.alerts.check(base, places)?,
             targets,

@@ -69,13 +69,14 @@ impl Sweeper {
     }
 }
 
-/// Of two records of one file, what the weightier says counts.
+/// Of two records of one file, what the weightier says counts. One that is not published may be of other bytes that
+/// were to be here, and does not hold up the file: those of the same bytes are asked for before it is removed.
 fn weight(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Keep(Kept::Unpublished | Kept::Stuck) => 0,
         Verdict::Keep(Kept::Changed) => 1,
-        Verdict::Remove { .. } | Verdict::Removed { .. } => 2,
-        Verdict::Keep(Kept::Retained { .. }) => 3,
+        Verdict::Keep(Kept::InUse { .. }) => 2,
+        Verdict::Remove { .. } | Verdict::Removed { .. } => 3,
         Verdict::Keep(_) => 4,
     }
 }

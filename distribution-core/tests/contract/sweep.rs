@@ -148,6 +148,13 @@ fn another_publication_of_the_same_bytes_keeps_the_file() {
 }
 
 #[test]
+fn a_publication_of_other_bytes_does_not_keep_the_file() {
+    let (world, _) = published_long_ago();
+    publish(&world, &request("clip.mp4", b"what was never staged")).unwrap_err();
+    assert!(matches!(swept(&world), Verdict::Removed { .. }));
+}
+
+#[test]
 fn clocks_that_disagree_stop_the_sweep() {
     for (minutes, agree) in [(4, true), (-4, true), (6, false), (-6, false), (5_256_000, false), (-5_256_000, false)] {
         let (world, _) = published_long_ago();

@@ -38,7 +38,6 @@ impl Verify {
             return missing(&format!("{absent} is not on record"), output);
         }
         let report = Report::of(look, stores).await?;
-        // Here the trail's own evidence, its hash chain, is verified, once sinks keep one.
         let shown = report.judged.iter().filter(|judged| self.all || judged.verdict != Verdict::Well);
         let shown: Vec<&Judged> = shown.collect();
         output.give(&json!({ "counts": report.counts(), "judged": value(&shown)? }), || {
