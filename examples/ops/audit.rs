@@ -86,7 +86,8 @@ impl VerifyTrail {
             }
         }
         let verdict = tokio::task::spawn_blocking(move || JsonlAudit::verify(file, verifier).map(Verifier::finish));
-        let verdict = verdict.await.map_err(|error| Error::unavailable("verifying was interrupted").because(error))??;
+        let verdict =
+            verdict.await.map_err(|error| Error::unavailable("verifying was interrupted").because(error))??;
         let is_clean = verdict.is_clean();
         output.give(&json!({ "clean": is_clean, "verdict": value(&verdict)? }), || told(&verdict))?;
         Ok(if is_clean { 0 } else { exit::DAMAGED })

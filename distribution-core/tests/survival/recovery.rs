@@ -168,7 +168,7 @@ fn recovery_leaves_a_call_of_its_own_process_alone() {
 #[test]
 fn recovery_without_the_secret_of_a_url_finishes_what_is_stored_and_rejects_nothing() {
     let url = "https://staging.example/clip.mp4";
-    let presigned = request(&format!("{url}?X-Signature=secret"), VIDEO);
+    let presigned = request(&format!("{url}?X-Signature=canary"), VIDEO);
     for (fault, settled) in [(Fault::LostAnswer, 1), (Fault::LostRequest, 0)] {
         let world = World::new();
         world.stage(url, VIDEO);
@@ -182,7 +182,7 @@ fn recovery_without_the_secret_of_a_url_finishes_what_is_stored_and_rejects_noth
         let state = world.rows()[0].index.state;
         assert_eq!(state == State::Published, settled == 1, "{fault:?}: {state:?}");
         assert_ne!(state, State::Rejected, "{fault:?}");
-        assert!(!format!("{:?} {:?} {:?}", world.rows(), world.audit(), world.alerts()).contains("secret"));
+        assert!(!format!("{:?} {:?} {:?}", world.rows(), world.audit(), world.alerts()).contains("canary"));
 
         world.stage(url, VIDEO);
         world.advance(Duration::from_secs(60));
