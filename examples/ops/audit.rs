@@ -116,8 +116,9 @@ async fn receipt(config: &Path, id: &AuditLogId, output: Output) -> Result<u8, E
         None => Receipt::of_refusal(trail, SystemClock.now())?,
     };
     let json = receipt.sign(&key)?;
-    // For people too: a receipt is a document.
-    println!("{}", String::from_utf8_lossy(&json));
+    let text = String::from_utf8_lossy(&json).into_owned();
+    // A receipt is a document, for people too.
+    Output { json: false }.give(&serde_json::Value::Null, || text)?;
     Ok(0)
 }
 
