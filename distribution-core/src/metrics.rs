@@ -11,10 +11,11 @@
 //! | `distribution.bytes_total` | counter | `target` | bytes of objects that became published |
 //! | `distribution.retries_total` | counter | `target` | attempts whose object was lost or had other bytes |
 //! | `distribution.alerts_total` | counter | `kind` | alerts raised, before any deduplication |
+//! | `distribution.swept_total` | counter | `verdict` | staged files that a sweep has decided on |
 //!
 //! Labels have few values: `target` is a name from the configuration (empty for a request that names none
 //! that works); `kind` of a publish is that of its [`Error`], or `none`, and of an alert its
-//! [`AlertKind`]; `stage` is `gate`, `transfer`, `preflight` (a part
+//! [`AlertKind`]; `verdict` is `removed`, or the reason why the file was kept, such as `retained`; `stage` is `gate`, `transfer`, `preflight` (a part
 //! of `transfer`), `prove`, `record`, `audit` or `sign`. `outcome` is
 //! * `published`: the call was answered, by a publication of its own or by that of an equal request;
 //! * `failed`: [`Rejected`](ErrorKind::Rejected), [`Corrupt`](ErrorKind::Corrupt) or
@@ -47,6 +48,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::TargetName;
 use crate::publisher::Publisher;
 use crate::record::{Phase, Record};
+use crate::sweep::Verdict;
 
 /// The gauge of how many of the last publishes succeeded.
 pub const PUBLISH_SUCCESS_RATE: &str = "distribution.publish_success_rate";
@@ -64,6 +66,8 @@ pub const BYTES_TOTAL: &str = "distribution.bytes_total";
 pub const RETRIES_TOTAL: &str = "distribution.retries_total";
 /// The counter of alerts.
 pub const ALERTS_TOTAL: &str = "distribution.alerts_total";
+/// The counter of staged files that were swept or kept.
+pub const SWEPT_TOTAL: &str = "distribution.swept_total";
 
 /// What is measured by itself, and has a span of its own.
 #[derive(Clone, Copy)]
@@ -159,6 +163,10 @@ pub(crate) fn advanced(before: &Record, after: &Record) {
 }
 
 /// An alert was raised.
+pub(crate) fn swept(verdict: &Verdict) {
+    counter!(SWEPT_TOTAL, "verdict" => verdict.as_str()).increment(1);
+}
+
 pub(crate) fn alerted(kind: AlertKind) {
     counter!(ALERTS_TOTAL, "kind" => kind.as_str()).increment(1);
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::identity::AuditLogId;
+use crate::metrics;
 use crate::object::Digest;
 use crate::publisher::Publisher;
 use crate::record::{Phase, Record};
@@ -240,6 +241,9 @@ impl Sweep {
             let removed = self.sweeper.clear(&decision.file, &id).await;
             decision.verdict = removed.unwrap_or_else(|error| Verdict::Keep(Kept::unknown(&error)));
         }
+        if self.removes {
+            metrics::swept(&decision.verdict);
+        }
         Ok(Some(decision))
     }
 
@@ -251,6 +255,23 @@ impl Sweep {
             files.push(file?);
         }
         Ok(files)
+    }
+}
+
+impl Verdict {
+    /// The verdict's name: `remove`, `removed`, or that of the reason to keep the file, such as `retained`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Remove { .. } => "remove",
+            Self::Removed { .. } => "removed",
+            Self::Keep(Kept::Unpublished) => "unpublished",
+            Self::Keep(Kept::Stuck) => "stuck",
+            Self::Keep(Kept::Changed) => "changed",
+            Self::Keep(Kept::Retained { .. }) => "retained",
+            Self::Keep(Kept::InUse { .. }) => "in_use",
+            Self::Keep(Kept::Unproven { .. }) => "unproven",
+            Self::Keep(Kept::Unknown { .. }) => "unknown",
+        }
     }
 }
 

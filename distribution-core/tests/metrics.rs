@@ -12,11 +12,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use distribution_core::PublishRequest;
 use distribution_core::metrics::{
-    ALERTS_TOTAL, BYTES_TOTAL, LATENCY_MS, PUBLISH_SUCCESS_RATE, PUBLISH_TOTAL, REPLICA_COUNT, STAGE_MS,
+    ALERTS_TOTAL, BYTES_TOTAL, LATENCY_MS, PUBLISH_SUCCESS_RATE, PUBLISH_TOTAL, REPLICA_COUNT, STAGE_MS, SWEPT_TOTAL,
 };
-use distribution_testkit::{Fault, Op, World, request};
+use distribution_core::{PublishRequest, SweepPolicy};
+use distribution_testkit::{Fault, MemoryStaging, Op, World, request};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
@@ -161,4 +161,27 @@ fn labels_have_few_values_and_name_no_publication() {
     for kind in ["unavailable", "metadata_unreachable", "audit_unreachable"] {
         assert!(seen.value(ALERTS_TOTAL, &format!("kind={kind}")) >= Some(1.0), "{kind}");
     }
+}
+
+#[test]
+fn each_staged_file_is_counted_by_what_became_of_it() {
+    let (seen, world) = (Seen::default(), World::new());
+    world.stage("clip.mp4", "approved bytes");
+    let publisher = world.publisher("host-1");
+    world.run(publisher.publish(request("clip.mp4", b"approved bytes"))).returned().unwrap().unwrap();
+    world.stage("other.mp4", "unpublished");
+    let pass = |removes: bool| {
+        let (staging, policy) = (Arc::new(MemoryStaging::new(&world)), SweepPolicy::default());
+        let mut sweep = if removes { publisher.sweep(staging, policy) } else { publisher.plan_sweep(staging, policy) };
+        world.run(async { while sweep.next().await.unwrap().is_some() {} }).returned().unwrap();
+    };
+    metrics::with_local_recorder(&seen, || {
+        pass(false);
+        pass(true);
+        world.advance(std::time::Duration::from_secs(7 * 24 * 3_600));
+        pass(true);
+    });
+    let count = |verdict: &str| seen.value(SWEPT_TOTAL, &format!("verdict={verdict}"));
+    let counts = ["retained", "unpublished", "removed", "stuck", "remove"].map(count);
+    assert_eq!(counts, [Some(1.0), Some(1.0), Some(1.0), Some(1.0), None], "a plan is not counted");
 }
