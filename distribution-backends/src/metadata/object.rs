@@ -48,7 +48,7 @@ use slot::{SLOT_BYTES_MAX, corrupt, seal, unseal};
 /// | `find` of a work, of the same bytes, of what is open, or of all in an order of time | a list for each 1,000 markers that are looked at, and a `load` for each row |
 /// | `find` by tag or state | the same, and a `load` for each row that is newer than the last one found: use a database where that is too slow |
 ///
-/// So a publish has 9 or 10 writes, a list, 3 reads and 3 removals, and leaves 6 or 7 small objects for good; the
+/// So a publish has 9 or 10 writes, a list, 5 reads and 3 removals, and leaves 6 or 7 small objects for good; the
 /// same request again, a list and a read.
 ///
 /// No lifecycle rule may remove anything below the prefix. Who may not remove objects can do without: then recovery
