@@ -163,12 +163,14 @@ pub(crate) fn advanced(before: &Record, after: &Record) {
 }
 
 /// An alert was raised.
-pub(crate) fn swept(verdict: &Verdict) {
-    counter!(SWEPT_TOTAL, "verdict" => verdict.as_str()).increment(1);
-}
 
 pub(crate) fn alerted(kind: AlertKind) {
     counter!(ALERTS_TOTAL, "kind" => kind.as_str()).increment(1);
+}
+
+/// A sweep decided on a staged file.
+pub(crate) fn swept(verdict: &Verdict) {
+    counter!(SWEPT_TOTAL, "verdict" => verdict.as_str()).increment(1);
 }
 
 fn count(target: &str, error: Option<&Error>) {

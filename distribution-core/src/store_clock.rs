@@ -64,7 +64,8 @@ impl StoreClock {
         };
         // Whatever it came to: what may have been stored is taken back.
         storage.remove(&key).await?;
-        Ok(Self { host, store: stat?.and_then(|stat| stat.modified) })
+        let gone = || Error::unavailable(format!("target `{target}` has lost what was just stored: repeat"));
+        Ok(Self { host, store: stat?.ok_or_else(gone)?.modified })
     }
 
     /// How long it is since `at`, by the store's clock, at least.

@@ -212,18 +212,28 @@ impl Tidy {
     }
 
     async fn keep_what_is_owned(&self, found: &mut VecDeque<Found>) -> Result<(), Error> {
+        // Two targets may be one place, and one that is not configured here may be any.
+        let places = &self.publisher.parts().targets;
+        let at =
+            |(target, key): &(TargetName, ObjectKey)| places.get(target).map(|target| target.storage.location(key));
         let mut owned = BTreeMap::new();
-        let wanted: BTreeSet<(TargetName, ObjectKey)> = found.iter().filter_map(Found::place).collect();
+        let wanted: BTreeSet<String> =
+            found.iter().filter_map(Found::place).filter_map(|place| at(&place)).map(|at| at.to_string()).collect();
+        let keys: BTreeSet<ObjectKey> = found.iter().filter_map(Found::place).map(|(_, key)| key).collect();
         self.each_record(|record| {
             let place = place(record, record.object_key());
-            if wanted.contains(&place) {
-                owned.insert(place, record.id().clone());
+            match at(&place) {
+                Some(at) if wanted.contains(at.as_str()) => drop(owned.insert(at.to_string(), record.id().clone())),
+                None if keys.contains(&place.1) => drop(owned.insert(place.1.to_string(), record.id().clone())),
+                Some(_) | None => {}
             }
         })
         .await?;
         for found in found {
-            if let Some(owner) = found.place().and_then(|place| owned.get(&place)) {
-                found.kept = Some(format!("it is the object of {owner}"));
+            let Some(place) = found.place() else { continue };
+            let owner = at(&place).and_then(|at| owned.get(at.as_str())).or_else(|| owned.get(place.1.as_str()));
+            if let Some(owner) = owner {
+                found.kept = Some(format!("it is, or may be, the object of {owner}"));
             }
         }
         Ok(())

@@ -124,7 +124,7 @@ async fn receipt(config: &Path, id: &AuditLogId, output: Output) -> Result<u8, E
 
 fn check(receipt: &Path, key: &Path, output: Output) -> Result<u8, Error> {
     let json = fs::read(receipt).map_err(|error| unavailable("read", receipt.display(), error))?;
-    let receipt = Receipt::verify(&json, &public_key(key)?)?;
+    let receipt = Receipt::verify(json.trim_ascii_end(), &public_key(key)?)?;
     let published = receipt.published();
     let rows = [
         ("audit_log_id", receipt.audit_log_id().to_string()),

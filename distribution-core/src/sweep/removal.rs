@@ -10,6 +10,7 @@ use crate::metadata::Query;
 use crate::object::{Checksum, SourcePin};
 use crate::progress::Meter;
 use crate::record::{Phase, Record};
+use crate::request::VideoUrl;
 use crate::staging::{Removal, StagedFile};
 use crate::tombstone::Mortal;
 
@@ -64,6 +65,10 @@ impl Sweeper {
         if let Err(kept) = may_remove(&believed, self.publisher.now(), retention) {
             return Ok(Err(kept));
         }
+        if users.values().any(|record| self.is_copy(file, record)) {
+            let message = "it is a published object itself: keep staged files and targets apart".to_owned();
+            return Ok(Err(Kept::Unknown { message }));
+        }
         let digest = match users.values().any(|record| published_pin(record) == Some(&file.pin)) {
             true => None,
             // It was touched since, or nobody knows from which state it was published: its bytes tell.
@@ -83,6 +88,13 @@ impl Sweeper {
             self.publisher.alert(audit_log_id, &Error::corrupt(message));
         }
         Ok(judged)
+    }
+
+    /// Whether the file is what was published, and no other: its target is within the staging area.
+    fn is_copy(&self, file: &StagedFile, record: &Record) -> bool {
+        let Phase::Published(published) = &record.phase else { return false };
+        let url = VideoUrl::parse(published.location.as_str()).ok();
+        url.and_then(|url| self.staging.resolve(&url)).is_some_and(|url| url == file.url)
     }
 
     /// Looks at the copy of a publication, and reads it.
