@@ -163,7 +163,6 @@ pub(crate) fn advanced(before: &Record, after: &Record) {
 }
 
 /// An alert was raised.
-
 pub(crate) fn alerted(kind: AlertKind) {
     counter!(ALERTS_TOTAL, "kind" => kind.as_str()).increment(1);
 }
