@@ -149,7 +149,7 @@ impl file::Staging {
 use super::hosts::source as hosts;
 
 #[cfg(not(feature = "http-source"))]
-fn hosts(_: &Staging, at: &str, places: &Places) -> Result<Arc<dyn Source>, Error> {
+fn hosts(_: &file::Staging, at: &str, places: &Places) -> Result<Arc<dyn Source>, Error> {
     Err(places.locate(at, super::bucket::lacks("http-source")))
 }
 
