@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::identity::AuditLogId;
-use crate::key::{ConceptId, TargetName};
+use crate::key::TargetName;
 use crate::metadata::{Cursor, Query, State};
 use crate::object::{Location, Verification};
 use crate::preflight::Preflight;
 use crate::publisher::Publisher;
 use crate::receipt::RecordMetadata;
-use crate::record::{Phase, Record};
+use crate::record::{Hold, Phase, Record, Version};
 use crate::request::Access;
 use crate::time::Timestamp;
 
@@ -30,10 +30,13 @@ pub struct AssetRecord {
     pub metadata: RecordMetadata,
     /// When the publication began.
     pub claimed_at: Timestamp,
-    /// What is known once it is published; absent before.
+    /// What is known once it is published; absent before. Of one that was taken back, as it was.
     #[serde(flatten)]
     pub published: Option<PublishedAsset>,
-    /// Why it was rejected and what to do, in one line.
+    /// Why it must not be removed, if so. Its work may be held besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Why it was rejected and what to do, or why it was taken back, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -49,6 +52,9 @@ pub struct PublishedAsset {
     pub published_at: Timestamp,
     /// How the bytes were proven.
     pub verification: Verification,
+    /// Which version of its work it is, counted from 1; absent where it has no `concept_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// Who may download.
     pub access: Access,
     /// Until when the link that `publish` answers works, where it is signed; else `null`.
@@ -81,19 +87,6 @@ impl Publisher {
     pub async fn record(&self, audit_log_id: &AuditLogId) -> Result<Option<AssetRecord>, Error> {
         let row = self.parts().metadata.load(audit_log_id).await?;
         row.map(|row| Record::decode(&row).map(|record| AssetRecord::from(&record))).transpose()
-    }
-
-    /// The version of this work that was published, having been claimed last; `None` if there is none.
-    ///
-    /// # Errors
-    /// As [`record`](Self::record).
-    pub async fn latest(&self, concept_id: &ConceptId) -> Result<Option<AssetRecord>, Error> {
-        let query = Query { concept_id: Some(concept_id.clone()), state: Some(State::Published), ..Query::default() };
-        let found = self.parts().metadata.find(&query, None, 1).await?;
-        if let Some((_, error)) = found.damaged.into_iter().next() {
-            return Err(error);
-        }
-        found.rows.first().map(|row| Record::decode(row).map(|record| AssetRecord::from(&record))).transpose()
     }
 
     /// A page of at most `limit` records that match `query`, newest claim first, behind `after`.
@@ -143,25 +136,24 @@ impl Publisher {
 
 impl From<&Record> for AssetRecord {
     fn from(record: &Record) -> Self {
-        let (mut published, mut problem) = (None, None);
-        match &record.phase {
-            Phase::Published(known) => {
-                published = Some(PublishedAsset {
-                    storage_location: known.location.clone(),
-                    size_bytes: known.proof.digest.size,
-                    published_at: known.at,
-                    verification: known.proof.how,
-                    access: record.details.access,
-                    expires_at: known.link_expires_at.filter(|_| record.details.access == Access::Signed),
-                    preflight: known.preflight.as_deref().cloned(),
-                });
-            }
+        let published = record.published().map(|known| PublishedAsset {
+            storage_location: known.location.clone(),
+            size_bytes: known.proof.digest.size,
+            published_at: known.at,
+            verification: known.proof.how,
+            version: known.version.and_then(Version::number),
+            access: record.details.access,
+            expires_at: known.link_expires_at.filter(|_| record.details.access == Access::Signed),
+            preflight: known.preflight.as_deref().cloned(),
+        });
+        let problem = match &record.phase {
             Phase::Rejected { reason } => {
                 let (approved, key) = (&record.publication.checksum, record.object_key());
-                problem = Some(reason.error(approved, &key, &record.source.url).to_string());
+                Some(reason.error(approved, &key, &record.source.url).to_string())
             }
-            Phase::Claimed { .. } | Phase::Stored { .. } => {}
-        }
+            Phase::Retracted(retracted) => Some(retracted.error(record.id()).to_string()),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Published(_) => None,
+        };
         Self {
             audit_log_id: record.id().clone(),
             state: record.state(),
@@ -169,6 +161,7 @@ impl From<&Record> for AssetRecord {
             metadata: RecordMetadata::from(record),
             claimed_at: record.claimed_at,
             published,
+            hold: record.hold.clone(),
             problem,
         }
     }

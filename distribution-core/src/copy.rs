@@ -17,7 +17,7 @@ use crate::metrics::Step;
 use crate::object::{ContentHeaders, Location, Proof, Verification};
 use crate::preflight::Preflight;
 use crate::progress::{Meter, Stage};
-use crate::publisher::{Call, Publisher};
+use crate::publisher::{Call, Publisher, overtaken};
 use crate::record::{Record, StoredObject};
 use crate::rejection::SourceFault;
 use crate::request::{DurationSeconds, VideoUrl};
@@ -37,10 +37,11 @@ impl Publisher {
         if self.is_buried(Mortal::Object(&storage.location(&key))).await? {
             return Ok(Event::KeyBuried { location: storage.location(&key) });
         }
-        let Some(url) = &call.source else { return self.look(record, None).await };
+        let versions = self.versions_of(&record.publication).await?;
+        let Some(url) = &call.source else { return self.look(record, None, versions).await };
         let mut staged = match self.open_staged(url).await? {
             Ok(staged) => staged,
-            Err(fault) => return self.look(record, Some(fault)).await,
+            Err(fault) => return self.look(record, Some(fault), versions).await,
         };
         let preflight = self.preflight(record.publication.duration_seconds, &mut staged);
         let preflight = match self.parts().inspector {
@@ -61,16 +62,21 @@ impl Publisher {
         let content = content(record, staged, meter);
         let fault = match self.attended(record, call, &pulse, storage.create(&key, content)).await? {
             CreateOutcome::Created { proof } => {
-                let object =
-                    StoredObject { location: storage.location(&key), created: true, pin: Some(pin), preflight };
+                let object = StoredObject {
+                    location: storage.location(&key),
+                    created: true,
+                    pin: Some(pin),
+                    preflight,
+                    versions,
+                };
                 let proof = proof.filter(|proof| self.parts().policy.accepts(proof.how));
                 return Ok(Event::Transferred { object, proof });
             }
-            CreateOutcome::AlreadyExists => return Ok(found(storage.location(&key))),
+            CreateOutcome::AlreadyExists => return Ok(found(storage.location(&key), versions)),
             CreateOutcome::Unfit(Unfit::Changed) => SourceFault::Changed,
             CreateOutcome::Unfit(Unfit::OtherBytes { found }) => SourceFault::OtherBytes { found },
         };
-        self.look(record, Some(fault)).await
+        self.look(record, Some(fault), versions).await
     }
 
     pub(crate) async fn open_staged(&self, url: &VideoUrl) -> Result<Result<Staged, SourceFault>, Error> {
@@ -111,10 +117,10 @@ impl Publisher {
 
     /// Where the staged file is of no use, there may be what an earlier call has stored. Only if not
     /// is the fault the answer; without a fault, the file could not be asked for, and nothing is known.
-    async fn look(&self, record: &Record, fault: Option<SourceFault>) -> Result<Event, Error> {
+    async fn look(&self, record: &Record, fault: Option<SourceFault>, versions: u64) -> Result<Event, Error> {
         let (storage, key) = (&self.target(&record.publication)?.storage, record.object_key());
         match (storage.stat(&key).await?, fault) {
-            (Some(_), _) => Ok(found(storage.location(&key))),
+            (Some(_), _) => Ok(found(storage.location(&key), versions)),
             (None, Some(fault)) => Ok(Event::SourceUnfit(fault)),
             (None, None) => {
                 let message = "the staged file's URL held a secret, which is not kept: its caller must repeat the call";
@@ -131,6 +137,20 @@ impl Publisher {
         let (pulse, meter) = pulse(call);
         let found = self.attended(record, call, &pulse, storage.digest(&key, &meter)).await?;
         Ok(Event::Examined(found.map(|digest| Proof { digest, how: Verification::ReadBack })))
+    }
+
+    /// Reads back what was published long ago.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if it is missing or has other bytes.
+    pub(crate) async fn prove_again(&self, record: &Record) -> Result<(), Error> {
+        let Some(published) = record.published() else { return Err(overtaken(record)) };
+        let (storage, key) = (&self.target(&record.publication)?.storage, record.object_key());
+        if storage.digest(&key, &Meter::default()).await? == Some(published.proof.digest) {
+            return Ok(());
+        }
+        let message = "was published and is now missing or has other bytes: restore it";
+        Err(Error::corrupt(format!("{} {message}", published.location)))
     }
 
     /// Drives `work`, and renews the lease when bytes have moved.
@@ -151,8 +171,9 @@ impl Publisher {
 }
 
 /// Something is at the key. Nobody knows which state of the staged file it came from.
-fn found(location: Location) -> Event {
-    Event::Transferred { object: StoredObject { location, created: false, pin: None, preflight: None }, proof: None }
+fn found(location: Location, versions: u64) -> Event {
+    let object = StoredObject { location, created: false, pin: None, preflight: None, versions };
+    Event::Transferred { object, proof: None }
 }
 
 fn content(record: &Record, staged: Staged, meter: Meter) -> Content {

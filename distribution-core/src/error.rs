@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Something stored does not decode or contradicts itself: an operator must look.
     Corrupt,
+    /// It was taken back, and there is no link to it any more: leave it, or publish another file.
+    Retracted,
     /// This publisher or backend cannot do what was asked, and repeating will not change that.
     Unsupported,
 }
@@ -43,6 +45,7 @@ impl ErrorKind {
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
+            Self::Retracted => "retracted",
             Self::Unsupported => "unsupported",
         }
     }

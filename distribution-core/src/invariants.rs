@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::ATTEMPT_MAX;
-use crate::record::{Phase, Record};
+use crate::record::{Record, Version};
 
 /// The most entries that may wait for the audit sink in one record.
 pub const TRAIL_WAITING_MAX: usize = 128;
@@ -14,10 +14,9 @@ pub const HOLDER_BYTES_MAX: usize = 256;
 type Promise = (&'static str, fn(&Record) -> bool);
 
 /// What holds for every record, written or read.
-const PROMISES: [Promise; 6] = [
-    ("P1 proof: what is published was proven to be the approved bytes", |record| match &record.phase {
-        Phase::Published(published) => published.proof.digest.checksum == record.publication.checksum,
-        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
+const PROMISES: [Promise; 7] = [
+    ("P1 proof: what is published was proven to be the approved bytes", |record| {
+        record.published().is_none_or(|published| published.proof.digest.checksum == record.publication.checksum)
     }),
     ("P2 gate: the approval is for these bytes", |record| record.approval.checksum() == &record.publication.checksum),
     ("P3 once: the id follows from the identity", |record| {
@@ -31,15 +30,17 @@ const PROMISES: [Promise; 6] = [
             && record.trail.waiting.iter().map(|entry| entry.id.sequence).eq(expected)
             && record.trail.waiting.iter().all(|entry| entry.id.audit_log_id == *record.id())
     }),
-    ("P8 truth: a link's end is a whole second after the publication", |record| match &record.phase {
-        Phase::Published(published) => published
-            .link_expires_at
-            .is_none_or(|expires_at| expires_at > published.at && expires_at.timestamp_subsec_nanos() == 0),
-        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
+    ("P8 truth: a link's end is a whole second after the publication", |record| {
+        let published = record.published().and_then(|published| Some((published.at, published.link_expires_at?)));
+        published.is_none_or(|(at, expires_at)| expires_at > at && expires_at.timestamp_subsec_nanos() == 0)
     }),
-    ("P6 staging: the staged file on record is the one that was published", |record| match &record.phase {
-        Phase::Published(published) => published.pin.as_ref().is_none_or(|pin| pin.size == published.proof.digest.size),
-        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => true,
+    ("P6 staging: the staged file on record is the one that was published", |record| {
+        let pinned = record.published().and_then(|published| Some((published.pin.as_ref()?, published.proof.digest)));
+        pinned.is_none_or(|(pin, digest)| pin.size == digest.size)
+    }),
+    ("P3 once: a publication of a work, and no other, is one of its versions", |record| {
+        let version = record.published().and_then(|published| published.version);
+        version.is_none_or(|version| version != Version::Number(0) && record.publication.concept_id.is_some())
     }),
 ];
 

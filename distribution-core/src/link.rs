@@ -27,11 +27,12 @@ impl Publisher {
 
     async fn issue(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
         let (record, asked) = self.grant(self.load_published(audit_log_id).await?, valid_for).await?;
-        let published = self.published(&record)?;
-        match asked {
-            Some(expires_at) => self.sign(&record, published, expires_at).await.map(IssuedLink::from),
-            None => self.hand_out(&record, published).await,
-        }
+        let published = Self::published(&record)?;
+        let issued = match asked {
+            Some(expires_at) => self.sign(&record, published, expires_at).await?.into(),
+            None => self.the_link(&record, published).await?,
+        };
+        self.check_not_retracted(&record).await.map(|()| issued)
     }
 
     /// Takes back all links to a published asset that were handed out so far, and leaves an entry in the audit
@@ -50,18 +51,18 @@ impl Publisher {
         self.tell(record, |_| Ok(Some(Event::LinksRevoked))).await.map(drop)
     }
 
-    async fn load_published(&self, audit_log_id: &AuditLogId) -> Result<Record, Error> {
-        let Some(row) = self.parts().metadata.load(audit_log_id).await? else {
-            return Err(Error::invalid("audit_log_id", format!("{audit_log_id} is not on record: look for its name")));
-        };
-        let record = Record::decode(&row)?;
-        self.published(&record).map(drop)?;
+    pub(crate) async fn load_published(&self, audit_log_id: &AuditLogId) -> Result<Record, Error> {
+        let record = self.load(audit_log_id).await?;
+        Self::published(&record).map(drop)?;
         Ok(record)
     }
 
-    fn published<'a>(&self, record: &'a Record) -> Result<&'a Published, Error> {
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) or [`Retracted`](crate::ErrorKind::Retracted) if it is not published.
+    fn published(record: &Record) -> Result<&Published, Error> {
         match &record.phase {
             Phase::Published(published) => Ok(published),
+            Phase::Retracted(retracted) => Err(retracted.error(record.id())),
             Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
                 let (id, state) = (record.id(), record.state().as_str());
                 Err(Error::invalid("audit_log_id", format!("{id} is {state}, not published: publish it first")))
@@ -71,6 +72,22 @@ impl Publisher {
 
     /// The link of everybody who repeats the request.
     pub(crate) async fn hand_out(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
+        let issued = self.the_link(record, published).await?;
+        self.check_not_retracted(record).await.map(|()| issued)
+    }
+
+    /// After a link was made: whoever takes a publication back does so on record first, and revokes links then. So a
+    /// link is either not handed out, or revoked.
+    async fn check_not_retracted(&self, record: &Record) -> Result<(), Error> {
+        let row = self.parts().metadata.load(record.id()).await?;
+        match row.as_ref().map(Record::decode).transpose()?.map(|record| record.phase) {
+            Some(Phase::Retracted(retracted)) => Err(retracted.error(record.id())),
+            Some(_) => Ok(()),
+            None => Err(Error::corrupt(format!("{} is on record no more", record.id()))),
+        }
+    }
+
+    async fn the_link(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
         match self.target(&record.publication)?.base(record.details.access)? {
             Some(base) => {
                 self.check_stored(record, published).await?;
@@ -110,6 +127,25 @@ impl Publisher {
             Ok(Some(Event::LinkAsked { expires_at }))
         });
         Ok((record.await?, asked))
+    }
+
+    /// Puts on record what `event` says of the record as it is until it says nothing, at once, and delivers the trail
+    /// then: for what must be in force even where the audit sink is out of reach.
+    pub(crate) async fn put(
+        &self,
+        mut record: Record,
+        event: impl Fn(&Record) -> Option<Event>,
+    ) -> Result<Record, Error> {
+        for _ in 0..STEPS_MAX {
+            record = match event(&record) {
+                None => return self.tell(record, |_| Ok(None)).await,
+                Some(event) => match self.swap(&record, event).await? {
+                    Swap::Done(next) => next,
+                    Swap::Superseded(newer) => newer,
+                },
+            };
+        }
+        Err(overtaken(&record))
     }
 
     /// Puts on record what `event` says of the record as it is, if anything, and delivers the trail up to it: no

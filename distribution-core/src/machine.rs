@@ -14,12 +14,13 @@
 //!                                                          Published
 //! ```
 
+pub use crate::event::Event;
 use crate::key::ATTEMPT_MAX;
 use crate::metadata::State;
 use crate::object::{Location, Proof};
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
-use crate::record::{Lease, Phase, Published, Record, StagedAt, StoredObject, Work};
+use crate::record::{Hold, Lease, Phase, Published, Record, Retracted, StagedAt, StoredObject, Version, Work};
 use crate::rejection::{Rejection, SourceFault};
 use crate::request::{Access, VideoUrl};
 use crate::time::{Timestamp, link_expiry, to_micros};
@@ -32,68 +33,10 @@ pub enum Action {
     Transfer,
     /// Read the attempt's object back.
     Prove,
+    /// Give the publication its place among the versions of its work.
+    Number,
     /// Deliver the outbox to the audit sink.
     Deliver,
-}
-
-/// A fact that somebody observed. [`step`] judges it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A publisher takes the work up, with the approval and staged file of its own call.
-    TakenUp {
-        /// Who, and until when.
-        lease: Lease,
-        /// What QC said to the caller.
-        approval: QcApproval,
-        /// Where the caller has the bytes; `None` for a recovery, which knows what is on record.
-        source: Option<VideoUrl>,
-        /// How many objects this call may try, the one that it finds begun among them.
-        attempts: u32,
-    },
-    /// The holder of the lease is still at it.
-    KeptAlive {
-        /// Until when now.
-        until: Timestamp,
-    },
-    /// The attempt's object was created or found, with what is known of its bytes.
-    Transferred {
-        /// The object.
-        object: StoredObject,
-        /// What its bytes are, if that is known already.
-        proof: Option<Proof>,
-    },
-    /// What is, or was, at the attempt's key is being cleared away: nothing may be stored there any more.
-    KeyBuried {
-        /// The place.
-        location: Location,
-    },
-    /// The staged file cannot be published; nothing was stored.
-    SourceUnfit(SourceFault),
-    /// The attempt's object was read: this is in it, or it is not there.
-    Examined(Option<Proof>),
-    /// The approval does not count any more.
-    ApprovalLapsed,
-    /// The audit sink has the waiting entries before this sequence.
-    Delivered {
-        /// The first sequence that it may not have.
-        before: u64,
-    },
-    /// A repeat of the request says this of the asset.
-    Amended(Box<Details>),
-    /// A new link is wanted, for everybody who repeats the request.
-    LinkWanted,
-    /// A link of its own is wanted, which changes nothing for the others.
-    LinkAsked {
-        /// The whole second in which it is to stop working.
-        expires_at: Timestamp,
-    },
-    /// The links that were handed out so far were taken back.
-    LinksRevoked,
-    /// The staged file is needed no more.
-    StagedFileReleased {
-        /// Where it is.
-        url: VideoUrl,
-    },
 }
 
 /// An event that cannot happen in the record's phase: a bug of the caller, never of the data.
@@ -119,6 +62,7 @@ pub fn claim(
         approval,
         source: source.into(),
         details,
+        hold: None,
         trail: TrailEnd::default(),
         claimed_at: now,
         revision: 0,
@@ -138,7 +82,10 @@ pub fn next_action(record: &Record) -> Option<Action> {
         }
         Phase::Claimed { .. } => Some(Action::Transfer),
         Phase::Stored { .. } => Some(Action::Prove),
-        Phase::Published(_) | Phase::Rejected { .. } => (!record.trail.waiting.is_empty()).then_some(Action::Deliver),
+        Phase::Published(Published { version: Some(Version::After(_)), .. }) => Some(Action::Number),
+        Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => {
+            (!record.trail.waiting.is_empty()).then_some(Action::Deliver)
+        }
     }
 }
 
@@ -194,6 +141,7 @@ pub fn entry(record: &Record, caller: Caller<'_>, now: Timestamp) -> Entry {
             }
         }
         None if record.state() == State::Rejected && !recovers => return Entry::TakeUp,
+        None if record.state() == State::Retracted => return Entry::Drive,
         None => {}
     }
     match caller.details {
@@ -211,7 +159,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
     next.revision += 1;
     let now = to_micros(now);
     match (&record.phase, event) {
-        (Phase::Published(_), Event::TakenUp { .. }) => return Err(IllegalTransition),
+        (Phase::Published(_) | Phase::Retracted(_), Event::TakenUp { .. }) => return Err(IllegalTransition),
         (_, Event::TakenUp { lease, approval, source, attempts }) => {
             next.take_up(lease, approval, source.as_ref(), attempts, now)?;
         }
@@ -239,6 +187,45 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             next.reject(Rejection::QcLapsed, now);
         }
 
+        (Phase::Published(published), Event::Numbered { version: number }) => {
+            if !matches!(published.version, Some(Version::After(others)) if others < number) {
+                return Err(IllegalTransition);
+            }
+            next.phase = Phase::Published(Published { version: Some(Version::Number(number)), ..published.clone() });
+            next.log(now, AuditEvent::Numbered { version: number });
+        }
+        (Phase::Published(published), Event::RolledBack { version, versions }) => {
+            if published.version != Some(Version::Number(version)) || version > versions {
+                return Err(IllegalTransition);
+            }
+            next.log(now, AuditEvent::RolledBack { version, versions });
+        }
+
+        (Phase::Retracted(_), Event::Retracted { .. } | Event::Amended(_)) => return Err(IllegalTransition),
+        (phase, Event::Retracted { reason }) => {
+            let published = match phase {
+                Phase::Published(published) => Some(published.clone()),
+                Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
+            };
+            next.log(now, AuditEvent::Retracted { reason: reason.clone() });
+            next.phase = Phase::Retracted(Retracted { at: now, reason, published });
+        }
+        (Phase::Retracted(_), Event::CopyReleased { location }) if record.hold.is_none() => {
+            next.log(now, AuditEvent::CopyReleased { location });
+        }
+        (_, Event::HoldPlaced { concept_id, reason }) => {
+            if concept_id.is_none() {
+                next.hold = Some(Hold { at: now, reason: reason.clone() });
+            }
+            next.log(now, AuditEvent::HoldPlaced { concept_id, reason });
+        }
+        (_, Event::HoldReleased { concept_id, reason }) => {
+            if concept_id.is_none() && next.hold.take().is_none() {
+                return Err(IllegalTransition);
+            }
+            next.log(now, AuditEvent::HoldReleased { concept_id, reason });
+        }
+
         (_, Event::Delivered { before }) => next.trail.waiting.retain(|entry| entry.id.sequence >= before),
         (phase, Event::Amended(details)) => {
             let opens = matches!(phase, Phase::Published(_)) && details.access != record.details.access;
@@ -261,7 +248,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
         // Whatever the access is now: it may have been another when they were signed.
         (Phase::Published(_), Event::LinksRevoked) => next.log(now, AuditEvent::LinksRevoked),
-        (Phase::Published(_), Event::StagedFileReleased { url }) => {
+        (Phase::Published(_), Event::StagedFileReleased { url }) if record.hold.is_none() => {
             next.log(now, AuditEvent::StagedFileReleased { url: url.redacted() });
         }
 
@@ -272,9 +259,12 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::SourceUnfit(_)
             | Event::Examined(_)
             | Event::ApprovalLapsed
+            | Event::Numbered { .. }
+            | Event::RolledBack { .. }
             | Event::LinkWanted
             | Event::LinkAsked { .. }
             | Event::LinksRevoked
+            | Event::CopyReleased { .. }
             | Event::StagedFileReleased { .. },
         ) => return Err(IllegalTransition),
     }
@@ -298,7 +288,7 @@ impl Record {
     fn work_mut(&mut self) -> Option<&mut Work> {
         match &mut self.phase {
             Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
-            Phase::Published(_) | Phase::Rejected { .. } => None,
+            Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => None,
         }
     }
 
@@ -343,9 +333,10 @@ impl Record {
         if !self.approval.holds_at(now) {
             return self.reject(Rejection::QcLapsed, now);
         }
-        let StoredObject { location, pin, preflight, .. } = object.clone();
+        let StoredObject { location, pin, preflight, versions, .. } = object.clone();
         self.log(now, AuditEvent::Published { location: location.clone(), proof });
-        let mut published = Published { at: now, location, proof, pin, preflight, link_expires_at: None };
+        let version = self.publication.concept_id.is_some().then_some(Version::After(versions));
+        let mut published = Published { at: now, location, proof, pin, preflight, link_expires_at: None, version };
         match self.details.access {
             Access::Signed => self.grant_link(&mut published, now),
             Access::Public | Access::Authenticated => self.grant_access(now),

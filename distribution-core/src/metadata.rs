@@ -107,11 +107,13 @@ pub enum State {
     Published,
     /// It could not go on; the same request opens it again.
     Rejected,
+    /// It was taken back.
+    Retracted,
 }
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 3] = [Self::InProgress, Self::Published, Self::Rejected];
+    pub const ALL: [Self; 4] = [Self::InProgress, Self::Published, Self::Rejected, Self::Retracted];
 
     /// The state's name, such as `in_progress`.
     pub fn as_str(self) -> &'static str {
@@ -119,6 +121,7 @@ impl State {
             Self::InProgress => "in_progress",
             Self::Published => "published",
             Self::Rejected => "rejected",
+            Self::Retracted => "retracted",
         }
     }
 

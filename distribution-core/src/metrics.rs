@@ -183,7 +183,12 @@ fn outcome(error: Option<&Error>) -> &'static str {
         None => "published",
         Some(ErrorKind::Rejected | ErrorKind::Corrupt | ErrorKind::Unavailable) => "failed",
         Some(
-            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Refused | ErrorKind::Busy | ErrorKind::Unsupported,
+            ErrorKind::Invalid
+            | ErrorKind::Conflict
+            | ErrorKind::Refused
+            | ErrorKind::Busy
+            | ErrorKind::Retracted
+            | ErrorKind::Unsupported,
         ) => "turned_away",
     }
 }

@@ -90,11 +90,14 @@ impl Publisher {
         let record = row.as_ref().map(Record::decode).transpose()?;
         if let Some(record) = &record {
             Self::check_duration(record, &order)?;
+            if let Phase::Retracted(retracted) = &record.phase {
+                return Err(retracted.error(record.id()));
+            }
             self.check_takeable(record, now)?;
         }
         let published = record.as_ref().and_then(|record| match &record.phase {
             Phase::Published(published) => Some((record, published)),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
         });
         let (action, storage_location, size_bytes, preflight) = match published {
             Some((record, published)) => {

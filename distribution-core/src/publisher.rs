@@ -279,6 +279,7 @@ impl Publisher {
                     let (approved, key) = (&record.publication.checksum, record.object_key());
                     return Err(reason.error(approved, &key, &record.source.url));
                 }
+                Phase::Retracted(retracted) => return Err(retracted.error(record.id())),
                 Phase::Claimed { .. } | Phase::Stored { .. } => continue,
             };
             let is_signed = record.details.access == Access::Signed;
@@ -304,6 +305,7 @@ impl Publisher {
                 }
                 Action::Transfer => self.timed(Step::Transfer, &target, self.transfer(&mut record, call)).await?,
                 Action::Prove => self.timed(Step::Prove, &target, self.prove(&mut record, call)).await?,
+                Action::Number => self.timed(Step::Record, &target, self.number(&record)).await?,
                 Action::Deliver => self.deliver(&record, &*call.progress).await?,
             };
             record = self.advance(&record, event).await?;
@@ -336,8 +338,10 @@ impl Publisher {
     /// One compare-and-swap.
     pub(crate) async fn swap(&self, record: &Record, event: Event) -> Result<Swap, Error> {
         let is_buried = matches!(event, Event::KeyBuried { .. });
-        let next = step(record, event, self.now()).map_err(|illegal| {
-            Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
+        let next = step(record, event, self.now()).map_err(|illegal| match &record.phase {
+            // What was right when it was asked for is not any more.
+            Phase::Retracted(retracted) => retracted.error(record.id()),
+            _ => Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal),
         })?;
         let row = next.encode()?;
         let advance = self.parts.metadata.advance(&row);

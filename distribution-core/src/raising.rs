@@ -66,7 +66,10 @@ fn kind(error: &Error) -> Option<AlertKind> {
         (ErrorKind::Unavailable, Some(Part::Audit)) => Some(AlertKind::AuditUnreachable),
         (ErrorKind::Unavailable, Some(Part::Metadata)) => Some(AlertKind::MetadataUnreachable),
         (ErrorKind::Unavailable, None) => Some(AlertKind::Unavailable),
-        (ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Unsupported, _) => None,
+        (
+            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Retracted | ErrorKind::Unsupported,
+            _,
+        ) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::identity::AuditLogId;
 use crate::key::ConceptId;
 use crate::link::IssuedLink;
 use crate::object::{Checksum, Location, Verification};
-use crate::record::{Published, Record};
+use crate::record::{Published, Record, Version};
 use crate::request::DurationSeconds;
 use crate::signer::Link;
 use crate::time::Timestamp;
@@ -40,6 +40,8 @@ pub struct DistributionRecord {
     pub published_at: Timestamp,
     /// How the bytes were proven.
     pub verification: Verification,
+    /// Which version of its work it is, counted from 1; `null` where it has no `concept_id`.
+    pub version: Option<u64>,
     /// Why the link ends earlier than asked for, if it does.
     pub expiry_limited_by: Option<String>,
 }
@@ -75,6 +77,7 @@ impl DistributionRecord {
             size_bytes: published.proof.digest.size,
             published_at: published.at,
             verification: published.proof.how,
+            version: published.version.and_then(Version::number),
             expiry_limited_by: issued.limited_by,
         }
     }

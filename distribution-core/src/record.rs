@@ -1,6 +1,7 @@
 //! The record of one publication: all that is known of it. Only data; [`machine`](crate::machine)
 //! says what follows from it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::AuditLogId;
@@ -12,6 +13,7 @@ use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::rejection::Rejection;
 use crate::request::VideoUrl;
+use crate::text::Reason;
 use crate::time::{Timestamp, plus_secs};
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};
 
@@ -32,6 +34,9 @@ pub struct Record {
     pub source: StagedAt,
     /// What may be amended.
     pub details: Details,
+    /// Why what is published must not be removed, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// The audit trail's end.
     pub trail: TrailEnd,
     /// When the publication began.
@@ -80,6 +85,8 @@ pub enum Phase {
         /// Why.
         reason: Rejection,
     },
+    /// It was taken back: nobody gets a link any more, and its objects may be removed. Final.
+    Retracted(Retracted),
 }
 
 /// Work in progress.
@@ -104,6 +111,34 @@ pub struct StoredObject {
     /// What preflight has found in the staged file that it was created from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<Box<Preflight>>,
+    /// How many versions its work had, at least, before it was created or found: none of them is this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub versions: u64,
+}
+
+/// The place of a publication among the versions of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Version {
+    /// It is to be numbered; so many versions are others, at least.
+    After(u64),
+    /// It is the n-th, counted from 1.
+    Number(u64),
+}
+
+impl Version {
+    /// Its number, if it has one yet.
+    pub fn number(self) -> Option<u64> {
+        match self {
+            Self::After(_) => None,
+            Self::Number(number) => Some(number),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A finished publication.
@@ -124,6 +159,30 @@ pub struct Published {
     /// Until when the link granted last works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_expires_at: Option<Timestamp>,
+    /// Its place among the versions of its work; `None` where it has no `concept_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+}
+
+/// A publication that was taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retracted {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
+    /// As it was published, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+}
+
+/// A legal hold: what is held is not removed, whatever else is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hold {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// Who is at work, and until when the others leave it alone. Advisory: nothing is wrong if two are.
@@ -169,6 +228,7 @@ impl Record {
             Phase::Claimed { .. } | Phase::Stored { .. } => State::InProgress,
             Phase::Published(_) => State::Published,
             Phase::Rejected { .. } => State::Rejected,
+            Phase::Retracted(_) => State::Retracted,
         }
     }
 
@@ -176,7 +236,16 @@ impl Record {
     pub fn work(&self) -> Option<&Work> {
         match &self.phase {
             Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
-            Phase::Published(_) | Phase::Rejected { .. } => None,
+            Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => None,
+        }
+    }
+
+    /// What is, or was before it was taken back, published.
+    pub fn published(&self) -> Option<&Published> {
+        match &self.phase {
+            Phase::Published(published) => Some(published),
+            Phase::Retracted(retracted) => retracted.published.as_ref(),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
         }
     }
 }

@@ -6,6 +6,8 @@
 mod removal;
 mod survey;
 
+pub(crate) use self::removal::held;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -99,6 +101,16 @@ pub enum Kept {
         /// The publication of that copy.
         audit_log_id: AuditLogId,
     },
+    /// A publication of the same bytes was taken back: what becomes of the file is for a person to say.
+    Retracted {
+        /// Which.
+        audit_log_id: AuditLogId,
+    },
+    /// A publication of the same bytes, or its work, is held.
+    Held {
+        /// Which.
+        audit_log_id: AuditLogId,
+    },
     /// Something could not be found out.
     Unknown {
         /// What, and what to do.
@@ -118,17 +130,28 @@ pub struct User<'a> {
     /// For how long the copy has been there by the clock of its store, which also must be the retention; `None`
     /// where the store does not tell.
     pub stored_for: Option<TimeDelta>,
+    /// Whether it, or its work, is held.
+    pub is_held: bool,
 }
 
 /// Whether a staged file may be removed at `now`: if every publication of its bytes is published, settled and past
-/// the retention, its copy is sound, and one of them was published from this very state of the file.
+/// the retention and not held, its copy is sound, and one of them was published from this very state of the file.
 ///
 /// # Errors
 /// Why not.
 pub fn may_remove(users: &[User<'_>], now: Timestamp, retention: TimeDelta) -> Result<(), Kept> {
-    for User { record, found, stored_for, .. } in users {
+    for User { record, found, stored_for, is_held, .. } in users {
         let audit_log_id = record.id().clone();
-        let Phase::Published(published) = &record.phase else { return Err(Kept::InUse { audit_log_id }) };
+        if *is_held {
+            return Err(Kept::Held { audit_log_id });
+        }
+        let published = match &record.phase {
+            Phase::Published(published) => published,
+            Phase::Retracted(_) => return Err(Kept::Retracted { audit_log_id }),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
+                return Err(Kept::InUse { audit_log_id });
+            }
+        };
         if !record.is_settled() {
             return Err(Kept::InUse { audit_log_id });
         }
@@ -270,6 +293,8 @@ impl Verdict {
             Self::Keep(Kept::Retained { .. }) => "retained",
             Self::Keep(Kept::InUse { .. }) => "in_use",
             Self::Keep(Kept::Unproven { .. }) => "unproven",
+            Self::Keep(Kept::Retracted { .. }) => "retracted",
+            Self::Keep(Kept::Held { .. }) => "held",
             Self::Keep(Kept::Unknown { .. }) => "unknown",
         }
     }
@@ -304,6 +329,10 @@ impl fmt::Display for Kept {
             Self::Unproven { audit_log_id } => {
                 write!(f, "the copy of {audit_log_id} is missing or has other bytes: check the store")
             }
+            Self::Retracted { audit_log_id } => {
+                write!(f, "{audit_log_id} of the same bytes was taken back: remove it by hand, or leave it")
+            }
+            Self::Held { audit_log_id } => write!(f, "{audit_log_id} of the same bytes is held"),
             Self::Unknown { message } => f.write_str(message),
         }
     }

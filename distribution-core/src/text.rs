@@ -1,6 +1,9 @@
 //! How a validated string value meets serde, schemars and `Display`, written once; and lines of text.
 
-use crate::error::quote;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, quote};
 
 /// Gives a newtype over `String` with a `fn check(&str) -> Result<(), Error>` its public face:
 /// `parse`, `as_str`, `Display`, `FromStr` and the conversions that serde and schemars go through.
@@ -52,6 +55,25 @@ macro_rules! text_value {
 }
 
 pub(crate) use text_value;
+
+/// Why a person has something held, or taken back: one line of 1 to 500 bytes. It is on record and in the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(extend("minLength" = 1, "maxLength" = 500))]
+pub struct Reason(String);
+
+text_value!(Reason);
+
+impl Reason {
+    const BYTES_MAX: usize = 500;
+
+    fn check(text: &str) -> Result<(), Error> {
+        if text.trim().is_empty() {
+            return Err(Error::invalid("reason", "is empty: say why, for whoever reads the audit trail"));
+        }
+        check_line(text, Self::BYTES_MAX).map_err(|message| Error::invalid("reason", message))
+    }
+}
 
 /// Whether `text` is one line of at most so many bytes; if not, why not.
 pub(crate) fn check_line(text: &str, bytes_max: usize) -> Result<(), String> {

@@ -9,12 +9,14 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
+use crate::machine::Event;
 use crate::metadata::Query;
 use crate::parts::Target;
 use crate::publisher::Publisher;
-use crate::record::Record;
+use crate::record::{Phase, Record};
 use crate::storage::Unfinished;
 use crate::store_clock::{StoreClock, StoreClocks};
+use crate::sweep::held;
 use crate::time::Timestamp;
 use crate::tombstone::Mortal;
 
@@ -43,6 +45,11 @@ pub enum LeftOverKind {
     /// The object of an attempt that failed: it had other bytes, or came too late.
     Attempt {
         /// The publication, which has another object.
+        audit_log_id: AuditLogId,
+    },
+    /// An object of a publication that was taken back.
+    Retracted {
+        /// The publication.
         audit_log_id: AuditLogId,
     },
     /// What a doctor, a probe or a sweep that was killed had stored to try something out.
@@ -92,14 +99,19 @@ struct Found {
 }
 
 enum What {
-    Attempt { key: ObjectKey, audit_log_id: AuditLogId },
+    /// An object of a publication: of an attempt that failed, or of any if the publication `is_retracted`.
+    Attempt {
+        key: ObjectKey,
+        audit_log_id: AuditLogId,
+        is_retracted: bool,
+    },
     Trial(ObjectKey),
     Unfinished(Unfinished),
 }
 
 /// How much is looked at together.
 const PAGE: usize = 1_000;
-/// About how many objects of failed attempts one pass removes at most; the next pass goes on.
+/// About how many objects of failed attempts and retracted publications one pass removes at most; the next pass goes on.
 const ATTEMPTS_MAX: usize = 1_000;
 
 impl Publisher {
@@ -117,8 +129,8 @@ impl Publisher {
     }
 
     /// Removes what is left over in storage and has been there for longer than `grace` by the store's clock: choose
-    /// a time that no publish lasts, such as a day. These are objects of attempts that were given up, unless they
-    /// are another publication's; objects that were stored to try something out; and unfinished uploads and files.
+    /// a time that no publish lasts, such as a day. These are objects of attempts that were given up and of
+    /// publications that were [taken back](Self::retract), unless they are another publication's, or held; objects that were stored to try something out; and unfinished uploads and files.
     ///
     /// ```
     /// use chrono::TimeDelta;
@@ -159,7 +171,12 @@ impl Tidy {
             },
         };
         let (name, kind) = match found.what {
-            What::Attempt { key, audit_log_id } => (key.to_string(), LeftOverKind::Attempt { audit_log_id }),
+            What::Attempt { key, audit_log_id, is_retracted: false } => {
+                (key.to_string(), LeftOverKind::Attempt { audit_log_id })
+            }
+            What::Attempt { key, audit_log_id, is_retracted: true } => {
+                (key.to_string(), LeftOverKind::Retracted { audit_log_id })
+            }
             What::Trial(key) => (key.to_string(), LeftOverKind::Trial),
             What::Unfinished(unfinished) => (unfinished.name, LeftOverKind::Unfinished),
         };
@@ -169,6 +186,20 @@ impl Tidy {
     async fn remove(&self, found: &Found) -> Result<(), Error> {
         let storage = &self.target(&found.target)?.storage;
         match &found.what {
+            What::Attempt { key, audit_log_id, is_retracted: true } => {
+                let released = Event::CopyReleased { location: storage.location(key) };
+                let record = self.publisher.load(audit_log_id).await?;
+                if self.publisher.is_held(&record).await? {
+                    return Err(held());
+                }
+                // On record only as long as it is not held.
+                let told = self.publisher.tell(record, |record| match record.hold {
+                    None => Ok(Some(released.clone())),
+                    Some(_) => Err(held()),
+                });
+                told.await?;
+                storage.remove(key).await
+            }
             What::Attempt { key, .. } | What::Trial(key) => storage.remove(key).await,
             What::Unfinished(unfinished) => storage.discard(unfinished).await,
         }
@@ -179,22 +210,32 @@ impl Tidy {
         target.ok_or_else(|| Error::unavailable(format!("target `{name}` is not configured here")))
     }
 
-    /// Objects of attempts that were given up. They are buried first, and then looked for in every record: nobody
+    /// Objects of attempts that were given up and of publications that were taken back. They are buried first, and then looked for in every record: nobody
     /// can begin to use what has a tombstone.
     async fn attempts(&mut self) -> Result<VecDeque<Found>, Error> {
-        let mut left = BTreeMap::new();
+        let (mut left, now, grace) = (BTreeMap::new(), self.publisher.now(), self.grace);
         self.each_record(|record| {
             let has_room = record.is_settled() && left.len() < ATTEMPTS_MAX;
-            for attempt in (0..record.attempt).filter(|_| has_room) {
-                left.insert(place(record, record.publication.key.attempt(attempt)), record.id().clone());
+            let retracted_at = match &record.phase {
+                Phase::Retracted(retracted) => Some(retracted.at),
+                _ => None,
+            };
+            // The last attempt is the publication's own object, unless it was taken back long enough ago.
+            let is_over = retracted_at.is_some_and(|at| now.signed_duration_since(at) >= grace);
+            let attempts = record.attempt + u32::from(is_over);
+            for attempt in (0..attempts).filter(|_| has_room && (retracted_at.is_none() || is_over)) {
+                let owner = (record.id().clone(), is_over);
+                left.insert(place(record, record.publication.key.attempt(attempt)), owner);
             }
         })
         .await?;
         let mut found = VecDeque::new();
-        for ((target, key), audit_log_id) in left {
+        for ((target, key), (audit_log_id, is_retracted)) in left {
             if let Some(since) = self.is_old(&target, &key).await? {
-                let what = What::Attempt { key, audit_log_id };
-                found.push_back(Found { target, since, what, kept: None });
+                let is_held =
+                    is_retracted && self.publisher.is_held(&self.publisher.load(&audit_log_id).await?).await?;
+                let what = What::Attempt { key, audit_log_id, is_retracted };
+                found.push_back(Found { target, since, what, kept: is_held.then(|| held().to_string()) });
             }
         }
         if !found.is_empty() {
@@ -202,7 +243,7 @@ impl Tidy {
         }
         if self.removes && found.iter().any(|found| found.kept.is_none()) {
             for Found { target, what, .. } in found.iter().filter(|found| found.kept.is_none()) {
-                let What::Attempt { key, audit_log_id } = what else { continue };
+                let What::Attempt { key, audit_log_id, .. } = what else { continue };
                 let location = self.target(target)?.storage.location(key);
                 self.publisher.bury(Mortal::Object(&location), audit_log_id).await?;
             }
@@ -221,6 +262,9 @@ impl Tidy {
             found.iter().filter_map(Found::place).filter_map(|place| at(&place)).map(|at| at.to_string()).collect();
         let keys: BTreeSet<ObjectKey> = found.iter().filter_map(Found::place).map(|(_, key)| key).collect();
         self.each_record(|record| {
+            if matches!(record.phase, Phase::Retracted(_)) {
+                return;
+            }
             let place = place(record, record.object_key());
             match at(&place) {
                 Some(at) if wanted.contains(at.as_str()) => drop(owned.insert(at.to_string(), record.id().clone())),
@@ -323,6 +367,9 @@ impl fmt::Display for LeftOver {
         match kind {
             LeftOverKind::Attempt { audit_log_id } => {
                 write!(f, " {target} {name}: a failed attempt of {audit_log_id}")?
+            }
+            LeftOverKind::Retracted { audit_log_id } => {
+                write!(f, " {target} {name}: of {audit_log_id}, which was taken back")?
             }
             LeftOverKind::Trial => write!(f, " {target} {name}: of a trial")?,
             LeftOverKind::Unfinished => write!(f, " {target} {name}: unfinished")?,

@@ -5,10 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::AuditLogId;
+use crate::key::ConceptId;
 use crate::object::{Location, Proof};
 use crate::publication::Details;
 use crate::rejection::Rejection;
 use crate::request::{Access, VideoUrl};
+use crate::text::Reason;
 use crate::time::Timestamp;
 
 /// One thing that happened.
@@ -92,6 +94,18 @@ pub enum AuditEvent {
         /// How, and what was read.
         proof: Proof,
     },
+    /// The publication is this version of its work.
+    Numbered {
+        /// Its number, counted from 1.
+        version: u64,
+    },
+    /// The publication, an earlier version of its work, was proven again and is to be the latest.
+    RolledBack {
+        /// Its number.
+        version: u64,
+        /// How many versions there were: the next one ends this.
+        versions: u64,
+    },
     /// The publication cannot go on as it is.
     Rejected {
         /// Why.
@@ -119,6 +133,32 @@ pub enum AuditEvent {
     },
     /// The links that were handed out before this do not work any more.
     LinksRevoked,
+    /// What is published is not to be removed, whatever else is asked for.
+    HoldPlaced {
+        /// The work, where it is about all its versions, those to come included.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        concept_id: Option<ConceptId>,
+        /// Why.
+        reason: Reason,
+    },
+    /// That hold has ended.
+    HoldReleased {
+        /// The work, where it was about all its versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        concept_id: Option<ConceptId>,
+        /// Why.
+        reason: Reason,
+    },
+    /// The publication was taken back: from now on nobody gets a link.
+    Retracted {
+        /// Why.
+        reason: Reason,
+    },
+    /// An object of the publication, which was taken back, is nobody's: from now on it may be removed.
+    CopyReleased {
+        /// Where it is.
+        location: Location,
+    },
     /// The staged file was published, its retention is over, and the copy was proven again: from now on it may be
     /// removed.
     StagedFileReleased {

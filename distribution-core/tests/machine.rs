@@ -11,9 +11,9 @@
 
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, ErrorKind, Identity, Lease,
-    Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Record, Rejection, Row, SourceFault, SourcePin,
-    StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, Details, Digest, DurationSeconds, ErrorKind, Identity,
+    Lease, Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Reason, Record, Rejection, Row,
+    SourceFault, SourcePin, StoredObject, TargetName, Timestamp, Verification, Version, VideoUrl, Work,
 };
 
 const APPROVED: &[u8] = b"approved";
@@ -38,13 +38,13 @@ fn details(title: &str) -> Details {
 fn claimed(key_tells_bytes: bool, qc_expires_at: Option<Timestamp>) -> Record {
     let (target, checksum) = (TargetName::default(), Checksum::of(APPROVED));
     let key = ObjectKey::parse("clip.mp4").unwrap();
-    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: None };
+    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: Some(&concept()) };
     let publication = Publication {
         audit_log_id: AuditLogId::of(identity),
         target: target.clone(),
         key: key.clone(),
         checksum,
-        concept_id: None,
+        concept_id: Some(concept()),
         key_tells_bytes,
         duration_seconds: DurationSeconds::new(1.0).unwrap(),
     };
@@ -61,7 +61,7 @@ fn proof(bytes: &[u8]) -> Proof {
 fn object(created: bool) -> StoredObject {
     let pin = SourcePin { size: APPROVED.len() as u64, tag: "1".into() };
     let location = Location::parse("memory://default/clip.mp4").unwrap();
-    StoredObject { location, created, pin: Some(pin), preflight: None }
+    StoredObject { location, created, pin: Some(pin), preflight: None, versions: 2 }
 }
 
 fn transferred(proof: Option<Proof>) -> Event {
@@ -73,12 +73,21 @@ fn taken_up(record: &Record) -> Event {
 }
 
 /// One record in each phase, from the shortest way there.
-fn phases() -> [Record; 4] {
+fn phases() -> [Record; 5] {
     let claimed = claimed(true, Some(at(1000)));
     let stored = step(&claimed, transferred(None), at(1)).unwrap();
     let published = step(&stored, Event::Examined(Some(proof(APPROVED))), at(2)).unwrap();
     let rejected = step(&claimed, Event::SourceUnfit(SourceFault::Missing), at(1)).unwrap();
-    [claimed, stored, published, rejected]
+    let retracted = step(&published, Event::Retracted { reason: reason() }, at(2)).unwrap();
+    [claimed, stored, published, rejected, retracted]
+}
+
+fn reason() -> Reason {
+    Reason::parse("a person was filmed who did not agree").unwrap()
+}
+
+fn concept() -> ConceptId {
+    ConceptId::parse("concept-7").unwrap()
 }
 
 fn name(record: &Record) -> &'static str {
@@ -87,6 +96,7 @@ fn name(record: &Record) -> &'static str {
         Phase::Stored { .. } => "stored",
         Phase::Published(_) => "published",
         Phase::Rejected { .. } => "rejected",
+        Phase::Retracted(_) => "retracted",
     }
 }
 
@@ -95,38 +105,63 @@ fn every_phase_meets_every_event() {
     let [any, ..] = phases();
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
-    // What follows from each event in: claimed, stored, published, rejected.
-    let table: [(&str, Event, [&str; 4]); 22] = [
-        ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed"]),
-        ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-"]),
-        ("transferred", transferred(None), ["stored", "-", "-", "-"]),
-        ("transferred, proven", transferred(Some(proof(APPROVED))), ["published", "-", "-", "-"]),
-        ("transferred, other bytes", transferred(Some(proof(b"other"))), ["claimed", "-", "-", "-"]),
-        ("key buried", Event::KeyBuried { location: object(true).location }, ["claimed", "-", "-", "-"]),
-        ("source missing", Event::SourceUnfit(SourceFault::Missing), ["rejected", "-", "-", "-"]),
-        ("source changed", Event::SourceUnfit(SourceFault::Changed), ["rejected", "-", "-", "-"]),
+    // What follows from each event in: claimed, stored, published, rejected, retracted.
+    let table: [(&str, Event, [&str; 5]); 31] = [
+        ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed", "-"]),
+        ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-", "-"]),
+        ("transferred", transferred(None), ["stored", "-", "-", "-", "-"]),
+        ("transferred, proven", transferred(Some(proof(APPROVED))), ["published", "-", "-", "-", "-"]),
+        ("transferred, other bytes", transferred(Some(proof(b"other"))), ["claimed", "-", "-", "-", "-"]),
+        ("key buried", Event::KeyBuried { location: object(true).location }, ["claimed", "-", "-", "-", "-"]),
+        ("source missing", Event::SourceUnfit(SourceFault::Missing), ["rejected", "-", "-", "-", "-"]),
+        ("source changed", Event::SourceUnfit(SourceFault::Changed), ["rejected", "-", "-", "-", "-"]),
         (
             "source refused",
             Event::SourceUnfit(SourceFault::Refused { message: "no".into() }),
-            ["rejected", "-", "-", "-"],
+            ["rejected", "-", "-", "-", "-"],
         ),
-        ("source other", Event::SourceUnfit(SourceFault::OtherBytes { found: other }), ["rejected", "-", "-", "-"]),
-        ("source not other", Event::SourceUnfit(SourceFault::OtherBytes { found: approved }), ["-", "-", "-", "-"]),
-        ("examined, proven", Event::Examined(Some(proof(APPROVED))), ["-", "published", "-", "-"]),
-        ("examined, other", Event::Examined(Some(proof(b"other"))), ["-", "claimed", "-", "-"]),
-        ("examined, missing", Event::Examined(None), ["-", "claimed", "-", "-"]),
-        ("delivered", Event::Delivered { before: 99 }, ["claimed", "stored", "published", "rejected"]),
-        ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected"]),
-        ("link wanted", Event::LinkWanted, ["-", "-", "published", "-"]),
-        ("links revoked", Event::LinksRevoked, ["-", "-", "published", "-"]),
-        ("staged file released", Event::StagedFileReleased { url: url() }, ["-", "-", "published", "-"]),
-        ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-"]),
-        ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-"]),
+        (
+            "source other",
+            Event::SourceUnfit(SourceFault::OtherBytes { found: other }),
+            ["rejected", "-", "-", "-", "-"],
+        ),
+        (
+            "source not other",
+            Event::SourceUnfit(SourceFault::OtherBytes { found: approved }),
+            ["-", "-", "-", "-", "-"],
+        ),
+        ("examined, proven", Event::Examined(Some(proof(APPROVED))), ["-", "published", "-", "-", "-"]),
+        ("examined, other", Event::Examined(Some(proof(b"other"))), ["-", "claimed", "-", "-", "-"]),
+        ("examined, missing", Event::Examined(None), ["-", "claimed", "-", "-", "-"]),
+        ("delivered", Event::Delivered { before: 99 }, ["claimed", "stored", "published", "rejected", "retracted"]),
+        ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected", "-"]),
+        ("link wanted", Event::LinkWanted, ["-", "-", "published", "-", "-"]),
+        ("links revoked", Event::LinksRevoked, ["-", "-", "published", "-", "-"]),
+        ("staged file released", Event::StagedFileReleased { url: url() }, ["-", "-", "published", "-", "-"]),
+        ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-", "-"]),
+        ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-", "-"]),
         (
             "link asked, for no whole second",
             Event::LinkAsked { expires_at: at(4) + chrono::TimeDelta::microseconds(1) },
-            ["-", "-", "-", "-"],
+            ["-", "-", "-", "-", "-"],
         ),
+        ("numbered", Event::Numbered { version: 3 }, ["-", "-", "published", "-", "-"]),
+        ("numbered as another", Event::Numbered { version: 2 }, ["-", "-", "-", "-", "-"]),
+        ("rolled back before it has a number", Event::RolledBack { version: 3, versions: 3 }, ["-"; 5]),
+        (
+            "hold placed",
+            Event::HoldPlaced { concept_id: None, reason: reason() },
+            ["claimed", "stored", "published", "rejected", "retracted"],
+        ),
+        ("hold released, there is none", Event::HoldReleased { concept_id: None, reason: reason() }, ["-"; 5]),
+        (
+            "hold on the work released",
+            Event::HoldReleased { concept_id: Some(concept()), reason: reason() },
+            ["claimed", "stored", "published", "rejected", "retracted"],
+        ),
+        ("retracted", Event::Retracted { reason: reason() }, ["retracted", "retracted", "retracted", "retracted", "-"]),
+        ("copy released", Event::CopyReleased { location: object(true).location }, ["-", "-", "-", "-", "retracted"]),
+        ("kept alive, long ago", Event::KeptAlive { until: at(-99) }, ["claimed", "stored", "-", "-", "-"]),
     ];
     for (event_name, event, expected) in table {
         for (record, expected) in phases().iter().zip(expected) {
@@ -145,8 +180,38 @@ fn every_phase_meets_every_event() {
 }
 
 #[test]
+fn a_publication_is_one_version_of_its_work_for_ever() {
+    let [_, _, published, ..] = phases();
+    let third = step(&published, Event::Numbered { version: 3 }, at(3)).unwrap();
+    assert!(step(&third, Event::Numbered { version: 4 }, at(3)).is_err());
+    assert!(step(&third, Event::RolledBack { version: 3, versions: 5 }, at(3)).is_ok());
+    for (version, versions) in [(2, 5), (3, 2)] {
+        assert!(step(&third, Event::RolledBack { version, versions }, at(3)).is_err());
+    }
+    let retracted = step(&third, Event::Retracted { reason: reason() }, at(4)).unwrap();
+    assert!(step(&retracted, Event::RolledBack { version: 3, versions: 5 }, at(5)).is_err());
+    assert_eq!(retracted.published().unwrap().version, Some(Version::Number(3)));
+}
+
+#[test]
+fn what_is_held_is_not_released_for_removal() {
+    let [_, _, published, _, retracted] = phases();
+    let staged = Event::StagedFileReleased { url: url() };
+    let copy = Event::CopyReleased { location: object(true).location };
+    for (record, release) in [(published, staged), (retracted, copy)] {
+        let held = step(&record, Event::HoldPlaced { concept_id: None, reason: reason() }, at(3)).unwrap();
+        assert!(step(&held, release.clone(), at(4)).is_err());
+        let free = step(&held, Event::HoldReleased { concept_id: None, reason: reason() }, at(4)).unwrap();
+        assert!(step(&free, release, at(5)).is_ok());
+        // That of a work is not on this record: whoever removes asks for it.
+        let of_work = Event::HoldPlaced { concept_id: Some(concept()), reason: reason() };
+        assert_eq!(step(&record, of_work, at(3)).unwrap().hold, None);
+    }
+}
+
+#[test]
 fn where_links_are_not_signed_none_is_granted() {
-    let [.., published, _] = phases();
+    let [_, _, published, ..] = phases();
     let unsigned = Details { access: Access::Authenticated, ..published.details.clone() };
     let open = step(&published, Event::Amended(Box::new(unsigned)), at(3)).unwrap();
     assert!(step(&open, Event::LinkWanted, at(3)).is_err());
@@ -157,7 +222,7 @@ fn where_links_are_not_signed_none_is_granted() {
 
 #[test]
 fn a_lapsed_approval_ends_unfinished_work_and_only_that() {
-    for (record, expected) in phases().iter().zip(["rejected", "rejected", "-", "-"]) {
+    for (record, expected) in phases().iter().zip(["rejected", "rejected", "-", "-", "-"]) {
         assert!(step(record, Event::ApprovalLapsed, at(999)).is_err(), "it has not lapsed");
         let next = step(record, Event::ApprovalLapsed, at(1000));
         assert_eq!(next.as_ref().map_or("-", name), expected);
@@ -173,10 +238,12 @@ fn a_lapsed_approval_ends_unfinished_work_and_only_that() {
 
 #[test]
 fn what_is_to_be_done_follows_from_the_phase() {
-    let [claimed, stored, published, rejected] = phases();
+    let [claimed, stored, published, rejected, retracted] = phases();
     assert_eq!(next_action(&claimed), Some(Action::Transfer));
     assert_eq!(next_action(&stored), Some(Action::Prove));
-    for record in [published, rejected] {
+    assert_eq!(next_action(&published), Some(Action::Number));
+    let published = step(&published, Event::Numbered { version: 3 }, at(3)).unwrap();
+    for record in [published, rejected, retracted] {
         assert_eq!(next_action(&record), Some(Action::Deliver));
         let partly = step(&record, Event::Delivered { before: 1 }, at(3)).unwrap();
         assert_eq!(next_action(&partly), Some(Action::Deliver), "what came after is still to be delivered");
@@ -215,7 +282,7 @@ fn another_file_at_a_key_without_digest_is_a_conflict_unless_we_made_it() {
 
 #[test]
 fn the_first_link_is_granted_with_the_publication_and_lasts_as_long_as_asked() {
-    let [.., published, _] = phases();
+    let [_, _, published, ..] = phases();
     let Phase::Published(published) = published.phase else { panic!() };
     assert_eq!(published.link_expires_at, Some(at(2 + 72 * 3600)));
 }
@@ -234,7 +301,7 @@ fn a_secret_in_the_staged_url_is_not_kept() {
 
 #[test]
 fn a_row_that_was_tampered_with_does_not_decode() {
-    let [.., published, _] = phases();
+    let [_, _, published, ..] = phases();
     let row = published.encode().unwrap();
     let body = String::from_utf8(row.body.to_vec()).unwrap();
     let wrong = [
@@ -276,7 +343,7 @@ fn a_long_outbox_is_delivered_before_the_end() {
 #[test]
 fn who_comes_to_a_record_enters_by_its_phase_and_lease() {
     let settled = |record: &Record| step(record, Event::Delivered { before: 99 }, at(3)).unwrap();
-    let [claimed, stored, published, rejected] = phases();
+    let [claimed, stored, published, rejected, ..] = phases();
     let (same, other) = (details("a"), details("b"));
     let call = |holder, taken_up| Caller { holder, details: Some(&same), taken_up, amended: false };
     let recovery = |holder| Caller { holder, details: None, taken_up: false, amended: false };
@@ -293,6 +360,8 @@ fn who_comes_to_a_record_enters_by_its_phase_and_lease() {
         let amended = Caller { details: Some(&other), amended: true, ..call("a", true) };
         assert_eq!(entry(record, amended, at(59)), Entry::Drive, "what another records since stands");
     }
+    assert_eq!(entry(&published, call("b", false), at(3)), Entry::Drive, "it has to be numbered first");
+    let published = step(&published, Event::Numbered { version: 3 }, at(3)).unwrap();
     for record in [&published, &rejected] {
         assert_eq!(entry(record, call("b", false), at(3)), Entry::Deliver, "first what waits");
     }

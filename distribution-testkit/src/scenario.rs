@@ -218,7 +218,11 @@ impl Scenario {
 /// the staged file.
 pub(crate) fn is_final(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Refused | ErrorKind::Unsupported => true,
+        ErrorKind::Invalid
+        | ErrorKind::Conflict
+        | ErrorKind::Refused
+        | ErrorKind::Retracted
+        | ErrorKind::Unsupported => true,
         ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Rejected | ErrorKind::Corrupt => false,
     }
 }

@@ -2,9 +2,9 @@
 
 use distribution_core::machine::{Event, claim, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, Identity, Lease, Location,
-    ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Record, SourceFault, SourcePin, StoredObject,
-    TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, Details, Digest, DurationSeconds, Identity, Lease,
+    Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, SourceFault,
+    SourcePin, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
 };
 
 use super::take::Take;
@@ -41,17 +41,19 @@ fn check(before: &Record, after: &Record) {
     assert_eq!(after.revision, before.revision + 1);
     assert_eq!(after.publication, before.publication);
     assert!(after.attempt >= before.attempt && after.trail.next >= before.trail.next);
-    if let Phase::Published(was) = &before.phase {
-        let Phase::Published(is) = &after.phase else { panic!("published is final") };
+    if let Some(was) = before.published() {
+        let is = after.published().expect("what was published stays known");
         assert_eq!((&is.at, &is.location, &is.proof, &is.pin), (&was.at, &was.location, &was.proof, &was.pin));
+    }
+    if matches!(before.phase, Phase::Retracted(_)) {
+        assert!(matches!(after.phase, Phase::Retracted(_)), "taken back is final");
     }
     let _ = next_action(after);
     // Pins and holders come from ports and configuration, which the events here have made up.
     let holder = after.work().map_or(0, |work| work.lease.holder.len());
-    let pin = match &after.phase {
-        Phase::Published(published) => published.pin.as_ref().is_none_or(|pin| pin.size == published.proof.digest.size),
-        _ => true,
-    };
+    let pin = after
+        .published()
+        .is_none_or(|published| published.pin.as_ref().is_none_or(|pin| pin.size == published.proof.digest.size));
     match after.encode() {
         Ok(row) => assert_eq!(&Record::decode(&row).expect("what was written can be read"), after),
         Err(error) => assert!(after.trail.waiting.len() > WAITING_MAX || holder > 256 || !pin, "{error}"),
@@ -59,7 +61,7 @@ fn check(before: &Record, after: &Record) {
 }
 
 fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
-    match take.u8() % 12 {
+    match take.u8() % 19 {
         0 => Event::TakenUp {
             lease: lease(take, now),
             approval: approval(take, now),
@@ -81,20 +83,32 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
         8 => Event::Delivered { before: take.number() },
         9 => Event::Amended(Box::new(details(take))),
         10 => Event::LinkAsked { expires_at: later(now, take) },
+        11 => Event::Numbered { version: take.number() },
+        12 => Event::RolledBack { version: take.number(), versions: take.number() },
+        13 => Event::HoldPlaced { concept_id: None, reason: reason(take) },
+        14 => Event::HoldReleased { concept_id: None, reason: reason(take) },
+        15 => Event::Retracted { reason: reason(take) },
+        16 => Event::CopyReleased { location: object(take).location },
+        17 => Event::StagedFileReleased { url: url(take) },
         _ => Event::LinkWanted,
     }
+}
+
+fn reason(take: &mut Take<'_>) -> Reason {
+    Reason::parse(take.text()).unwrap_or_else(|_| Reason::parse("because").expect("a reason"))
 }
 
 fn first(take: &mut Take<'_>, now: Timestamp) -> Record {
     let (target, checksum) = (TargetName::default(), Checksum::of(b"approved"));
     let key = ObjectKey::parse("mvp/clip.mp4").expect("a key");
-    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: None };
+    let concept_id = take.one_in(2).then(|| ConceptId::parse("concept-7").expect("a concept"));
+    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: concept_id.as_ref() };
     let publication = Publication {
         audit_log_id: AuditLogId::of(identity),
         target: target.clone(),
         key: key.clone(),
         checksum,
-        concept_id: None,
+        concept_id,
         key_tells_bytes: take.one_in(2),
         duration_seconds: DurationSeconds::new(1.0).expect("a duration"),
     };
@@ -154,7 +168,7 @@ fn object(take: &mut Take<'_>) -> StoredObject {
     let location = Location::parse(format!("s3://bucket/{}", take.text()));
     let location = location.unwrap_or_else(|_| Location::parse("s3://bucket/clip.mp4").expect("a location"));
     let pin = take.one_in(2).then(|| SourcePin { size: take.number(), tag: take.text() });
-    StoredObject { location, created: take.one_in(2), pin, preflight: None }
+    StoredObject { location, created: take.one_in(2), pin, preflight: None, versions: take.number() % 8 }
 }
 
 fn fault(take: &mut Take<'_>) -> SourceFault {

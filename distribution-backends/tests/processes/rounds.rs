@@ -309,5 +309,6 @@ fn hit(lines: &[String], jobs: &[Job], before: &Answers, seen: &Seen) -> &'stati
             false => "on record, not audited",
         },
         (Phase::Rejected { .. }, _) => "rejected",
+        (Phase::Retracted(_), _) => "retracted",
     }
 }

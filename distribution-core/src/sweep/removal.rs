@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{Kept, Sweeper, User, Verdict, may_remove};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::machine::Event;
 use crate::metadata::Query;
 use crate::object::{Checksum, SourcePin};
 use crate::progress::Meter;
-use crate::record::{Phase, Record};
+use crate::record::Record;
 use crate::request::VideoUrl;
 use crate::staging::{Removal, StagedFile};
 use crate::tombstone::Mortal;
@@ -37,8 +37,18 @@ impl Sweeper {
         if let Some(id) = again.iter().find(|(id, record)| users.get(id) != Some(record)).map(|(id, _)| id) {
             return Ok(Verdict::Keep(Kept::InUse { audit_log_id: id.clone() }));
         }
+        for record in again.values() {
+            // Whoever has placed a hold by now is heard.
+            if self.publisher.is_held(record).await? {
+                return Ok(Verdict::Keep(Kept::Held { audit_log_id: record.id().clone() }));
+            }
+        }
         let released = Event::StagedFileReleased { url: file.url.clone() };
-        self.publisher.tell(record, |_| Ok(Some(released.clone()))).await?;
+        let told = self.publisher.tell(record, |record| match record.hold {
+            None => Ok(Some(released.clone())),
+            Some(_) => Err(held()),
+        });
+        told.await?;
         Ok(match self.staging.remove(file).await? {
             Removal::Removed | Removal::Gone => Verdict::Removed { audit_log_id: by.clone() },
             Removal::Changed => Verdict::Keep(Kept::Changed),
@@ -92,7 +102,7 @@ impl Sweeper {
 
     /// Whether the file is what was published, and no other: its target is within the staging area.
     fn is_copy(&self, file: &StagedFile, record: &Record) -> bool {
-        let Phase::Published(published) = &record.phase else { return false };
+        let Some(published) = record.published() else { return false };
         let url = VideoUrl::parse(published.location.as_str()).ok();
         url.and_then(|url| self.staging.resolve(&url)).is_some_and(|url| url == file.url)
     }
@@ -107,27 +117,27 @@ impl Sweeper {
                 self.publisher.alert_of_target(record, error);
             }
         })?;
+        let is_held = self.publisher.is_held(record).await?;
         let stored_for = storage.stat(&key).await?.and_then(|stat| clock.since(stat.modified));
         let found = storage.digest(&key, &Meter::default()).await?;
-        Ok(User { record, is_this_state, found, stored_for })
+        Ok(User { record, is_this_state, found, stored_for, is_held })
     }
 }
 
 impl<'a> User<'a> {
     /// With a copy that is as it was proven.
     fn believed(record: &'a Record) -> Self {
-        let found = match &record.phase {
-            Phase::Published(published) => Some(published.proof.digest),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
-        };
-        Self { record, is_this_state: true, found, stored_for: None }
+        let found = record.published().map(|published| published.proof.digest);
+        Self { record, is_this_state: true, found, stored_for: None, is_held: record.hold.is_some() }
     }
+}
+
+/// Somebody has placed a hold meanwhile.
+pub(crate) fn held() -> Error {
+    Error::new(ErrorKind::Conflict, "it is held")
 }
 
 /// The state of the staged file that was published, where that is known.
 fn published_pin(record: &Record) -> Option<&SourcePin> {
-    match &record.phase {
-        Phase::Published(published) => published.pin.as_ref(),
-        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
-    }
+    record.published().and_then(|published| published.pin.as_ref())
 }

@@ -54,9 +54,16 @@ impl Sweeper {
 
     fn verdict(&self, file: &StagedFile, record: &Record, now: Timestamp) -> Verdict {
         let audit_log_id = record.id().clone();
-        let Phase::Published(Published { at, proof, pin, .. }) = &record.phase else {
-            return Verdict::Keep(Kept::InUse { audit_log_id });
+        let Published { at, proof, pin, .. } = match &record.phase {
+            Phase::Published(published) => published,
+            Phase::Retracted(_) => return Verdict::Keep(Kept::Retracted { audit_log_id }),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
+                return Verdict::Keep(Kept::InUse { audit_log_id });
+            }
         };
+        if record.hold.is_some() {
+            return Verdict::Keep(Kept::Held { audit_log_id });
+        }
         // Of another pin, the bytes are compared before anything is removed.
         if pin.as_ref() != Some(&file.pin) && proof.digest.size != file.pin.size {
             return Verdict::Keep(Kept::Changed);

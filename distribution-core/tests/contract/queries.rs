@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use distribution_core::{
-    AssetRecord, AuditEvent, AuditLogId, ConceptId, Cursor, ErrorKind, MetadataStore, ObjectKey, Publisher, Query, Row,
-    State, Storage, TargetName,
+    AssetRecord, AuditEvent, AuditLogId, Cursor, ErrorKind, MetadataStore, ObjectKey, Publisher, Query, Row, State,
+    Storage, TargetName,
 };
 use distribution_testkit::{Fault, Op, Scenario, TestSigner, World, request};
 use futures::executor::block_on;
@@ -94,30 +94,6 @@ fn pages_lead_through_all_records_even_past_a_damaged_one() {
     for text in ["", ".", "1", "x.dist_00000000000000000000000000", "1.dist_", "99999999999999999999.dist_0"] {
         assert_eq!(text.parse::<Cursor>().unwrap_err().kind(), ErrorKind::Invalid, "{text}");
     }
-}
-
-#[test]
-fn the_latest_of_a_work_is_the_version_published_that_was_claimed_last() {
-    let world = World::new();
-    let concept = ConceptId::parse("concept-7").unwrap();
-    let version = |n: u8| {
-        let mut request = request(&format!("v{n}.mp4"), &[n]);
-        request.distribution_settings.metadata.concept_id = Some(concept.clone());
-        request
-    };
-    let ui = world.publisher("ui");
-    assert_eq!(block_on(ui.latest(&concept)).unwrap(), None);
-    let mut ids = Vec::new();
-    for n in 1..=3 {
-        world.stage(format!("v{n}.mp4"), vec![n]);
-        ids.push(publish(&world, &version(n)).unwrap().audit_log_id);
-        world.advance(Duration::from_secs(1));
-    }
-    publish(&world, &version(4)).expect_err("not staged");
-    publish(&world, &version(1)).expect("a repeat is no new version");
-    assert_eq!(block_on(ui.latest(&concept)).unwrap().unwrap().audit_log_id, ids[2]);
-    let all = Query { concept_id: Some(concept), ..Query::default() };
-    assert_eq!(block_on(ui.records(&all, None, 10)).unwrap().records.len(), 4);
 }
 
 #[test]

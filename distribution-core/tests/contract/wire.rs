@@ -38,7 +38,8 @@ fn the_basic_request_gives_the_documented_response() {
             "published_at",
             "size_bytes",
             "storage_location",
-            "verification"
+            "verification",
+            "version"
         ]
     );
     assert_eq!(names(&record["metadata"]), ["checksum", "concept_id", "duration_seconds", "tags", "title"]);

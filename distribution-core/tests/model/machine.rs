@@ -3,13 +3,13 @@
 use chrono::{DateTime, TimeDelta};
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, Details, Digest, DurationSeconds, Identity, Lease, Location,
-    ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Record, Rejection, Row, SourceFault,
-    StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, Details, Digest, DurationSeconds, Identity, Lease,
+    Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, Rejection, Row,
+    SourceFault, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
 };
 use proptest_state_machine::StateMachineTest;
 
-use crate::machine_reference::{At, Bytes, Fault, Reference, Shown, Transition};
+use crate::machine_reference::{At, Bytes, Fault, OTHERS, Reference, Shown, Transition};
 use crate::run;
 
 const APPROVED: &[u8] = b"approved";
@@ -35,7 +35,14 @@ impl StateMachineTest for Machine {
         let approval = approval(start.now, start.approved_until);
         let lease = Lease { holder: start.holder.to_string(), until: at(start.lease_until) };
         let work = Work { lease, attempts_left: start.attempts_left };
-        let record = claim(publication(start.tells), details(start.shown), approval, &url(), work, at(start.now));
+        let record = claim(
+            publication(start.tells, start.has_work),
+            details(start.shown),
+            approval,
+            &url(),
+            work,
+            at(start.now),
+        );
         Self { record, now: start.now }
     }
 
@@ -71,10 +78,11 @@ fn check_record(record: &Record, expected: &Reference) {
         Phase::Stored { object, .. } => At::Stored { created: object.created },
         Phase::Published(_) => At::Published,
         Phase::Rejected { reason } => At::Rejected(why(reason)),
+        Phase::Retracted(_) => At::Retracted,
     };
     assert_eq!(phase, expected.at);
     assert_eq!((record.attempt, record.revision), (expected.attempt, expected.revision));
-    assert_eq!(record.publication, publication(expected.tells), "what is published never changes");
+    assert_eq!(record.publication, publication(expected.tells, expected.has_work), "what is published never changes");
     assert_eq!(record.details, details(expected.shown));
     if let Some(work) = record.work() {
         assert_eq!(work.attempts_left, expected.attempts_left);
@@ -84,8 +92,11 @@ fn check_record(record: &Record, expected: &Reference) {
             expected.approved_until.is_none_or(|until| expected.now < until)
         );
     }
-    if let Phase::Published(published) = &record.phase {
-        assert_eq!(published.at, at(expected.published_at));
+    assert_eq!(record.hold.is_some(), expected.held);
+    assert_eq!(record.published().is_some(), expected.published_at.is_some());
+    if let Some(published) = record.published() {
+        assert_eq!(published.version.map(|version| version.number().unwrap_or(0)), expected.number, "P3");
+        assert_eq!(Some(published.at), expected.published_at.map(at));
         assert_eq!(published.proof, proof(Bytes::Approved), "P1");
         assert_eq!(published.link_expires_at, expected.link_until.map(at));
     }
@@ -106,6 +117,7 @@ fn check_questions(machine: &Machine, expected: &Reference) {
     let action = next_action(&machine.record).map(|action| match action {
         Action::Transfer => "transfer",
         Action::Prove => "prove",
+        Action::Number => "number",
         Action::Deliver => "deliver",
     });
     assert_eq!(action, expected.next());
@@ -158,6 +170,7 @@ fn event(transition: &Transition, now: i64) -> Event {
                 created,
                 pin: None,
                 preflight: None,
+                versions: OTHERS,
             },
             proof: found.map(proof),
         },
@@ -174,8 +187,21 @@ fn event(transition: &Transition, now: i64) -> Event {
         Transition::Amended(shown) => Event::Amended(Box::new(details(shown))),
         Transition::LinkWanted => Event::LinkWanted,
         Transition::LinkAsked { millis } => Event::LinkAsked { expires_at: at(now + millis) },
+        Transition::Numbered { version } => Event::Numbered { version },
+        Transition::RolledBack { version, versions } => Event::RolledBack { version, versions },
+        Transition::HoldPlaced => Event::HoldPlaced { concept_id: None, reason: reason() },
+        Transition::HoldReleased => Event::HoldReleased { concept_id: None, reason: reason() },
+        Transition::Retracted => Event::Retracted { reason: reason() },
+        Transition::CopyReleased => {
+            Event::CopyReleased { location: Location::parse("memory://default/mvp/clip.mp4").unwrap() }
+        }
+        Transition::StagedFileReleased => Event::StagedFileReleased { url: url() },
         Transition::Tick { .. } | Transition::WriteAndRead => unreachable!("no event"),
     }
+}
+
+fn reason() -> Reason {
+    Reason::parse("because").unwrap()
 }
 
 fn why(reason: &Rejection) -> &'static str {
@@ -217,16 +243,17 @@ fn approval(now: i64, until: Option<i64>) -> QcApproval {
     report.approve(&Checksum::of(APPROVED), QcPolicy::default(), at(given)).unwrap()
 }
 
-fn publication(tells: bool) -> Publication {
+fn publication(tells: bool, has_work: bool) -> Publication {
+    let concept_id = has_work.then(|| ConceptId::parse("concept-7").unwrap());
     let (target, checksum) = (TargetName::default(), Checksum::of(APPROVED));
     let key = ObjectKey::parse("mvp/clip.mp4").unwrap();
-    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: None };
+    let identity = Identity { target: &target, key: &key, checksum: &checksum, concept_id: concept_id.as_ref() };
     Publication {
         audit_log_id: AuditLogId::of(identity),
         target: target.clone(),
         key: key.clone(),
         checksum,
-        concept_id: None,
+        concept_id,
         key_tells_bytes: tells,
         duration_seconds: DurationSeconds::new(1.0).unwrap(),
     }

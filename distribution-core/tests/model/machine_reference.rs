@@ -6,6 +6,8 @@ use proptest_state_machine::ReferenceStateMachine;
 /// The machine's time starts here, in milliseconds since 1970: 2026-01-01T00:00:00.250Z.
 pub(crate) const START: i64 = 1_767_225_600_250;
 const HOUR: i64 = 3_600_000;
+/// How many versions of its work there were before it was stored.
+pub(crate) const OTHERS: u64 = 2;
 
 /// How far a publication is, and why it does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,7 @@ pub(crate) enum At {
     Stored { created: bool },
     Published,
     Rejected(&'static str),
+    Retracted,
 }
 
 /// What is in an object.
@@ -72,6 +75,18 @@ pub(crate) enum Transition {
     LinkAsked {
         millis: i64,
     },
+    Numbered {
+        version: u64,
+    },
+    RolledBack {
+        version: u64,
+        versions: u64,
+    },
+    HoldPlaced,
+    HoldReleased,
+    Retracted,
+    CopyReleased,
+    StagedFileReleased,
     /// The process dies; another reads the record.
     WriteAndRead,
 }
@@ -81,6 +96,8 @@ pub(crate) struct Reference {
     pub(crate) now: i64,
     /// Whether files with other bytes have other keys.
     pub(crate) tells: bool,
+    /// Whether it is a version of some work.
+    pub(crate) has_work: bool,
     pub(crate) at: At,
     pub(crate) holder: u8,
     pub(crate) lease_until: i64,
@@ -91,7 +108,10 @@ pub(crate) struct Reference {
     /// Everything that the trail tells, and from where on it waits.
     pub(crate) told: Vec<&'static str>,
     pub(crate) waits_from: u64,
-    pub(crate) published_at: i64,
+    pub(crate) published_at: Option<i64>,
+    /// Its number, 0 as long as it is to have one.
+    pub(crate) number: Option<u64>,
+    pub(crate) held: bool,
     pub(crate) link_until: Option<i64>,
     pub(crate) revision: u64,
     /// Whether the last transition could happen.
@@ -113,8 +133,9 @@ impl Reference {
             At::Claimed | At::Stored { .. } if self.waiting().len() >= 16 => Some("deliver"),
             At::Claimed => Some("transfer"),
             At::Stored { .. } => Some("prove"),
-            At::Published | At::Rejected(_) if self.waiting().is_empty() => None,
-            At::Published | At::Rejected(_) => Some("deliver"),
+            At::Published if self.number == Some(0) => Some("number"),
+            At::Published | At::Rejected(_) | At::Retracted if self.waiting().is_empty() => None,
+            At::Published | At::Rejected(_) | At::Retracted => Some("deliver"),
         }
     }
 
@@ -137,6 +158,7 @@ impl Reference {
         }
         match (self.at, shown) {
             (At::Rejected(_), Some(_)) => "take up",
+            (At::Retracted, _) => "drive",
             (_, Some(shown)) if shown != self.shown => "amend",
             _ => "drive",
         }
@@ -169,7 +191,8 @@ impl Reference {
             Some(Bytes::Approved) if !self.approval_holds() => self.reject("qc_lapsed"),
             Some(Bytes::Approved) => {
                 self.tell("published");
-                (self.at, self.published_at) = (At::Published, self.now);
+                (self.at, self.published_at) = (At::Published, Some(self.now));
+                self.number = self.has_work.then_some(0);
                 if self.shown.signed { self.grant() } else { self.tell("access_granted") }
             }
             Some(Bytes::Other) if !created && !self.tells => self.reject("key_taken"),
@@ -190,7 +213,7 @@ impl Reference {
         match (transition, self.at) {
             (Transition::Tick { millis }, _) => self.now += millis,
             (Transition::WriteAndRead, _) => {}
-            (Transition::TakenUp { .. }, At::Published) => return false,
+            (Transition::TakenUp { .. }, At::Published | At::Retracted) => return false,
             (Transition::TakenUp { holder, lease_secs, attempts, approved_for }, _) => {
                 if !self.is_at_work() {
                     self.at = At::Claimed;
@@ -215,6 +238,30 @@ impl Reference {
             (Transition::Delivered { before }, _) => {
                 self.waits_from = self.waits_from.max(*before).min(self.told.len() as u64);
             }
+            (Transition::Numbered { version }, At::Published) if self.number == Some(0) && *version > OTHERS => {
+                self.number = Some(*version);
+                self.tell("numbered");
+            }
+            (Transition::RolledBack { version, versions }, At::Published)
+                if *version > 0 && self.number == Some(*version) && version <= versions =>
+            {
+                self.tell("rolled_back");
+            }
+            (Transition::HoldPlaced, _) => {
+                self.held = true;
+                self.tell("hold_placed");
+            }
+            (Transition::HoldReleased, _) if self.held => {
+                self.held = false;
+                self.tell("hold_released");
+            }
+            (Transition::Retracted, at) if at != At::Retracted => {
+                self.at = At::Retracted;
+                self.tell("retracted");
+            }
+            (Transition::CopyReleased, At::Retracted) if !self.held => self.tell("copy_released"),
+            (Transition::StagedFileReleased, At::Published) if !self.held => self.tell("staged_file_released"),
+            (Transition::Amended(_), At::Retracted) => return false,
             (Transition::Amended(shown), _) => {
                 let opens = self.at == At::Published && self.shown.signed && !shown.signed;
                 self.shown = *shown;
@@ -243,11 +290,12 @@ impl ReferenceStateMachine for Reference {
     type Transition = Transition;
 
     fn init_state() -> BoxedStrategy<Self> {
-        let start = (any::<bool>(), approved_for(), shown(), 0..3_u32, 1..120_i64);
+        let start = (any::<(bool, bool)>(), approved_for(), shown(), 0..3_u32, 1..120_i64);
         start
-            .prop_map(|(tells, approved_for, shown, attempts_left, lease_secs)| Self {
+            .prop_map(|((tells, has_work), approved_for, shown, attempts_left, lease_secs)| Self {
                 now: START,
                 tells,
+                has_work,
                 at: At::Claimed,
                 holder: 0,
                 lease_until: START + lease_secs * 1000,
@@ -257,7 +305,9 @@ impl ReferenceStateMachine for Reference {
                 shown,
                 told: vec!["claimed"],
                 waits_from: 0,
-                published_at: 0,
+                published_at: None,
+                number: None,
+                held: false,
                 link_until: None,
                 revision: 0,
                 happened: true,
@@ -284,6 +334,16 @@ impl ReferenceStateMachine for Reference {
                 let now = state.now;
                 move |secs| secs * 1000 - now % 1000
             }), -5..5_i64].prop_map(|millis| Transition::LinkAsked { millis }),
+            2 => (0..6_u64).prop_map(|version| Transition::Numbered { version }),
+            1 => (0..6_u64, 0..6_u64).prop_map(|(version, versions)| Transition::RolledBack { version, versions }),
+            1 => prop::sample::select(vec![
+                Transition::HoldPlaced,
+                Transition::HoldReleased,
+                Transition::HoldReleased,
+                Transition::CopyReleased,
+                Transition::StagedFileReleased,
+                Transition::Retracted,
+            ]),
             2 => Just(Transition::WriteAndRead),
         ]
         .boxed()
@@ -291,7 +351,9 @@ impl ReferenceStateMachine for Reference {
 
     fn preconditions(state: &Self, transition: &Transition) -> bool {
         // A link is wanted when the last one is over, so never before the publication.
-        !matches!(transition, Transition::LinkWanted) || state.at != At::Published || state.now >= state.published_at
+        !matches!(transition, Transition::LinkWanted)
+            || state.at != At::Published
+            || state.published_at.is_none_or(|at| state.now >= at)
     }
 
     fn apply(mut state: Self, transition: &Transition) -> Self {

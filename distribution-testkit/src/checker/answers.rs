@@ -17,7 +17,7 @@ pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evide
             continue;
         }
         let record = records.get(id);
-        let Some((record, published)) = record.and_then(|record| Some((record, record.body.published()?))) else {
+        let Some((record, published)) = record.and_then(|record| Some((record, record.body.was_published()?))) else {
             found.add(
                 Promise::P3,
                 id,
@@ -35,6 +35,10 @@ pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evide
         }
         check_link(answer, record, trails, found);
         let told = &answer.record;
+        if record.body.published().is_none() {
+            // It was taken back since, and its object may have been removed.
+            continue;
+        }
         check_object(evidence, id, told.storage_location.as_str(), &told.metadata.checksum, told.size_bytes, found);
     }
 }
@@ -48,6 +52,7 @@ fn contradiction(told: &DistributionRecord, body: &Body, published: &Published) 
         ("size_bytes", told.size_bytes == published.proof.size),
         ("published_at", told.published_at == published.at),
         ("verification", how.as_ref().and_then(Value::as_str) == Some(&published.proof.how)),
+        ("version", told.version == body.number()),
         ("duration_seconds", told.metadata.duration_seconds.get() == body.publication.duration_seconds),
         (
             "concept_id",

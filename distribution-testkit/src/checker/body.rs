@@ -38,6 +38,7 @@ pub(super) struct Body {
     pub(super) approval: Approval,
     pub(super) source: Source,
     pub(super) details: Value,
+    pub(super) hold: Option<Value>,
     pub(super) trail: TrailEnd,
     pub(super) claimed_at: Timestamp,
 }
@@ -60,6 +61,12 @@ pub(super) enum Phase {
     Stored { work: Work },
     Published(Published),
     Rejected {},
+    Retracted(Retracted),
+}
+
+#[derive(Deserialize)]
+pub(super) struct Retracted {
+    pub(super) published: Option<Published>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +87,14 @@ pub(super) struct Published {
     pub(super) proof: Proof,
     pub(super) pin: Option<Pin>,
     pub(super) link_expires_at: Option<Timestamp>,
+    pub(super) version: Option<Version>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Version {
+    After(u64),
+    Number(u64),
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -116,20 +131,37 @@ impl Body {
     pub(super) fn published(&self) -> Option<&Published> {
         match &self.phase {
             Phase::Published(published) => Some(published),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected {} => None,
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected {} | Phase::Retracted(_) => None,
         }
     }
 
     pub(super) fn work(&self) -> Option<&Work> {
         match &self.phase {
             Phase::Claimed { work } | Phase::Stored { work } => Some(work),
-            Phase::Published(_) | Phase::Rejected {} => None,
+            Phase::Published(_) | Phase::Rejected {} | Phase::Retracted(_) => None,
         }
     }
 
-    /// Whether nothing is left to do: nobody works on it, and nothing waits to be audited.
+    /// What it was published as before it was taken back, if it was.
+    pub(super) fn was_published(&self) -> Option<&Published> {
+        match &self.phase {
+            Phase::Retracted(retracted) => retracted.published.as_ref(),
+            _ => self.published(),
+        }
+    }
+
+    /// Its number among the versions of its work.
+    pub(super) fn number(&self) -> Option<u64> {
+        match self.was_published()?.version? {
+            Version::After(_) => None,
+            Version::Number(number) => Some(number),
+        }
+    }
+
+    /// Whether nothing is left to do: nobody works on it, it has its number, and nothing waits to be audited.
     pub(super) fn is_settled(&self) -> bool {
-        self.work().is_none() && self.trail.waiting.is_empty()
+        let is_numbered = !matches!(self.published(), Some(Published { version: Some(Version::After(_)), .. }));
+        self.work().is_none() && is_numbered && self.trail.waiting.is_empty()
     }
 
     pub(super) fn state(&self) -> &'static str {
@@ -137,6 +169,7 @@ impl Body {
             Phase::Claimed { .. } | Phase::Stored { .. } => "in_progress",
             Phase::Published(_) => "published",
             Phase::Rejected {} => "rejected",
+            Phase::Retracted(_) => "retracted",
         }
     }
 }

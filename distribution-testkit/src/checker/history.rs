@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use distribution_core::{AuditEntry, EntryId, Row};
 
-use super::body::{self, Body};
+use super::body::{self, Body, Phase};
 use super::evidence::Evidence;
 use super::{Findings, Promise, Violation};
 
@@ -64,8 +64,20 @@ fn check_record(id: impl std::fmt::Display, was: &Body, is: &Body, found: &mut F
     found.expect(is.trail.next >= was.trail.next, Promise::P5, &id, || {
         format!("the trail was {} entries long and is {}", was.trail.next, is.trail.next)
     });
-    let Some(was) = was.published() else { return };
-    let Some(is) = is.published() else {
+    if let Phase::Retracted(_) = was.phase {
+        let same = matches!(is.phase, Phase::Retracted(_));
+        found.expect(same, Promise::P3, &id, || "was taken back, and the record does not say so any more".to_owned());
+    }
+    let Some(was_number) = was.number().or_else(|| is.number()) else { return check_published(id, was, is, found) };
+    found.expect(is.number() == Some(was_number), Promise::P3, &id, || {
+        format!("was version {was_number} of its work, and is {:?}", is.number())
+    });
+    check_published(id, was, is, found);
+}
+
+fn check_published(id: impl std::fmt::Display, was: &Body, is: &Body, found: &mut Findings) {
+    let Some(was) = was.was_published() else { return };
+    let Some(is) = is.was_published() else {
         return found.add(Promise::P3, &id, "was published, and the record does not say so any more");
     };
     let same = (is.at, &is.location, &is.proof, &is.pin) == (was.at, &was.location, &was.proof, &was.pin);

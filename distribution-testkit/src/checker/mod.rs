@@ -38,6 +38,7 @@ mod records;
 mod silence;
 mod staging;
 mod trail;
+mod versions;
 
 use std::fmt;
 
@@ -128,6 +129,7 @@ pub fn violations(evidence: &Evidence) -> Vec<Violation> {
         published::check(record, evidence, &mut found);
         trail::check(record, &trails, &mut found);
     }
+    versions::check(&records, &mut found);
     trail::check_orphans(&records, &trails, &mut found);
     objects::check(&records, evidence, &mut found);
     answers::check(&records, &trails, evidence, &mut found);

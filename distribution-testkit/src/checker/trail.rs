@@ -129,6 +129,8 @@ struct Story<'a> {
     published: Option<(Timestamp, &'a Location, &'a Proof)>,
     granted: Option<Timestamp>,
     opened: Option<Access>,
+    number: Option<u64>,
+    is_held: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -137,11 +139,21 @@ enum Told {
     AtWork,
     Rejected,
     Published,
+    Retracted,
 }
 
 impl<'a> Story<'a> {
     fn new(record: &'a Record<'a>) -> Self {
-        Self { record, told: Told::Nothing, attempt: 0, published: None, granted: None, opened: None }
+        Self {
+            record,
+            told: Told::Nothing,
+            attempt: 0,
+            published: None,
+            granted: None,
+            opened: None,
+            number: None,
+            is_held: false,
+        }
     }
 
     fn check(mut self, entries: &[&'a AuditEntry], found: &mut Findings) {
@@ -191,7 +203,35 @@ impl<'a> Story<'a> {
                     ));
                 }
             }
-            (AuditEvent::LinksRevoked | AuditEvent::StagedFileReleased { .. }, Told::Published) => {}
+            (AuditEvent::LinksRevoked, Told::Published) => {}
+            (AuditEvent::StagedFileReleased { .. }, Told::Published)
+            | (AuditEvent::CopyReleased { .. }, Told::Retracted) => {
+                if self.is_held {
+                    return Err((Promise::P6, "something was released for removal that is held".to_owned()));
+                }
+            }
+            (AuditEvent::Numbered { version }, Told::Published) => {
+                let has_work = self.record.body.publication.concept_id.is_some();
+                if *version == 0 || !has_work || self.number.replace(*version).is_some() {
+                    return impossible();
+                }
+            }
+            (AuditEvent::RolledBack { version, versions }, Told::Published) => {
+                if self.number != Some(*version) || version > versions {
+                    return impossible();
+                }
+            }
+            (AuditEvent::HoldPlaced { concept_id, .. }, told) if told != Told::Nothing => {
+                self.is_held |= concept_id.is_none();
+            }
+            (AuditEvent::HoldReleased { concept_id, .. }, told) if told != Told::Nothing => {
+                if concept_id.is_none() && !std::mem::take(&mut self.is_held) {
+                    return impossible();
+                }
+            }
+            (AuditEvent::Retracted { .. }, Told::AtWork | Told::Rejected | Told::Published) => {
+                self.told = Told::Retracted;
+            }
             (AuditEvent::Amended { details }, Told::AtWork | Told::Rejected | Told::Published) => {
                 self.opened = self.opened.filter(|access| *access == details.access);
             }
@@ -223,13 +263,23 @@ impl<'a> Story<'a> {
             Phase::Claimed { .. } | Phase::Stored { .. } => Told::AtWork,
             Phase::Published(_) => Told::Published,
             Phase::Rejected {} => Told::Rejected,
+            Phase::Retracted(_) => Told::Retracted,
         };
         if told != self.told || body.attempt != self.attempt {
             let message =
                 format!("the trail does not end where the record is: {}, attempt {}", body.state(), body.attempt);
             return found.add(Promise::P5, id, message);
         }
-        if let (Some(published), Some((at, location, proof))) = (body.published(), self.published) {
+        found.expect(body.was_published().is_some() == self.published.is_some(), Promise::P5, id, || {
+            "the record and the trail do not agree whether it was published".to_owned()
+        });
+        found.expect(body.number() == self.number, Promise::P5, id, || {
+            format!("it is version {:?}, and the trail tells of {:?}", body.number(), self.number)
+        });
+        found.expect(body.hold.is_some() == self.is_held, Promise::P5, id, || {
+            "the record and the trail do not agree whether it is held".to_owned()
+        });
+        if let (Some(published), Some((at, location, proof))) = (body.was_published(), self.published) {
             let how = serde_json::to_value(proof.how).ok();
             let same = published.at == at
                 && published.location == location.as_str()
@@ -268,6 +318,12 @@ fn name(event: &AuditEvent) -> &'static str {
         AuditEvent::AccessGranted { .. } => "access_granted",
         AuditEvent::LinkIssued { .. } => "link_issued",
         AuditEvent::LinksRevoked => "links_revoked",
+        AuditEvent::Numbered { .. } => "numbered",
+        AuditEvent::RolledBack { .. } => "rolled_back",
+        AuditEvent::HoldPlaced { .. } => "hold_placed",
+        AuditEvent::HoldReleased { .. } => "hold_released",
+        AuditEvent::Retracted { .. } => "retracted",
+        AuditEvent::CopyReleased { .. } => "copy_released",
         AuditEvent::StagedFileReleased { .. } => "staged_file_released",
         AuditEvent::Refused { .. } => "refused",
         _ => "an unknown event",

@@ -136,7 +136,13 @@ impl Ledger {
             Fact::KeptAlive => Event::KeptAlive { until: self.lease(actor, clock).until },
             Fact::LetGo => Event::KeptAlive { until: self.now(clock) },
             Fact::Transferred { key, pin: state, created, proof } => Event::Transferred {
-                object: StoredObject { location: self.location(key), created, pin: state.map(pin), preflight: None },
+                object: StoredObject {
+                    location: self.location(key),
+                    created,
+                    pin: state.map(pin),
+                    preflight: None,
+                    versions: 0,
+                },
                 proof: proof.map(Content::proof),
             },
             Fact::SourceUnfit(Unfit::Missing) => Event::SourceUnfit(SourceFault::Missing),
@@ -211,7 +217,7 @@ impl Ledger {
             |location: &Location| (0..self.scenario.keys.len()).find(|key| self.location(*key as u8) == *location);
         let published_key = match &record.phase {
             Phase::Published(published) => Some(number(is_at(&published.location))),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
         };
         let outbox = record.trail.waiting.iter().map(entry).collect();
         Interned { record, publication, key, published_key, file, outbox, sound, fingerprint }
@@ -259,6 +265,7 @@ impl fmt::Debug for Rec {
             Phase::Rejected { reason: Rejection::KeyTaken { .. } } => "rejected for its key".to_owned(),
             Phase::Rejected { reason: Rejection::QcLapsed } => "rejected for its approval".to_owned(),
             Phase::Rejected { reason: Rejection::AttemptsUsedUp } => "rejected for its store".to_owned(),
+            Phase::Retracted(_) => "retracted".to_owned(),
         };
         let (number, record) = (self.publication, &self.record);
         let (waiting, next) = (record.trail.waiting.len(), record.trail.next);

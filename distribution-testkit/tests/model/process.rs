@@ -251,6 +251,7 @@ impl Turn<'_> {
             Some(Action::Transfer) => self.transfer(record),
             Some(Action::Prove) if self.see().is_anothers(record) => self.fail(Outcome::Busy),
             Some(Action::Prove) => Pc::Prove { record },
+            Some(Action::Number) => unreachable!("publications here are of no work: `versions.rs` has theirs"),
             Some(Action::Deliver) => Pc::Deliver { record, then: Then::Drive },
             None => self.finish(record),
         }
@@ -283,6 +284,7 @@ impl Turn<'_> {
                 self.check_failure(Some(record));
                 self.fail(outcome)
             }
+            Phase::Retracted(_) => unreachable!("nobody takes anything back here"),
             Phase::Claimed { .. } | Phase::Stored { .. } => unreachable!("there is something left to do"),
         }
     }

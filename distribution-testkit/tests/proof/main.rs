@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod afterwards;
 mod controls;
 mod faults;
 mod schedules;

@@ -1,0 +1,124 @@
+//! Legal holds: what is held is not removed, whatever else is asked for.
+//!
+//! A hold on one publication is on its record. A hold on a work is about all its versions, those to come included:
+//! names in the metadata store that are numbered as they are given, `hold/{concept}/{n}`, of which the odd ones begin
+//! a hold and the even ones end it.
+
+use crate::catalog::AssetRecord;
+use crate::error::{Error, ErrorKind};
+use crate::identity::AuditLogId;
+use crate::key::ConceptId;
+use crate::machine::Event;
+use crate::publisher::Publisher;
+use crate::record::Record;
+use crate::request::IdempotencyKey;
+use crate::text::Reason;
+
+/// What a hold is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldOn {
+    /// One publication.
+    Publication(AuditLogId),
+    /// All versions of a work, those to come included.
+    Concept(ConceptId),
+}
+
+fn hold_name(concept: &ConceptId, number: u64) -> IdempotencyKey {
+    IdempotencyKey::reserved(&format!("hold/{concept}/{number}"))
+}
+
+impl Publisher {
+    /// Has what is published kept, from now on until it is [released](Self::release): no staged file and no copy of
+    /// it is removed, also not after a [retraction](Self::retract). The reason is in the audit trail: of a work, in
+    /// that of its latest version, whose record is the answer. Holding what is held changes nothing. What was being
+    /// removed at this moment may be gone: read it back.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if there is no such publication or work;
+    /// [`Unavailable`](ErrorKind::Unavailable) if it may be held or not, or if the trail cannot be delivered: repeat.
+    pub async fn hold(&self, on: &HoldOn, reason: &Reason) -> Result<AssetRecord, Error> {
+        self.set_hold(on, true, reason).await
+    }
+
+    /// Ends a hold. A publication may still be held by that of its work, and the other way round.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub async fn release(&self, on: &HoldOn, reason: &Reason) -> Result<AssetRecord, Error> {
+        self.set_hold(on, false, reason).await
+    }
+
+    async fn set_hold(&self, on: &HoldOn, held: bool, reason: &Reason) -> Result<AssetRecord, Error> {
+        let record = match on {
+            HoldOn::Publication(id) => self.hold_publication(self.load(id).await?, held, reason).await?,
+            HoldOn::Concept(concept) => self.hold_concept(concept, held, reason).await?,
+        };
+        Ok(AssetRecord::from(&record))
+    }
+
+    async fn hold_publication(&self, record: Record, held: bool, reason: &Reason) -> Result<Record, Error> {
+        self.put(record, |record| {
+            let (concept_id, reason) = (None, reason.clone());
+            match (record.hold.is_some(), held) {
+                (false, true) => Some(Event::HoldPlaced { concept_id, reason }),
+                (true, false) => Some(Event::HoldReleased { concept_id, reason }),
+                (true, true) | (false, false) => None,
+            }
+        })
+        .await
+    }
+
+    async fn hold_concept(&self, concept: &ConceptId, held: bool, reason: &Reason) -> Result<Record, Error> {
+        let latest = self.latest(concept).await?.ok_or_else(|| {
+            Error::invalid("concept_id", format!("nothing of {concept} is published: look for its name"))
+        })?;
+        let record = self.load(&latest.audit_log_id).await?;
+        let changes = self.hold_changes(concept).await?;
+        if is_begun(changes) == held {
+            return Ok(record);
+        }
+        // A hold is in force before the trail tells of it, and ends after.
+        let (concept_id, reason) = (Some(concept.clone()), reason.clone());
+        if held {
+            self.change_hold(concept, changes, record.id()).await?;
+            let placed = Event::HoldPlaced { concept_id, reason };
+            return self.tell(record, |_| Ok(Some(placed.clone()))).await;
+        }
+        let released = Event::HoldReleased { concept_id, reason };
+        let record = self.tell(record, |_| Ok(Some(released.clone()))).await?;
+        self.change_hold(concept, changes, record.id()).await?;
+        Ok(record)
+    }
+
+    async fn hold_changes(&self, concept: &ConceptId) -> Result<u64, Error> {
+        self.last_bound(0, |number| hold_name(concept, number)).await
+    }
+
+    /// Whoever else gave this name did the same.
+    async fn change_hold(&self, concept: &ConceptId, changes: u64, by: &AuditLogId) -> Result<(), Error> {
+        self.parts().metadata.bind(&hold_name(concept, changes + 1), by).await.map(drop)
+    }
+
+    /// Whether the publication, or its work, is held.
+    pub(crate) async fn is_held(&self, record: &Record) -> Result<bool, Error> {
+        match &record.publication.concept_id {
+            _ if record.hold.is_some() => Ok(true),
+            Some(concept) => Ok(is_begun(self.hold_changes(concept).await?)),
+            None => Ok(false),
+        }
+    }
+
+    pub(crate) async fn load(&self, id: &AuditLogId) -> Result<Record, Error> {
+        match self.parts().metadata.load(id).await? {
+            Some(row) => Record::decode(&row),
+            None => {
+                let message = format!("{id} is not on record: look for its name");
+                Err(Error::new(ErrorKind::Invalid, message).at("audit_log_id"))
+            }
+        }
+    }
+}
+
+fn is_begun(changes: u64) -> bool {
+    changes % 2 == 1
+}

@@ -1,0 +1,211 @@
+//! What comes after publishing, all at once: versions, rollbacks, retractions, holds, sweeps and left-overs, in
+//! orders that follow from seeds, with all that can go wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use distribution_core::{
+    AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, PublishRequest, Publisher, Reason, Record,
+    State, SweepPolicy,
+};
+use distribution_testkit::checker::{violations, violations_of_removal};
+use distribution_testkit::{Budget, MemoryStaging, Run, Schedule, Simulation, TestSigner, World, request};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// The edits of the work.
+const EDITS: u8 = 3;
+
+fn concept() -> ConceptId {
+    ConceptId::parse("concept-1").unwrap()
+}
+
+fn why() -> Reason {
+    Reason::parse("because").unwrap()
+}
+
+fn edit(n: u8, concept: &str) -> PublishRequest {
+    let mut request = request(&format!("v{n}.mp4"), &[n; 8]);
+    request.distribution_settings.metadata.concept_id = Some(concept.parse().unwrap());
+    request
+}
+
+fn id_of(world: &World, n: u8) -> Option<AuditLogId> {
+    let checksum = Checksum::of(&[n; 8]);
+    world.rows().into_iter().find(|row| row.index.checksum == checksum).map(|row| row.id)
+}
+
+/// Publishers of the edits, each of one; another of the first edit for a work of its own, which has the same object; a
+/// reader; a person who rolls back, takes back and holds; a sweeper and a tidier.
+fn simulate(seed: u64) -> (World, Run) {
+    let (world, schedule) = (World::new(), Schedule::seeded(seed));
+    let mut simulation = Simulation::new(&world);
+    for n in 0..EDITS {
+        world.stage(format!("v{n}.mp4"), vec![n; 8]);
+        let later = HOUR * schedule.pick(3) as u32;
+        let call = edit(n, "concept-1");
+        simulation =
+            simulation.process(&format!("host-{n}"), move |world, holder| publish(world, holder, call.clone(), later));
+    }
+    let call = edit(0, "concept-2");
+    simulation = simulation.process("another", move |world, holder| publish(world, holder, call.clone(), HOUR));
+    simulation = simulation.process("reader", read);
+    let choices: Vec<usize> = (0..6).map(|_| schedule.pick(6 * EDITS as usize)).collect();
+    simulation = simulation.process("person", move |world, holder| act(world, holder, choices.clone()));
+    simulation = simulation.process("sweeper", sweep).process("tidier", tidy);
+    let run = simulation.crashes(2).clock_jumps(1).faults(3).run(&schedule);
+    world.heal();
+    (world, run)
+}
+
+async fn publish(world: World, holder: String, call: PublishRequest, later: Duration) {
+    world.sleep(later).await;
+    let publisher = world.publisher(&holder);
+    for _ in 0..20 {
+        match world.timeout(HOUR, publisher.publish(call.clone())).await {
+            Some(Ok(answer)) => return world.answered(answer),
+            Some(Err(error)) if error.kind() == ErrorKind::Retracted => return,
+            Some(Err(error)) if error.field().is_some() => {
+                world.stage(call.final_edit.video_url.expose(), bytes_of(&call));
+            }
+            Some(Err(_)) | None => world.sleep(Duration::from_secs(60)).await,
+        }
+    }
+}
+
+fn bytes_of(call: &PublishRequest) -> Vec<u8> {
+    let n = (0..EDITS).find(|n| Checksum::of(&[*n; 8]) == call.final_edit.checksum).unwrap();
+    vec![n; 8]
+}
+
+/// Asks for the latest again and again. It is there once it has been, with a link that opens what is stored; and it
+/// has no lower number than before, unless somebody rolled back.
+async fn read(world: World, holder: String) {
+    let publisher = world.publisher(&holder);
+    let mut seen = 0;
+    for _ in 0..40 {
+        world.sleep(HOUR / 4).await;
+        let Some(Ok(latest)) = world.timeout(HOUR, publisher.latest(&concept())).await else { continue };
+        let Some(latest) = latest else {
+            assert_eq!(seen, 0, "the latest was not found");
+            continue;
+        };
+        let published = latest.published.clone().expect("a version was published");
+        if let Some(version) = published.version {
+            assert!(version >= seen || rolled_back(&world), "the latest was {seen} and is {version}");
+            seen = version;
+        }
+        let Some(link) = world.timeout(HOUR, publisher.link(&latest.audit_log_id, HOUR)).await else { continue };
+        match link {
+            Ok(issued) => {
+                let key = TestSigner::open(&issued.link, world.now()).map(|key| key.to_string());
+                let object = key.and_then(|key| world.objects().remove(&("default".to_owned(), key)));
+                let is_right = object.is_none_or(|object| Checksum::of(&object.bytes) == latest.metadata.checksum);
+                assert!(is_right, "a link leads to other bytes");
+            }
+            Err(error) => assert_ne!(error.kind(), ErrorKind::Corrupt, "{error}"),
+        }
+    }
+}
+
+/// Whether anybody has rolled back, or is about to.
+fn rolled_back(world: &World) -> bool {
+    let waiting = world.rows().into_iter().flat_map(|row| Record::decode(&row).unwrap().trail.waiting);
+    waiting.chain(world.audit()).any(|entry| matches!(entry.event, AuditEvent::RolledBack { .. }))
+}
+
+async fn act(world: World, holder: String, choices: Vec<usize>) {
+    let publisher = world.publisher(&holder);
+    for choice in choices {
+        world.sleep(HOUR / 2).await;
+        let n = (choice / 6) as u8;
+        let Some(id) = id_of(&world, n) else { continue };
+        let (publication, work) = (HoldOn::Publication(id.clone()), HoldOn::Concept(concept()));
+        let acted = async {
+            match choice % 6 {
+                0 => publisher.rollback(&concept(), u64::from(n) + 1).await.map(drop),
+                1 => publisher.retract(&id, &why()).await.map(drop),
+                2 => publisher.hold(&publication, &why()).await.map(drop),
+                3 => publisher.release(&publication, &why()).await.map(drop),
+                4 => publisher.hold(&work, &why()).await.map(drop),
+                _ => publisher.release(&work, &why()).await.map(drop),
+            }
+        };
+        if let Some(Err(error)) = world.timeout(HOUR, acted).await {
+            assert_ne!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+    }
+}
+
+async fn sweep(world: World, holder: String) {
+    let publisher = world.publisher(&holder);
+    for wait in [HOUR, DAY * 7, HOUR, DAY] {
+        world.sleep(wait).await;
+        let mut pass = publisher.sweep(Arc::new(MemoryStaging::new(&world)), SweepPolicy::default());
+        world.timeout(HOUR, async { while let Ok(Some(_)) = pass.next().await {} }).await;
+    }
+}
+
+async fn tidy(world: World, holder: String) {
+    let publisher = world.publisher(&holder);
+    for _ in 0..6 {
+        world.sleep(HOUR).await;
+        tidy_once(&world, &publisher).await;
+    }
+}
+
+async fn tidy_once(world: &World, publisher: &Publisher) {
+    let mut pass = publisher.tidy(TimeDelta::minutes(90));
+    world.timeout(HOUR, async { while let Ok(Some(_)) = pass.next().await {} }).await;
+}
+
+/// The first thing that is not as it has to be.
+fn complaint(world: &World, run: &Run) -> Option<String> {
+    if !run.ended {
+        return Some(format!("not ended: {run:?}"));
+    }
+    let publisher = world.publisher("last");
+    let _ = world.run({
+        let publisher = publisher.clone();
+        async move { publisher.recover().await }
+    });
+    for cleared in world.cleared() {
+        let bytes = Digest { checksum: Checksum::of(&cleared.bytes), size: cleared.bytes.len() as u64 };
+        let retention = SweepPolicy::default().retention;
+        let found = violations_of_removal(&cleared.evidence, &cleared.name, bytes, cleared.at, retention);
+        if let Some(violation) = found.first() {
+            return Some(violation.to_string());
+        }
+    }
+    // What was published and not taken back is there, whatever else was cleared away.
+    violations(&world.evidence()).first().map(ToString::to_string)
+}
+
+#[test]
+fn proof_all_verbs_at_once() {
+    let seeds = Budget::chosen().pick(1_000, 10_000, 300_000);
+    let (mut faults, mut crashes, mut retracted, mut removed, mut versions, mut held) = (0, 0, 0, 0, 0, 0);
+    for seed in 0..seeds {
+        let (world, run) = simulate(seed);
+        if let Some(complaint) = complaint(&world, &run) {
+            panic!("seed {seed}: {complaint}\n{:#?}", world.effects());
+        }
+        (faults, crashes) = (faults + run.faults, crashes + run.crashes);
+        for entry in world.audit() {
+            match entry.event {
+                AuditEvent::Retracted { .. } => retracted += 1,
+                AuditEvent::CopyReleased { .. } => removed += 1,
+                AuditEvent::Numbered { .. } => versions += 1,
+                AuditEvent::HoldPlaced { .. } => held += 1,
+                _ => {}
+            }
+        }
+        assert!(world.rows().iter().all(|row| row.index.state != State::InProgress || run.faults > 0), "seed {seed}");
+    }
+    assert!(retracted > seeds / 10 && removed > seeds / 20 && held > seeds / 10, "{retracted} {removed} {held}");
+    println!(
+        "proof: {seeds} worlds with every verb, {versions} versions, {retracted} retracted, {removed} objects let go, \
+         {held} holds, {faults} faults, {crashes} crashes"
+    );
+}
