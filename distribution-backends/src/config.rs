@@ -273,13 +273,14 @@ impl Config {
 #[cfg(feature = "serve")]
 impl Opened {
     /// One router for all [`downloads`](Self::downloads), each below the path of its base URL; `None` if there are
-    /// none. A host that has more routes merges it into its own.
+    /// none. A host that has more routes merges it into its own. What was [taken back](Publisher::retract) is answered
+    /// with 410, so each request costs a look at the records.
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported) if two targets' base URLs differ in their host only: tell them apart
     /// yourself.
     pub fn router(&self) -> Result<Option<axum::Router>, Error> {
-        crate::serve::nested(&self.downloads)
+        crate::serve::nested(&self.downloads, &self.publisher)
     }
 }
 

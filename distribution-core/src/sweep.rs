@@ -127,8 +127,8 @@ pub struct User<'a> {
     pub is_this_state: bool,
     /// What was read back from its copy; `None` if nothing was there.
     pub found: Option<Digest>,
-    /// For how long the copy has been there by the clock of its store, which also must be the retention; `None`
-    /// where the store does not tell.
+    /// For how long the copy has been there by the clock of its store, which also must be the retention. `None`, where
+    /// the store does not tell, keeps the file.
     pub stored_for: Option<TimeDelta>,
     /// Whether it, or its work, is held.
     pub is_held: bool,
@@ -156,11 +156,23 @@ pub fn may_remove(users: &[User<'_>], now: Timestamp, retention: TimeDelta) -> R
             return Err(Kept::InUse { audit_log_id });
         }
         let until = kept_until(published.at, retention);
-        if now < until || stored_for.is_some_and(|time| time < retention) {
+        if now < until {
             return Err(Kept::Retained { until });
         }
         if *found != Some(published.proof.digest) {
             return Err(Kept::Unproven { audit_log_id });
+        }
+        match stored_for {
+            Some(time) if *time >= retention => {}
+            // By this host's clock it is over: one of the two is wrong, or the object came later than its record says.
+            Some(time) => {
+                let left = now.checked_add_signed(retention - *time);
+                return Err(Kept::Retained { until: left.unwrap_or(Timestamp::MAX_UTC) });
+            }
+            None => {
+                let message = "its store does not tell since when the copy is there: remove it by hand".to_owned();
+                return Err(Kept::Unknown { message });
+            }
         }
     }
     let is_published = users.iter().any(|user| user.is_this_state);

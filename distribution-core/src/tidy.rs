@@ -1,6 +1,8 @@
 //! Left-overs: what crashes and failed attempts leave in storage, found and removed after a grace time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod objects;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use chrono::TimeDelta;
@@ -10,15 +12,13 @@ use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
 use crate::machine::Event;
-use crate::metadata::Query;
 use crate::parts::Target;
 use crate::publisher::Publisher;
-use crate::record::{Phase, Record};
+
 use crate::storage::Unfinished;
 use crate::store_clock::{StoreClock, StoreClocks};
 use crate::sweep::held;
 use crate::time::Timestamp;
-use crate::tombstone::Mortal;
 
 /// What was left over, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,8 +111,6 @@ enum What {
 
 /// How much is looked at together.
 const PAGE: usize = 1_000;
-/// About how many objects of failed attempts and retracted publications one pass removes at most; the next pass goes on.
-const ATTEMPTS_MAX: usize = 1_000;
 
 impl Publisher {
     /// What [`tidy`](Self::tidy) would do. Nothing is written but a small object that tells the store's time.
@@ -210,98 +208,6 @@ impl Tidy {
         target.ok_or_else(|| Error::unavailable(format!("target `{name}` is not configured here")))
     }
 
-    /// Objects of attempts that were given up and of publications that were taken back. They are buried first, and then looked for in every record: nobody
-    /// can begin to use what has a tombstone.
-    async fn attempts(&mut self) -> Result<VecDeque<Found>, Error> {
-        let (mut left, now, grace) = (BTreeMap::new(), self.publisher.now(), self.grace);
-        self.each_record(|record| {
-            let has_room = record.is_settled() && left.len() < ATTEMPTS_MAX;
-            let retracted_at = match &record.phase {
-                Phase::Retracted(retracted) => Some(retracted.at),
-                _ => None,
-            };
-            // The last attempt is the publication's own object, unless it was taken back long enough ago.
-            let is_over = retracted_at.is_some_and(|at| now.signed_duration_since(at) >= grace);
-            let attempts = record.attempt + u32::from(is_over);
-            for attempt in (0..attempts).filter(|_| has_room && (retracted_at.is_none() || is_over)) {
-                let owner = (record.id().clone(), is_over);
-                left.insert(place(record, record.publication.key.attempt(attempt)), owner);
-            }
-        })
-        .await?;
-        let mut found = VecDeque::new();
-        for ((target, key), (audit_log_id, is_retracted)) in left {
-            if let Some(since) = self.is_old(&target, &key).await? {
-                let is_held =
-                    is_retracted && self.publisher.is_held(&self.publisher.load(&audit_log_id).await?).await?;
-                let what = What::Attempt { key, audit_log_id, is_retracted };
-                found.push_back(Found { target, since, what, kept: is_held.then(|| held().to_string()) });
-            }
-        }
-        if !found.is_empty() {
-            self.keep_what_is_owned(&mut found).await?;
-        }
-        if self.removes && found.iter().any(|found| found.kept.is_none()) {
-            for Found { target, what, .. } in found.iter().filter(|found| found.kept.is_none()) {
-                let What::Attempt { key, audit_log_id, .. } = what else { continue };
-                let location = self.target(target)?.storage.location(key);
-                self.publisher.bury(Mortal::Object(&location), audit_log_id).await?;
-            }
-            self.keep_what_is_owned(&mut found).await?;
-        }
-        Ok(found)
-    }
-
-    async fn keep_what_is_owned(&self, found: &mut VecDeque<Found>) -> Result<(), Error> {
-        // Two targets may be one place, and one that is not configured here may be any.
-        let places = &self.publisher.parts().targets;
-        let at =
-            |(target, key): &(TargetName, ObjectKey)| places.get(target).map(|target| target.storage.location(key));
-        let mut owned = BTreeMap::new();
-        let wanted: BTreeSet<String> =
-            found.iter().filter_map(Found::place).filter_map(|place| at(&place)).map(|at| at.to_string()).collect();
-        let keys: BTreeSet<ObjectKey> = found.iter().filter_map(Found::place).map(|(_, key)| key).collect();
-        self.each_record(|record| {
-            if matches!(record.phase, Phase::Retracted(_)) {
-                return;
-            }
-            let place = place(record, record.object_key());
-            match at(&place) {
-                Some(at) if wanted.contains(at.as_str()) => drop(owned.insert(at.to_string(), record.id().clone())),
-                None if keys.contains(&place.1) => drop(owned.insert(place.1.to_string(), record.id().clone())),
-                Some(_) | None => {}
-            }
-        })
-        .await?;
-        for found in found {
-            let Some(place) = found.place() else { continue };
-            let owner = at(&place).and_then(|at| owned.get(at.as_str())).or_else(|| owned.get(place.1.as_str()));
-            if let Some(owner) = owner {
-                found.kept = Some(format!("it is, or may be, the object of {owner}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// # Errors
-    /// That of a record that cannot be read: nobody knows what is its own.
-    async fn each_record(&self, mut visit: impl FnMut(&Record) + Send) -> Result<(), Error> {
-        let mut after = None;
-        loop {
-            let found = self.publisher.parts().metadata.find(&Query::default(), after.as_ref(), PAGE).await?;
-            after = found.end().filter(|_| found.len() >= PAGE);
-            if let Some((_, error)) = found.damaged.into_iter().next() {
-                return Err(error);
-            }
-            for row in &found.rows {
-                visit(&Record::decode(row)?);
-            }
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
     /// Trials and what was not finished on one target.
     async fn rest(&mut self, name: &TargetName) -> Result<VecDeque<Found>, Error> {
         let mut found = VecDeque::new();
@@ -323,9 +229,13 @@ impl Tidy {
         }
         let Some(now) = self.clock(name).await?.store() else { return Ok(found) };
         let begun_before = now.checked_sub_signed(self.grace).unwrap_or(Timestamp::MIN_UTC);
-        for unfinished in storage.unfinished(begun_before, PAGE).await? {
+        let unfinished = storage.unfinished(begun_before, PAGE).await?;
+        let under_way = if unfinished.is_empty() { BTreeMap::new() } else { self.under_way(name).await? };
+        for unfinished in unfinished {
             let (target, since) = (name.clone(), unfinished.begun_at);
-            found.push_back(Found { target, since, what: What::Unfinished(unfinished), kept: None });
+            // A copy may take longer than the grace time, and its publisher would begin anew for ever.
+            let kept = under_way.get(&unfinished.name).map(|id| format!("{id} is not finished: it may be its upload"));
+            found.push_back(Found { target, since, what: What::Unfinished(unfinished), kept });
         }
         Ok(found)
     }
@@ -350,10 +260,6 @@ impl Found {
             What::Trial(_) | What::Unfinished(_) => None,
         }
     }
-}
-
-fn place(record: &Record, key: ObjectKey) -> (TargetName, ObjectKey) {
-    (record.publication.target.clone(), key)
 }
 
 impl fmt::Display for LeftOver {

@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example ops -- --config FILE list`, and `--help` for the rest.
 
+mod after;
 mod ask;
 mod audit;
 #[path = "../shared/bar.rs"]
@@ -60,7 +61,8 @@ const ENDING_MAX: Duration = Duration::from_secs(2);
 ///
 /// Exit codes: 0 done, 1 stored data is damaged and an operator must look, 2 the configuration, the request or
 /// the question is wrong, 3 refused by QC (of a plan: some requests would not be published), 4 what was asked for
-/// is not there: the staged file is not what was approved, or nothing is on record under that name, 5 something is
+/// is not there: the staged file is not what was approved, nothing is on record under that name, or it was taken
+/// back, 5 something is
 /// out of reach or not known: run it again, 130 interrupted: run it again.
 #[derive(Parser)]
 #[command(name = "ops")]
@@ -88,12 +90,20 @@ enum Command {
     Show(show::Show),
     /// A page of records, newest first
     List(list::List),
-    /// The newest published version of a work
+    /// The latest version of a work: the newest, or the one that was rolled back to
     Latest(ask::Latest),
     /// A fresh link to a published asset, which leaves an entry in the audit trail
     Link(links::Link),
     /// Take back all links to a published asset, where what signs them can
     Revoke(links::Revoke),
+    /// Make an earlier version of a work the latest again, having read its copy back
+    Rollback(after::Rollback),
+    /// Take a publication back: no link from now on, and `sweep --run` removes its object a day later
+    Retract(after::Retract),
+    /// Have a publication, or all versions of a work, kept, whatever else is asked for
+    Hold(after::Hold),
+    /// End a hold
+    Release(after::Hold),
     /// Finish what crashed publishers left
     Recover,
     /// Clear away staged files that were published long ago, and what crashes and failed attempts have left in
@@ -156,6 +166,10 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
         Command::Latest(latest) => latest.run(&open(config).await?.publisher, output).await,
         Command::Link(link) => link.run(&open(config).await?.publisher, output).await,
         Command::Revoke(revoke) => revoke.run(&open(config).await?.publisher, output).await,
+        Command::Rollback(rollback) => rollback.run(&open(config).await?.publisher, output).await,
+        Command::Retract(retract) => retract.run(&open(config).await?.publisher, output).await,
+        Command::Hold(hold) => hold.run(&open(config).await?.publisher, true, output).await,
+        Command::Release(hold) => hold.run(&open(config).await?.publisher, false, output).await,
         Command::Recover => recover::run(&open(config).await?.publisher, output).await,
         Command::Sweep(sweep) => sweep.run(&open(config).await?, output).await,
         Command::Verify(verify) => verify.run(&open(config).await?.stores, output).await,

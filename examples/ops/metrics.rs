@@ -75,6 +75,7 @@ struct Tally {
     in_progress: u64,
     published: u64,
     rejected: u64,
+    retracted: u64,
     bytes: u64,
     /// From claim to proof.
     millis: Vec<u64>,
@@ -86,6 +87,7 @@ impl Tally {
             State::InProgress => self.in_progress += 1,
             State::Published => self.published += 1,
             State::Rejected => self.rejected += 1,
+            State::Retracted => self.retracted += 1,
         }
         if let Some(published) = &asset.published {
             self.bytes = self.bytes.saturating_add(published.size_bytes);

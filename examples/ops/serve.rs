@@ -57,8 +57,8 @@ fn routes(opened: &Opened) -> Result<Router, Error> {
     })
 }
 
-/// Serves, and finishes now and then what crashed publishers left. Links need no records: they are served while
-/// that goes on, and if it fails.
+/// Serves, and finishes now and then what crashed publishers left. Links are served while that goes on, and if it
+/// fails.
 pub(crate) async fn while_recovering(
     publisher: &Publisher,
     every: Duration,

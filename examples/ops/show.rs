@@ -63,6 +63,7 @@ pub(crate) fn asset_rows(asset: &AssetRecord) -> Vec<(&'static str, String)> {
         rows.extend([
             ("location", published.storage_location.to_string()),
             ("bytes", published.size_bytes.to_string()),
+            ("version", or_dash(published.version)),
             ("published", time(published.published_at)),
             ("verification", word(&published.verification)),
             ("access", word(&published.access)),
@@ -71,6 +72,7 @@ pub(crate) fn asset_rows(asset: &AssetRecord) -> Vec<(&'static str, String)> {
         let warnings = published.preflight.iter().flat_map(|preflight| &preflight.warnings);
         rows.extend(warnings.map(|warning| ("warning", warning.clone())));
     }
+    rows.extend(asset.hold.as_ref().map(|hold| ("held", format!("since {}: {}", time(hold.at), hold.reason))));
     rows.extend(asset.problem.clone().map(|problem| ("problem", problem)));
     rows
 }

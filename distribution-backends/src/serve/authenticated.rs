@@ -11,12 +11,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use distribution_core::{Clock, Error, ObjectKey, Storage};
+use distribution_core::{Clock, Error, ObjectKey, Publisher, Storage, TargetName};
 use hmac::Mac as _;
 
 use super::cors::Cors;
 use super::file::{self, Files, Refusal, harden, raw_key};
 use super::range::only;
+use super::retractions::Retractions;
 use crate::{ContentDisposition, HmacKey};
 
 /// Says who may read which object: the host's own sessions, tokens or roles.
@@ -105,13 +106,20 @@ pub struct AuthenticatedRoute {
 impl AuthenticatedRoute {
     /// As [`authenticated`] has it: to no other origin's scripts.
     pub fn new(storage: Arc<dyn Storage>, authorizer: Arc<dyn Authorizer>, clock: Arc<dyn Clock>) -> Self {
-        Self { files: Files { storage }, authorizer, clock, cors: None }
+        Self { files: Files { storage, retractions: None }, authorizer, clock, cors: None }
     }
 
     /// Lets scripts of other origins read the files, if they bring what the authorizer asks for in a header:
     /// cookies are not sent from elsewhere. A preflight is answered without asking the authorizer.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
+        self
+    }
+
+    /// Answers for what was [taken back](Publisher::retract) that it was, with 410, whether or not its links still
+    /// work. It costs a look at the records for each request. While they are out of reach nothing is served from here.
+    pub fn retractions(mut self, publisher: Publisher, target: TargetName) -> Self {
+        self.files.retractions = Some(Retractions { publisher, target });
         self
     }
 

@@ -7,10 +7,11 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::any;
-use distribution_core::{Clock, Storage, Timestamp};
+use distribution_core::{Clock, Publisher, Storage, TargetName, Timestamp};
 
 use super::cors::Cors;
 use super::file::{Files, Refusal, Wanted, raw_key};
+use super::retractions::Retractions;
 use crate::signing::{Grant, HmacSigner, Refused};
 
 /// The route that `signer`'s links lead to: GET and HEAD, whole or in ranges (RFC 9110 §14),
@@ -22,6 +23,7 @@ use crate::signing::{Grant, HmacSigner, Refused};
 ///
 /// * What is no living link gets 403, always the same, whatever is wrong with it or its method.
 /// * A link whose object is not there gets 404; a store or revocations out of reach, 503 with `Retry-After`.
+/// * A link to what was taken back gets 410, where the route [can tell](DownloadRoute::retractions).
 /// * A link that is revoked gets the same 403 from then on; a download that is under way goes on.
 /// * The body is read from the store as fast as the client takes it. If the store fails on the way,
 ///   the connection breaks: what is cut off never looks complete.
@@ -70,12 +72,19 @@ pub struct DownloadRoute {
 impl DownloadRoute {
     /// As [`router`] has it: to no other origin's scripts.
     pub fn new(storage: Arc<dyn Storage>, signer: Arc<HmacSigner>, clock: Arc<dyn Clock>) -> Self {
-        Self { files: Files { storage }, signer, clock, cors: None }
+        Self { files: Files { storage, retractions: None }, signer, clock, cors: None }
     }
 
     /// Lets scripts of other origins read the files. Without, there is no answer of CORS at all.
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = Some(cors);
+        self
+    }
+
+    /// Answers for what was [taken back](Publisher::retract) that it was, with 410, whether or not its links still
+    /// work. It costs a look at the records for each request. While they are out of reach nothing is served from here.
+    pub fn retractions(mut self, publisher: Publisher, target: TargetName) -> Self {
+        self.files.retractions = Some(Retractions { publisher, target });
         self
     }
 
@@ -107,12 +116,18 @@ impl DownloadRoute {
     async fn verify(&self, request: &Parts, now: Timestamp) -> Result<Grant, Refusal> {
         let query = request.uri.query().unwrap_or_default();
         let path_key = raw_key(request).ok_or(Refusal::Denied)?;
-        self.signer.verify(request.method.as_str(), path_key, query, now).await.map_err(|refused| match refused {
-            Refused::Denied => Refusal::Denied,
-            Refused::Unknown(error) => {
+        match self.signer.verify(request.method.as_str(), path_key, query, now).await {
+            Ok(grant) => Ok(grant),
+            Err(Refused::Denied) => Err(Refusal::Denied),
+            // Taking a publication back revokes its links: who has one is told why it does not work.
+            Err(Refused::Revoked(key)) => match &self.files.retractions {
+                Some(retractions) => retractions.check(&key).await.and(Err(Refusal::Denied)),
+                None => Err(Refusal::Denied),
+            },
+            Err(Refused::Unknown(error)) => {
                 tracing::warn!(%path_key, %error, "whether a link was revoked is not known");
-                Refusal::Failed(error)
+                Err(Refusal::Failed(error))
             }
-        })
+        }
     }
 }

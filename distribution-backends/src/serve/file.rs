@@ -21,6 +21,7 @@ use super::condition::{Outcome, Validators};
 use super::multipart::Multipart;
 use super::pace::paced;
 use super::range::Selection;
+use super::retractions::Retractions;
 use crate::signing::ContentDisposition;
 
 /// When to try again if the store does not say.
@@ -29,6 +30,8 @@ const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 /// The objects of a store, as answers.
 pub(super) struct Files {
     pub(super) storage: Arc<dyn Storage>,
+    /// Who can tell that one was taken back; else nobody is asked.
+    pub(super) retractions: Option<Retractions>,
 }
 
 /// What a reader may have.
@@ -42,6 +45,7 @@ pub(super) struct Wanted {
 pub(super) enum Refusal {
     Denied,
     Missing,
+    Retracted,
     Precondition,
     Unsatisfiable { size: u64 },
     Failed(Error),
@@ -59,6 +63,9 @@ impl Files {
             tracing::warn!(%key, %error, "the store could not serve a download");
             Refusal::Failed(error)
         };
+        if let Some(retractions) = &self.retractions {
+            retractions.check(&key).await?;
+        }
         let stat = self.storage.stat(&key).await.map_err(failed)?.ok_or(Refusal::Missing)?;
         let mut headers = describe(&stat, now);
         set(&mut headers, CONTENT_DISPOSITION, disposition.to_string());
@@ -124,6 +131,7 @@ impl Refusal {
         let (status, text) = match self {
             Self::Denied => (StatusCode::FORBIDDEN, "this link is not valid, or no longer\n"),
             Self::Missing => (StatusCode::NOT_FOUND, "there is no such file, or no longer\n"),
+            Self::Retracted => (StatusCode::GONE, "this file was taken back\n"),
             Self::Precondition => {
                 (StatusCode::PRECONDITION_FAILED, "the file is another one than the request is for\n")
             }

@@ -25,7 +25,9 @@ use rmcp::{ErrorData, ServerHandler, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 
-use self::arguments::{LinkArguments, ListArguments, RecordArguments, parse};
+use self::arguments::{
+    ConceptArguments, LinkArguments, ListArguments, RecordArguments, RetractArguments, RollbackArguments, parse,
+};
 use self::tasks::{Begun, TASK_TTL, TASKS_MAX, Tasks};
 use crate::quiet::{on, quietly};
 
@@ -34,8 +36,8 @@ pub use self::http::HttpTools;
 /// The longest request: core's own limit is far lower.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 
-/// The MCP tools `publish_final_asset`, `get_distribution_record`, `list_distribution_records` and
-/// `issue_download_link` over a publisher: a server of its own, or part of a host's.
+/// The MCP tools `publish_final_asset`, `get_distribution_record`, `list_distribution_records`,
+/// `get_latest_version`, `roll_back_to_version`, `retract_publication` and `issue_download_link` over a publisher: a server of its own, or part of a host's.
 ///
 /// * Links are in `structuredContent` and in a `resource_link`, never in a text.
 /// * What the publisher refuses is a tool error with `kind`, `message`, `retryable` and
@@ -157,6 +159,9 @@ impl PublishTool {
             tools::RECORD => self.record(arguments).await,
             tools::RECORDS => self.records(arguments).await,
             tools::LINK => self.link(arguments).await,
+            tools::LATEST => self.latest(arguments).await,
+            tools::ROLLBACK => self.rollback(arguments).await,
+            tools::RETRACT => self.retract(arguments).await,
             _ => return Err(ErrorData::invalid_params("there is no such tool", None)),
         };
         Ok(answer.unwrap_or_else(|error| answer::failed(&error)))
@@ -190,6 +195,25 @@ impl PublishTool {
         let publisher = Arc::clone(&self.publisher);
         let found = self.at_home(async move { publisher.records(&query, after.as_ref(), limit).await });
         answer::records(found.await??)
+    }
+
+    async fn latest(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let ConceptArguments { concept_id } = parse(arguments)?;
+        let (publisher, concept) = (Arc::clone(&self.publisher), concept_id.clone());
+        answer::latest(&concept_id, self.at_home(async move { publisher.latest(&concept).await }).await??)
+    }
+
+    async fn rollback(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let RollbackArguments { concept_id, version } = parse(arguments)?;
+        let (publisher, concept) = (Arc::clone(&self.publisher), concept_id.clone());
+        let latest = self.at_home(async move { publisher.rollback(&concept, version).await }).await??;
+        answer::latest(&concept_id, Some(latest))
+    }
+
+    async fn retract(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let RetractArguments { audit_log_id, reason } = parse(arguments)?;
+        let publisher = Arc::clone(&self.publisher);
+        answer::retracted(self.at_home(async move { publisher.retract(&audit_log_id, &reason).await }).await??)
     }
 
     async fn link(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {

@@ -20,6 +20,8 @@ mod nested;
 mod pace;
 #[cfg(feature = "serve")]
 mod range;
+#[cfg(feature = "serve")]
+mod retractions;
 
 #[cfg(feature = "serve")]
 pub use authenticated::{AuthenticatedRoute, Authorizer, BearerToken, Verdict, Wanted, authenticated};

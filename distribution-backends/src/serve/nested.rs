@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use distribution_core::{Error, ErrorKind};
+use distribution_core::{Error, ErrorKind, Publisher};
 
-use super::router;
+use super::DownloadRoute;
 use crate::{Download, SystemClock};
 
-/// One router for all of them, each below the path of its base; `None` for none.
+/// One router for all of them, each below the path of its base; `None` for none. They tell what was taken back.
 ///
 /// # Errors
 /// `Unsupported` if the path of one is the beginning of another's.
-pub(crate) fn nested(downloads: &[Download]) -> Result<Option<Router>, Error> {
+pub(crate) fn nested(downloads: &[Download], publisher: &Publisher) -> Result<Option<Router>, Error> {
     let mut routes: Vec<(String, &Download)> = Vec::new();
     for download in downloads {
         let path = path_of(download.signer.base());
@@ -28,7 +28,9 @@ pub(crate) fn nested(downloads: &[Download]) -> Result<Option<Router>, Error> {
         routes.push((path, download));
     }
     let nested = routes.into_iter().map(|(path, download)| {
-        let route = router(download.storage.clone(), download.signer.clone(), Arc::new(SystemClock));
+        let route = DownloadRoute::new(download.storage.clone(), download.signer.clone(), Arc::new(SystemClock))
+            .retractions(publisher.clone(), download.target.clone())
+            .into_router();
         if path.is_empty() { route } else { Router::new().nest(&path, route) }
     });
     Ok(nested.reduce(Router::merge))

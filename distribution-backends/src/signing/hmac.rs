@@ -96,6 +96,9 @@ pub struct Grant {
 pub enum Refused {
     /// It is not good. Why is not said: it would help only who forges links.
     Denied,
+    /// It was good until it was revoked. Who asks is to be answered as with any other that is not good, unless the
+    /// object itself was taken back.
+    Revoked(ObjectKey),
     /// It would be good, but whether it was revoked is not known.
     Unknown(Error),
 }
@@ -169,12 +172,12 @@ impl HmacSigner {
     ///
     /// # Errors
     /// [`Refused::Denied`] for anything but a link that this signer or one with an accepted key signed for
-    /// this base, whose expiry is after `now` and no further away than a link can be valid, and which was not
-    /// revoked.
+    /// this base, whose expiry is after `now` and no further away than a link can be valid; [`Refused::Revoked`] for
+    /// one of these that was revoked.
     pub async fn verify(&self, method: &str, path_key: &str, query: &str, now: Timestamp) -> Result<Grant, Refused> {
         let (grant, revoked) = self.genuine(method, path_key, query, now).ok_or(Refused::Denied)?;
         let revoked_by_now = self.revoked(&grant.key).await.map_err(Refused::Unknown)?;
-        if revoked < revoked_by_now { Err(Refused::Denied) } else { Ok(grant) }
+        if revoked < revoked_by_now { Err(Refused::Revoked(grant.key)) } else { Ok(grant) }
     }
 
     /// What a genuine, living link allows, and how often its object's links were revoked before it was signed.
@@ -264,6 +267,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied => f.write_str("the link is not valid"),
+            Self::Revoked(_) => f.write_str("the link was revoked"),
             Self::Unknown(error) => write!(f, "whether the link was revoked is not known: {error}"),
         }
     }

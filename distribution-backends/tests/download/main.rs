@@ -15,6 +15,7 @@ mod options;
 mod pace;
 mod parts;
 mod refusals;
+mod retracted;
 mod shelf;
 mod wire;
 

@@ -68,6 +68,9 @@ async fn each_tool_has_an_object_as_input_and_output_and_says_what_it_does() {
             ("publish_final_asset", Some(false), Some(true)),
             ("get_distribution_record", Some(true), Some(true)),
             ("list_distribution_records", Some(true), Some(true)),
+            ("get_latest_version", Some(true), Some(true)),
+            ("roll_back_to_version", Some(false), Some(true)),
+            ("retract_publication", Some(false), Some(true)),
             ("issue_download_link", Some(false), Some(false)),
         ]
     );
@@ -100,6 +103,42 @@ async fn a_publish_answers_its_record_and_no_text_holds_the_link() {
 }
 
 #[tokio::test]
+async fn an_earlier_version_is_the_latest_again_and_what_was_taken_back_says_so() {
+    let world = World::new();
+    let client = client(&world).await;
+    let mut ids = Vec::new();
+    for n in 0..2 {
+        let (name, bytes) = (format!("v{n}.mp4"), vec![n; 8]);
+        world.stage(&name, bytes.clone());
+        let mut request = request(&name, &bytes);
+        request.distribution_settings.metadata.concept_id = Some("concept-7".parse().unwrap());
+        let published = call(&client, "publish_final_asset", serde_json::to_value(request).unwrap()).await.unwrap();
+        let record = published.structured_content.unwrap()["distribution_record"].clone();
+        assert_eq!(record["version"], u64::from(n) + 1);
+        ids.push(record["audit_log_id"].clone());
+    }
+    let latest = async |concept: &str| {
+        let latest = call(&client, "get_latest_version", json!({ "concept_id": concept })).await.unwrap();
+        latest.structured_content.unwrap()["record"].clone()
+    };
+    assert_eq!(latest("concept-7").await["audit_log_id"], ids[1]);
+    assert_eq!(latest("concept-8").await, Value::Null);
+    let back = json!({ "concept_id": "concept-7", "version": 1 });
+    let answer = call(&client, "roll_back_to_version", back).await.unwrap().structured_content.unwrap();
+    assert_eq!((&answer["record"]["audit_log_id"], &answer["record"]["version"]), (&ids[0], &json!(1)));
+    assert_eq!(latest("concept-7").await, answer["record"]);
+
+    let why = json!({ "audit_log_id": ids[0], "reason": "a person did not agree" });
+    let gone = call(&client, "retract_publication", why).await.unwrap().structured_content.unwrap();
+    assert_eq!((&gone["record"]["state"], &gone["readable_until_removed"]), (&json!("retracted"), &json!(false)));
+    let asked = json!({ "audit_log_id": ids[0], "valid_for_secs": 60 });
+    let refused = call(&client, "issue_download_link", asked).await.unwrap();
+    assert_eq!(refused.is_error, Some(true));
+    let told = refused.structured_content.unwrap();
+    assert_eq!((&told["kind"], &told["retryable"]), (&json!("retracted"), &json!(false)));
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
     let (world, request) = staged();
     let client = client(&world).await;
@@ -110,6 +149,12 @@ async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
         ("publish_final_asset", refused, "refused"),
         ("get_distribution_record", json!({"id": 1}), "invalid"),
         ("list_distribution_records", json!({"limit": 0}), "invalid"),
+        ("roll_back_to_version", json!({"concept_id": "concept-7", "version": 1}), "invalid"),
+        (
+            "retract_publication",
+            json!({"audit_log_id": "dist_00000000000000000000000000", "reason": "because"}),
+            "invalid",
+        ),
         (
             "issue_download_link",
             json!({"audit_log_id": "dist_00000000000000000000000000", "valid_for_secs": 60}),

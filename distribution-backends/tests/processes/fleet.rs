@@ -1,21 +1,17 @@
 //! Hosts that publish their batches into one bucket with records in one database, and are killed meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use distribution_testkit::Budget;
 use fastrand::Rng;
 
-use crate::budget::{moment, seed};
-use crate::child::{Mode, Task, said};
+use crate::budget::seed;
 use crate::database::Database;
 use crate::faulty_proxy::FaultyProxy;
-use crate::judge::{Answers, Seen, finish};
-use crate::process::Process;
+use crate::judge::{Seen, finish};
+use crate::play::play;
 use crate::remote::Remote;
-use crate::site::{Host, Job, KIB, Site};
-
-/// How long the whole may take.
-const LIMIT: Duration = Duration::from_secs(900);
+use crate::site::{Job, KIB, Site};
 
 #[test]
 fn proof_fleet_on_s3_and_postgres() {
@@ -68,35 +64,4 @@ fn batches(site: &Site, hosts: usize, each: usize, chance: &mut Rng) -> (Vec<Job
     let shared = stage(each / 2);
     let batches = (0..hosts).map(|_| [shared.clone(), stage(each - each / 2)].concat()).collect();
     (shared, batches)
-}
-
-/// Has each host publish its batch, kills so many at moments of chance, and starts them again.
-fn play(site: &Site, batches: &[Vec<Job>], kills: usize, chance: &mut Rng) -> (Answers, usize) {
-    let (started, mut killed, mut answers) = (Instant::now(), 0, Answers::default());
-    let start = |host: usize, life: usize, chance: &mut Rng| {
-        let mut jobs = batches[host].clone();
-        chance.shuffle(&mut jobs);
-        let host = Host::new(format!("host-{host}#{life}"));
-        Process::start(&Task { site: site.clone(), host, jobs, mode: Mode::Insist, gate: None })
-    };
-    let mut processes: Vec<_> = (0..batches.len()).map(|host| Some(start(host, 0, chance))).collect();
-    let mut done = vec![false; batches.len()];
-    while done.iter().any(|done| !done) {
-        assert!(started.elapsed() < LIMIT, "the hosts do not come to an end");
-        std::thread::sleep(moment(chance, Duration::from_millis(20), Duration::from_millis(600)));
-        let host = chance.usize(..processes.len());
-        let mut process = processes[host].take().unwrap();
-        if killed < kills && !process.has_ended() {
-            killed += 1;
-            answers.hear(&process.kill());
-            process = start(host, killed, chance);
-        }
-        processes[host] = Some(process);
-        for (process, done) in processes.iter_mut().flatten().zip(&mut done) {
-            *done = process.has_ended();
-            assert!(!*done || process.has_said(said::DONE), "a host gave up: {:?}", process.lines());
-        }
-    }
-    processes.into_iter().flatten().for_each(|process| answers.hear(&process.end(Duration::ZERO)));
-    (answers, killed)
 }

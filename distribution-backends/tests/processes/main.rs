@@ -18,6 +18,7 @@
 )]
 
 mod budget;
+mod chain;
 mod child;
 #[cfg(feature = "postgres")]
 mod database;
@@ -30,6 +31,7 @@ mod faulty_proxy;
 mod fleet;
 mod herd;
 mod judge;
+mod play;
 mod power;
 mod process;
 #[cfg(feature = "s3")]

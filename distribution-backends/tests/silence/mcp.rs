@@ -69,6 +69,8 @@ fn a_call_is_answered_and_neither_its_query_nor_its_link_is_logged() {
         ("issue_download_link", json!({ "audit_log_id": id, "valid_for_secs": 3_600 })),
         ("get_distribution_record", json!({ "audit_log_id": id })),
         ("get_distribution_record", json!({ "audit_log_id": link })),
+        ("get_latest_version", json!({ "concept_id": link })),
+        ("retract_publication", json!({ "audit_log_id": link, "reason": "because" })),
         ("list_distribution_records", json!({ "after": link })),
     ];
     let more = ask(tools, calls);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
+
 use super::{Kept, Sweeper, User, Verdict, may_remove};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
@@ -128,7 +130,7 @@ impl<'a> User<'a> {
     /// With a copy that is as it was proven.
     fn believed(record: &'a Record) -> Self {
         let found = record.published().map(|published| published.proof.digest);
-        Self { record, is_this_state: true, found, stored_for: None, is_held: record.hold.is_some() }
+        Self { record, is_this_state: true, found, stored_for: Some(TimeDelta::MAX), is_held: record.hold.is_some() }
     }
 }
 

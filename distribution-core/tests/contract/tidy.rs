@@ -1,12 +1,13 @@
 //! Left-overs: what is found and removed, and what is never touched.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
 use distribution_core::{
-    Body, Checksum, Content, ContentHeaders, ErrorKind, LeftOver, LeftOverKind, LeftOverOutcome, Meter, ObjectKey,
-    Publisher, Storage,
+    Body, Checksum, Content, ContentHeaders, Error, ErrorKind, LeftOver, LeftOverKind, LeftOverOutcome, Meter,
+    ObjectKey, Publisher, Storage,
 };
 use distribution_testkit::{Fault, Op, World, request};
 use futures::executor::block_on;
@@ -118,4 +119,78 @@ fn nothing_is_published_where_trials_are_made() {
     call.distribution_settings.storage_prefix = Some("distribution-doctor/".parse().unwrap());
     let error = publish(&world, &call).unwrap_err();
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("distribution_settings.storage_prefix")));
+}
+
+/// A storage with an upload that nobody has finished, for this key.
+struct Unfinished(std::sync::Arc<distribution_testkit::MemoryStorage>, ObjectKey, distribution_core::Timestamp);
+
+#[async_trait::async_trait]
+impl Storage for Unfinished {
+    async fn create(&self, key: &ObjectKey, content: Content) -> Result<distribution_core::CreateOutcome, Error> {
+        self.0.create(key, content).await
+    }
+    async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<distribution_core::Digest>, Error> {
+        self.0.digest(key, meter).await
+    }
+    async fn stat(&self, key: &ObjectKey) -> Result<Option<distribution_core::ObjectStat>, Error> {
+        self.0.stat(key).await
+    }
+    async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<distribution_core::ByteStream>, Error> {
+        self.0.open(key, range).await
+    }
+    async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.0.remove(key).await
+    }
+    async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
+        self.0.list(prefix, after, limit).await
+    }
+    async fn unfinished(
+        &self,
+        _: distribution_core::Timestamp,
+        _: usize,
+    ) -> Result<Vec<distribution_core::Unfinished>, Error> {
+        let (name, token) = (self.1.to_string(), "upload-1".to_owned());
+        Ok(vec![distribution_core::Unfinished { name, begun_at: self.2, token }])
+    }
+    fn location(&self, key: &ObjectKey) -> distribution_core::Location {
+        self.0.location(key)
+    }
+}
+
+#[test]
+fn an_upload_that_may_be_under_way_is_left_alone() {
+    let world = staged();
+    let begun = world.now();
+    world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+    publish(&world, &request("clip.mp4", VIDEO)).unwrap_err();
+    world.heal();
+    let key = block_on(world.publisher("a").plan(request("clip.mp4", VIDEO))).unwrap().storage_location;
+    let key = ObjectKey::parse(key.as_str().strip_prefix("memory://default/").unwrap()).unwrap();
+    world.advance(DAY * 2);
+    let parts = world.parts(&Default::default());
+    let storage = std::sync::Arc::new(Unfinished(parts.storage, key, begun));
+    let publisher = world.builder("tidier").target(Default::default(), storage, parts.signer).build().unwrap();
+    let [kept] = tidy(&publisher, true).try_into().unwrap();
+    assert!(matches!(&kept.outcome, LeftOverOutcome::Keep { reason } if reason.contains("is not finished")), "{kept}");
+    publish(&world, &request("clip.mp4", VIDEO)).unwrap();
+    let [gone] = tidy(&publisher, true).try_into().unwrap();
+    assert_eq!(gone.outcome, LeftOverOutcome::Removed, "nobody is at work any more");
+}
+
+#[test]
+fn left_overs_behind_many_that_have_gone_are_found() {
+    let world = with_a_failed_attempt();
+    world.advance(DAY);
+    assert_eq!(tidy(&world.publisher("tidier"), true).len(), 1);
+    let mut another = request("clip.mp4", VIDEO);
+    another.distribution_settings.storage_prefix = Some("older/".parse().unwrap());
+    let spoilt = std::sync::atomic::AtomicBool::new(false);
+    world.fail(move |effect| {
+        let first = effect.op == Op::StorageCreate && !spoilt.swap(true, std::sync::atomic::Ordering::Relaxed);
+        first.then_some(Fault::Corrupt)
+    });
+    publish(&world, &another).unwrap();
+    world.heal();
+    world.advance(DAY);
+    assert_eq!(tidy(&world.publisher("tidier"), true).len(), 1, "the one that is there, and not the one that has gone");
 }

@@ -1,6 +1,9 @@
 //! What the tools answer: structured, with a short text that holds no link.
 
-use distribution_core::{AssetRecord, AuditLogId, DistributionRecord, Error, IssuedLink, Link, Page, Plan, Timestamp};
+use distribution_core::{
+    AssetRecord, AuditLogId, ConceptId, DistributionRecord, Error, IssuedLink, Link, LinksLeft, Page, Plan, Retraction,
+    Timestamp,
+};
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -44,6 +47,17 @@ struct Unreadable {
     message: String,
 }
 
+/// A publication that was taken back.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RetractAnswer {
+    /// Its record.
+    record: AssetRecord,
+    /// Until when links that are out may still work; `null` if none does, or nobody knows.
+    links_until: Option<Timestamp>,
+    /// Whether it can still be read by whoever can read the target, until the object is removed.
+    readable_until_removed: bool,
+}
+
 /// A fresh link.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct LinkAnswer {
@@ -71,6 +85,25 @@ pub(super) fn record(id: &AuditLogId, record: Option<AssetRecord>) -> Result<Cal
     let state = record.as_ref().map_or("not on record", |record| record.state.as_str());
     let text = ContentBlock::text(format!("{id}: {state}"));
     answer(&RecordAnswer { record }, vec![text])
+}
+
+pub(super) fn latest(concept_id: &ConceptId, record: Option<AssetRecord>) -> Result<CallToolResult, Error> {
+    let version = record.as_ref().and_then(|record| record.published.as_ref()?.version);
+    let text = match version {
+        Some(version) => format!("the latest version of {concept_id} is {version}"),
+        None => format!("nothing of {concept_id} is published"),
+    };
+    answer(&RecordAnswer { record }, vec![ContentBlock::text(text)])
+}
+
+pub(super) fn retracted(retraction: Retraction) -> Result<CallToolResult, Error> {
+    let text = ContentBlock::text(format!("{} was taken back", retraction.record.audit_log_id));
+    let links_until = match retraction.links_left {
+        LinksLeft::Until(until) => Some(until),
+        LinksLeft::Dead | LinksLeft::UntilRemoved => None,
+    };
+    let readable_until_removed = retraction.links_left == LinksLeft::UntilRemoved;
+    answer(&RetractAnswer { record: retraction.record, links_until, readable_until_removed }, vec![text])
 }
 
 pub(super) fn records(page: Page) -> Result<CallToolResult, Error> {

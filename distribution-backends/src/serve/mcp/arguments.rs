@@ -1,7 +1,7 @@
 //! What the tools besides `publish_final_asset` are asked.
 
 use distribution_core::{
-    AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKind, PublishRequest, Query, State, Timestamp,
+    AuditLogId, Checksum, ConceptId, Cursor, Error, ErrorKind, PublishRequest, Query, Reason, State, Timestamp,
 };
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
@@ -36,6 +36,32 @@ pub(super) struct LinkArguments {
     pub(super) audit_log_id: AuditLogId,
     /// How many seconds the link works, from now on.
     pub(super) valid_for_secs: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConceptArguments {
+    /// The work.
+    pub(super) concept_id: ConceptId,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollbackArguments {
+    /// The work.
+    pub(super) concept_id: ConceptId,
+    /// Which version is to be the latest, counted from 1.
+    #[schemars(range(min = 1))]
+    pub(super) version: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetractArguments {
+    /// The publication's name.
+    pub(super) audit_log_id: AuditLogId,
+    /// Why, in one line.
+    pub(super) reason: Reason,
 }
 
 /// Records that match all that is given.

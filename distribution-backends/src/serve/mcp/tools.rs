@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 
-use super::answer::{LinkAnswer, PublishAnswer, RecordAnswer, RecordsAnswer};
-use super::arguments::{LinkArguments, ListArguments, PublishArguments, RecordArguments};
+use super::answer::{LinkAnswer, PublishAnswer, RecordAnswer, RecordsAnswer, RetractAnswer};
+use super::arguments::{
+    ConceptArguments, LinkArguments, ListArguments, PublishArguments, RecordArguments, RetractArguments,
+    RollbackArguments,
+};
 
 pub(super) const PUBLISH: &str = "publish_final_asset";
 pub(super) const RECORD: &str = "get_distribution_record";
 pub(super) const RECORDS: &str = "list_distribution_records";
 pub(super) const LINK: &str = "issue_download_link";
+pub(super) const LATEST: &str = "get_latest_version";
+pub(super) const ROLLBACK: &str = "roll_back_to_version";
+pub(super) const RETRACT: &str = "retract_publication";
 
 pub(super) fn tools() -> Vec<Tool> {
     let changes = ToolAnnotations::new().read_only(false).destructive(false).open_world(true);
@@ -31,7 +37,30 @@ pub(super) fn tools() -> Vec<Tool> {
         tool(RECORDS, "Lists publications, newest first, in pages. Holds no links.")
             .with_input_schema::<ListArguments>()
             .with_output_schema::<RecordsAnswer>()
-            .with_annotations(reads),
+            .with_annotations(reads.clone()),
+        tool(
+            LATEST,
+            "Tells which version of a work is the latest: the newest, or the one that was rolled back to. Holds no link.",
+        )
+        .with_input_schema::<ConceptArguments>()
+        .with_output_schema::<RecordAnswer>()
+        .with_annotations(reads),
+        tool(
+            ROLLBACK,
+            "Makes an earlier version of a work the latest again, until another one is published. Its stored bytes are \
+             read back first, and the audit trail tells of it.",
+        )
+        .with_input_schema::<RollbackArguments>()
+        .with_output_schema::<RecordAnswer>()
+        .with_annotations(changes.clone().idempotent(true)),
+        tool(
+            RETRACT,
+            "Takes a publication back for ever: nobody gets a link to it any more, and its object is removed later. \
+             The reason is on record and in the audit trail. Ask a person first.",
+        )
+        .with_input_schema::<RetractArguments>()
+        .with_output_schema::<RetractAnswer>()
+        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(true).open_world(true)),
         tool(LINK, "Makes a fresh download link to a published asset, which the audit trail tells of.")
             .with_input_schema::<LinkArguments>()
             .with_output_schema::<LinkAnswer>()

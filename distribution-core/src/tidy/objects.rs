@@ -1,0 +1,139 @@
+//! Objects that publications have left: of attempts that failed, and of what was taken back.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{Found, PAGE, Tidy, What};
+use crate::error::Error;
+use crate::identity::AuditLogId;
+use crate::key::{ObjectKey, TargetName};
+use crate::metadata::{Cursor, Query};
+use crate::record::{Phase, Record};
+use crate::sweep::held;
+use crate::tombstone::Mortal;
+
+/// About how many objects one pass removes at most; the next pass goes on.
+const OBJECTS_MAX: usize = 1_000;
+
+impl Tidy {
+    /// Objects of attempts that were given up and of publications that were taken back. They are buried first, and
+    /// then looked for in every record: nobody can begin to use what has a tombstone.
+    pub(super) async fn attempts(&mut self) -> Result<VecDeque<Found>, Error> {
+        let (mut found, mut seen, mut after) = (VecDeque::new(), BTreeSet::new(), None);
+        while found.len() < OBJECTS_MAX {
+            let page = self.page(&mut after).await?;
+            for record in &page {
+                for (key, is_retracted) in self.left_by(record) {
+                    let place = (record.publication.target.clone(), key);
+                    if seen.contains(&place) {
+                        continue;
+                    }
+                    let Some(since) = self.is_old(&place.0, &place.1).await? else { continue };
+                    let is_held = is_retracted && self.publisher.is_held(record).await?;
+                    let (target, key, audit_log_id) = (place.0.clone(), place.1.clone(), record.id().clone());
+                    let what = What::Attempt { key, audit_log_id, is_retracted };
+                    found.push_back(Found { target, since, what, kept: is_held.then(|| held().to_string()) });
+                    seen.insert(place);
+                }
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        if !found.is_empty() {
+            self.keep_what_is_owned(&mut found).await?;
+        }
+        if self.removes && found.iter().any(|found| found.kept.is_none()) {
+            for Found { target, what, .. } in found.iter().filter(|found| found.kept.is_none()) {
+                let What::Attempt { key, audit_log_id, .. } = what else { continue };
+                let location = self.target(target)?.storage.location(key);
+                self.publisher.bury(Mortal::Object(&location), audit_log_id).await?;
+            }
+            self.keep_what_is_owned(&mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// The keys at which the publication may have left an object that it needs no more; and whether because it was
+    /// taken back. Those of failed attempts, in any case; its own, if it was taken back long enough ago.
+    fn left_by(&self, record: &Record) -> Vec<(ObjectKey, bool)> {
+        let (attempts, is_retracted) = match &record.phase {
+            _ if !record.is_settled() => (0, false),
+            Phase::Retracted(retracted) => {
+                let is_over = self.publisher.now().signed_duration_since(retracted.at) >= self.grace;
+                (if is_over { record.attempt.saturating_add(1) } else { 0 }, true)
+            }
+            _ => (record.attempt, false),
+        };
+        (0..attempts).map(|attempt| (record.publication.key.attempt(attempt), is_retracted)).collect()
+    }
+
+    /// The keys of this target's objects that somebody is at work on, or was.
+    pub(super) async fn under_way(&self, target: &TargetName) -> Result<BTreeMap<String, AuditLogId>, Error> {
+        let mut under_way = BTreeMap::new();
+        self.each_record(|record| {
+            if record.work().is_some() && record.publication.target == *target {
+                under_way.insert(record.object_key().to_string(), record.id().clone());
+            }
+        })
+        .await?;
+        Ok(under_way)
+    }
+
+    async fn keep_what_is_owned(&self, found: &mut VecDeque<Found>) -> Result<(), Error> {
+        // Two targets may be one place, and one that is not configured here may be any.
+        let places = &self.publisher.parts().targets;
+        let at =
+            |(target, key): &(TargetName, ObjectKey)| places.get(target).map(|target| target.storage.location(key));
+        let mut owned = BTreeMap::new();
+        let wanted: BTreeSet<String> =
+            found.iter().filter_map(Found::place).filter_map(|place| at(&place)).map(|at| at.to_string()).collect();
+        let keys: BTreeSet<ObjectKey> = found.iter().filter_map(Found::place).map(|(_, key)| key).collect();
+        self.each_record(|record| {
+            if matches!(record.phase, Phase::Retracted(_)) {
+                return;
+            }
+            let place = place(record, record.object_key());
+            match at(&place) {
+                Some(at) if wanted.contains(at.as_str()) => drop(owned.insert(at.to_string(), record.id().clone())),
+                None if keys.contains(&place.1) => drop(owned.insert(place.1.to_string(), record.id().clone())),
+                Some(_) | None => {}
+            }
+        })
+        .await?;
+        for found in found {
+            let Some(place) = found.place() else { continue };
+            let owner = at(&place).and_then(|at| owned.get(at.as_str())).or_else(|| owned.get(place.1.as_str()));
+            if let Some(owner) = owner {
+                found.kept = Some(format!("it is, or may be, the object of {owner}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn each_record(&self, mut visit: impl FnMut(&Record) + Send) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            self.page(&mut after).await?.iter().for_each(&mut visit);
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The records of the next page; behind the last one, `after` is `None` again.
+    ///
+    /// # Errors
+    /// That of a record that cannot be read: nobody knows what is its own.
+    async fn page(&self, after: &mut Option<Cursor>) -> Result<Vec<Record>, Error> {
+        let found = self.publisher.parts().metadata.find(&Query::default(), after.as_ref(), PAGE).await?;
+        *after = found.end().filter(|_| found.len() >= PAGE);
+        match found.damaged.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => found.rows.iter().map(Record::decode).collect(),
+        }
+    }
+}
+
+fn place(record: &Record, key: ObjectKey) -> (TargetName, ObjectKey) {
+    (record.publication.target.clone(), key)
+}

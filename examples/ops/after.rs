@@ -1,0 +1,104 @@
+//! After publishing: back to an earlier version, taking a publication back, holding what must not be removed.
+
+use clap::Args;
+use distribution_core::{AuditLogId, ConceptId, Error, HoldOn, LinksLeft, Publisher, Reason};
+use serde_json::json;
+
+use crate::json::value;
+use crate::output::{Output, fields, time};
+use crate::show::asset_rows;
+
+#[derive(Args)]
+pub(crate) struct Rollback {
+    #[arg(value_name = "CONCEPT_ID")]
+    concept_id: ConceptId,
+    /// Which version is to be the latest again
+    #[arg(value_name = "VERSION")]
+    version: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Retract {
+    #[arg(value_name = "AUDIT_LOG_ID")]
+    audit_log_id: AuditLogId,
+    #[command(flatten)]
+    why: Why,
+}
+
+#[derive(Args)]
+pub(crate) struct Hold {
+    #[command(flatten)]
+    on: On,
+    #[command(flatten)]
+    why: Why,
+}
+
+#[derive(Args)]
+struct Why {
+    /// Why, in one line: it is on record, and in the audit trail
+    #[arg(long, value_name = "TEXT")]
+    reason: Reason,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct On {
+    /// One publication
+    #[arg(value_name = "AUDIT_LOG_ID")]
+    audit_log_id: Option<AuditLogId>,
+    /// All versions of a work, those to come included
+    #[arg(long, value_name = "CONCEPT_ID")]
+    concept: Option<ConceptId>,
+}
+
+impl Rollback {
+    pub(crate) async fn run(self, publisher: &Publisher, output: Output) -> Result<u8, Error> {
+        let latest = publisher.rollback(&self.concept_id, self.version).await?;
+        output.give(&value(&latest)?, || fields(asset_rows(&latest)))?;
+        Ok(0)
+    }
+}
+
+impl Retract {
+    pub(crate) async fn run(self, publisher: &Publisher, output: Output) -> Result<u8, Error> {
+        let retraction = publisher.retract(&self.audit_log_id, &self.why.reason).await?;
+        let (left, until) = match retraction.links_left {
+            LinksLeft::Dead => ("none", None),
+            LinksLeft::Until(until) => ("until", Some(until)),
+            LinksLeft::UntilRemoved => ("until_removed", None),
+        };
+        let links = match retraction.links_left {
+            LinksLeft::Dead => "no link works any more".to_owned(),
+            LinksLeft::Until(until) => format!("those that are out work until {} at most", time(until)),
+            LinksLeft::UntilRemoved => "who can read the target can read it until `sweep --run` removes it".to_owned(),
+        };
+        let answer = json!({ "record": value(&retraction.record)?, "links_left": left, "links_until": until });
+        output.give(&answer, || fields(asset_rows(&retraction.record).into_iter().chain([("links", links)])))?;
+        Ok(0)
+    }
+}
+
+impl Hold {
+    /// Places the hold, or ends it.
+    pub(crate) async fn run(self, publisher: &Publisher, held: bool, output: Output) -> Result<u8, Error> {
+        let on = match (self.on.audit_log_id, self.on.concept) {
+            (Some(id), _) => HoldOn::Publication(id),
+            (None, Some(concept)) => HoldOn::Concept(concept),
+            (None, None) => return Err(Error::invalid("audit_log_id", "name a publication, or a work with --concept")),
+        };
+        let record = match held {
+            true => publisher.hold(&on, &self.why.reason).await?,
+            false => publisher.release(&on, &self.why.reason).await?,
+        };
+        let (on, word) = match on {
+            HoldOn::Publication(id) => (id.to_string(), "publication"),
+            HoldOn::Concept(concept) => (concept.to_string(), "work"),
+        };
+        let answer = json!({ word: on, "held": held, "record": value(&record)? });
+        output.give(&answer, || {
+            let ended = format!("the hold on the {word} {on} has ended");
+            if held { format!("the {word} {on} is held: nothing of it is removed") } else { ended }
+        })?;
+        Ok(0)
+    }
+}
