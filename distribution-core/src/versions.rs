@@ -68,7 +68,12 @@ impl Publisher {
             let message = format!("{concept_id} has {versions} versions, and none with the number {version}");
             return Err(Error::invalid("version", message));
         };
-        let record = self.load_published(&id).await?;
+        let mut record = self.load_published(&id).await?;
+        if matches!(record.published().and_then(|published| published.version), Some(Version::After(_))) {
+            // Its publisher has died before it could say which version it is.
+            let numbered = self.number(&record).await?;
+            record = self.advance(&record, numbered).await?;
+        }
         self.prove_again(&record).await.inspect_err(|error| self.alert(&id, error))?;
         if self.latest_of(concept_id, versions).await?.as_ref() != Some(&id) {
             self.tell(record, |_| Ok(Some(Event::RolledBack { version, versions }))).await?;

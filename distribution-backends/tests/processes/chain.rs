@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use distribution_core::{Checksum, ConceptId, Meter, ObjectKey, Storage as _};
+use distribution_core::{Checksum, ConceptId, Meter, ObjectKey};
 use distribution_testkit::Budget;
 use fastrand::Rng;
 

@@ -184,7 +184,7 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
 
 #[test]
 fn proof_all_verbs_at_once() {
-    let seeds = Budget::chosen().pick(1_000, 10_000, 300_000);
+    let seeds = Budget::chosen().pick(500, 10_000, 300_000);
     let (mut faults, mut crashes, mut retracted, mut removed, mut versions, mut held) = (0, 0, 0, 0, 0, 0);
     for seed in 0..seeds {
         let (world, run) = simulate(seed);

@@ -12,6 +12,7 @@
 )]
 
 mod afterwards;
+mod chains;
 mod controls;
 mod faults;
 mod schedules;
