@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE_FIRST: TimeDelta = TimeDelta::seconds(1);
 const PAUSE_MAX: TimeDelta = TimeDelta::seconds(60);
 const RETRY_AFTER_SECS_MAX: i64 = 3_600;
-/// How often an alert is sent that the receiver calls wrong (HTTP 4xx).
+/// How often an alert is sent that the receiver calls wrong (400, 413 or 422).
 const REFUSALS_MAX: u32 = 10;
 /// How many alerts are in memory before they are on disk.
 const INBOX_MAX: usize = 1_000;
@@ -79,8 +79,9 @@ impl fmt::Debug for WebhookConfig {
 /// An alert is in memory until the task has put it into the queue on disk, at once unless the disk is
 /// slow; from then on it survives a crash. It leaves the queue when the receiver has answered 2xx, so a crash
 /// at that moment sends it twice. Until then it is sent again after 1, 2, 4 … 60 seconds, or when the
-/// receiver's `Retry-After` (seconds) says. An alert that the receiver calls wrong (4xx but 408 and 429) is
-/// dropped after 10 times. Where the queue is full, the oldest alert with the new one's
+/// receiver's `Retry-After` (seconds) says. An alert that the receiver calls wrong (400, 413 or 422) is dropped after
+/// 10 times, with an error in the log that has all of it; whatever else is answered is no fault of the alert's (a
+/// receiver that is being deployed answers 404, one whose token has ended 401), so it waits. Where the queue is full, the oldest alert with the new one's
 /// [key](Alert::dedup_key) gives way, or else the oldest of all. The next message says how many were dropped. Lines
 /// of the queue that were damaged are kept in `alerts.damaged.jsonl` beside it, and an alert tells of them.
 ///
@@ -217,7 +218,8 @@ impl WebhookAlerts {
                     tracing::error!(
                         kind = first.kind,
                         audit_log_id = first.audit_log_id,
-                        "an alert is dropped: the receiver calls it wrong"
+                        alert = first.message,
+                        "an alert is dropped: the receiver has called it wrong {REFUSALS_MAX} times"
                     );
                     self.with_spool(move |spool| spool.drop_one(sequence)).await?;
                 }
@@ -308,11 +310,10 @@ impl WebhookAlerts {
         if status.is_success() {
             return Answer::Taken;
         }
-        tracing::warn!(status = status.as_u16(), "the receiver took no alert");
+        tracing::warn!(status = status.as_u16(), "the receiver took no alert: check its URL if it stays so");
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         match status.as_u16() {
-            408 | 429 => Answer::Later(after),
-            400..500 => Answer::Wrong,
+            400 | 413 | 422 => Answer::Wrong,
             _ => Answer::Later(after),
         }
     }
