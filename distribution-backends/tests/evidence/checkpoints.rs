@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use distribution_backends::{
-    Checkpoint, Checkpointed, EvidenceKey, FindingKind, JsonlAudit, LocalDisk, SystemClock, Verifier,
+    Checkpoint, Checkpointed, EvidenceKey, FindingKind, JsonlAudit, LocalDisk, Seal, SystemClock, Verifier,
 };
 use distribution_core::{AuditSink, ErrorKind, StoragePrefix};
 
@@ -68,4 +68,53 @@ async fn a_second_place_that_is_out_of_reach_does_not_hold_back_an_append() {
     audit.append(&trail(1)).await.unwrap();
     let keys = [key().public_key().clone()];
     assert_eq!(Checkpointed::load(&*elsewhere, &StoragePrefix::default(), &keys).await.unwrap().len(), 1);
+}
+
+/// The newest checkpoint of a chain of these trails, and its lines.
+async fn noted(trails: std::ops::Range<u64>, source: &str) -> (Checkpoint, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = Arc::new(LocalDisk::open(directory.path()).unwrap());
+    let path = directory.path().join("audit.jsonl");
+    let sink = Arc::new(JsonlAudit::open_sealed(&path, Seal::new(source).unwrap()).await.unwrap());
+    let audit = Checkpointed::new(sink, elsewhere, StoragePrefix::default(), key(), Arc::new(SystemClock));
+    for n in trails {
+        audit.append(&trail(n)).await.unwrap();
+    }
+    (audit.checkpoint().await.unwrap().unwrap(), std::fs::read(path).unwrap())
+}
+
+#[tokio::test]
+async fn checkpoints_that_contradict_each_other_are_told_whatever_their_order() {
+    let ((ours, lines), (other, _)) = (noted(1..2, "/site").await, noted(2..3, "/site").await);
+    assert_eq!(ours.position(), other.position());
+    for order in [[&ours, &other], [&other, &ours]] {
+        let verifier = order.into_iter().fold(Verifier::new(), Verifier::with_checkpoint);
+        let verdict = verify(&lines, verifier);
+        assert_eq!(kinds(&verdict), [FindingKind::ContradictoryCheckpoints].into(), "{:?}", verdict.findings);
+        let hash = |checkpoint: &Checkpoint| {
+            let json: serde_json::Value = serde_json::from_slice(&checkpoint.to_json().unwrap()).unwrap();
+            json["hash"].as_str().unwrap().to_owned()
+        };
+        let finding = &verdict.findings[0];
+        assert!([&ours, &other].iter().all(|one| finding.message.contains(&hash(one))), "{finding}");
+        assert_eq!((finding.position, verdict.checkpoints), (Some(ours.position()), 2));
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_chain_is_told_as_foreign_and_blames_no_entry() {
+    let ((ours, lines), (longer, _)) = (noted(1..2, "/site").await, noted(1..4, "/elsewhere").await);
+    for order in [[&ours, &longer], [&longer, &ours]] {
+        let verifier = order.into_iter().fold(Verifier::new(), Verifier::with_checkpoint);
+        let verdict = verify(&lines, verifier);
+        assert_eq!(kinds(&verdict), [FindingKind::ForeignCheckpoints].into(), "{:?}", verdict.findings);
+        assert!(verdict.findings[0].message.contains("/elsewhere"), "{}", verdict.findings[0]);
+        assert_eq!(verdict.checkpoints, 1);
+    }
+    // Of a chain of which nothing is left, nobody knows the name.
+    let verdict = verify(b"", Verifier::new().with_checkpoint(&ours));
+    assert_eq!(kinds(&verdict), [FindingKind::Truncated].into());
+    // Another chain in the place of this one.
+    let verdict = verify(&lines, Verifier::new().of_chain("/elsewhere").with_checkpoint(&longer));
+    assert!(kinds(&verdict).contains(&FindingKind::Foreign) && kinds(&verdict).contains(&FindingKind::Truncated));
 }
