@@ -299,3 +299,58 @@ async fn an_outage_of_a_shared_part_is_one_alert() {
     assert_eq!(taken[0][0]["labels"].as_object().unwrap().len(), 2, "no label tells publications apart: {taken:?}");
     assert_eq!(taken[0][0]["annotations"]["audit_log_id"], alert("one.mp4").audit_log_id.unwrap().to_string());
 }
+
+#[tokio::test]
+async fn processes_share_a_directory_and_one_sends_what_another_has_left() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let url = receiver.start().await;
+    let service = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    service.raise(alert("service.mp4"));
+    assert_eq!(service.deliver().await.unwrap(), None);
+
+    // One that runs beside it, such as a sweep, and sends its own.
+    let beside = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    beside.raise(alert("beside.mp4"));
+    assert_eq!(beside.deliver().await.unwrap(), None);
+
+    // It ends while the receiver is down, and so does one more.
+    *receiver.down.lock().unwrap() = Some("503 Down");
+    let third = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    beside.raise(alert("left.mp4"));
+    third.raise(alert("left-too.mp4"));
+    third.raise(alert("left.mp4"));
+    for process in [beside, third] {
+        assert!(process.deliver().await.unwrap().is_some());
+    }
+    *receiver.down.lock().unwrap() = None;
+    assert_eq!(service.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 2, "not before it looks");
+    world.advance(Duration::from_secs(30));
+    assert_eq!(service.deliver().await.unwrap(), None);
+    let texts = receiver.texts();
+    let sent = |name: &str| texts.iter().filter(|text| text.contains(&format!("about &lt;{name}&gt;"))).count();
+    assert_eq!((texts.len(), sent("left.mp4"), sent("left-too.mp4")), (4, 1, 1), "{texts:?}");
+
+    // Nothing is sent twice, whoever comes next.
+    drop(service);
+    let next = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    assert_eq!(next.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 4);
+}
+
+#[tokio::test]
+async fn a_queue_that_a_running_process_has_is_left_alone() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let url = receiver.start().await;
+    let service = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    let beside = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    *receiver.down.lock().unwrap() = Some("503 Down");
+    beside.raise(alert("beside.mp4"));
+    assert!(beside.deliver().await.unwrap().is_some());
+    *receiver.down.lock().unwrap() = None;
+    world.advance(Duration::from_secs(60));
+    assert_eq!(service.deliver().await.unwrap(), None);
+    assert!(receiver.texts().is_empty());
+    assert_eq!(beside.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 1);
+}
