@@ -29,16 +29,20 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
     BaseUrl, Builder, Error, ErrorKind, MetadataStore, Publisher, Staging, Storage, SweepPolicy, TargetName,
 };
 
+pub use self::alerts::OpenAlerts;
 use self::document::Places;
 use self::plan::Plan;
 use crate::HmacSigner;
 
+/// How long alerts that wait may take when a program ends.
+const ALERTS_MAX: Duration = Duration::from_secs(5);
 /// The most bytes that a configuration file has.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
@@ -113,6 +117,11 @@ pub struct Opened {
     /// What signs the audit trail, and may sign receipts; `None` if nothing does.
     #[cfg(feature = "evidence")]
     pub evidence: Option<crate::EvidenceKey>,
+    /// What notes the end of the audit trail in a second place.
+    #[cfg(feature = "evidence")]
+    checkpointed: Option<Arc<crate::Checkpointed>>,
+    /// The configuration's own sink, if the host has given no other.
+    alerts: Option<OpenAlerts>,
 }
 
 /// What is swept, and how long things are kept.
@@ -209,6 +218,11 @@ impl Config {
         &self.plan.trail.journal
     }
 
+    /// Whether the end of the audit trail is noted in a second place.
+    pub fn has_checkpoints(&self) -> bool {
+        self.plan.trail.checkpoints.is_some()
+    }
+
     /// The configuration in the file at `path`. Blocks on the disk.
     ///
     /// # Errors
@@ -253,6 +267,8 @@ impl Config {
     }
 
     /// Opens all parts as [`open`](Self::open) does, and lets the host change some: its own alerts, clock or holder.
+    /// A host with alerts of its own has the configuration's left closed; [`alerts`](Self::alerts) opens them, for
+    /// one that wants both.
     ///
     /// ```no_run
     /// # async fn example(pager: std::sync::Arc<dyn distribution_core::AlertSink>) -> Result<(), distribution_core::Error> {
@@ -267,6 +283,47 @@ impl Config {
     /// As [`open`](Self::open).
     pub async fn open_with(&self, change: impl FnOnce(Builder) -> Builder) -> Result<Opened, Error> {
         open::open(self, change).await
+    }
+
+    /// Opens where the configuration sends alerts, and nothing else, for a host that sends them there and elsewhere. A
+    /// webhook's queue begins to be sent, with what other processes have left in it.
+    ///
+    /// ```no_run
+    /// # async fn example(alert: distribution_core::Alert) -> Result<(), distribution_core::Error> {
+    /// use std::time::Duration;
+    /// use distribution_backends::Config;
+    /// use distribution_core::AlertSink as _;
+    ///
+    /// let alerts = Config::load("distribution.toml")?.alerts().await?;
+    /// alerts.raise(alert);
+    /// alerts.settle(Duration::from_secs(10)).await; // before the program ends
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), of what alerts need.
+    pub async fn alerts(&self) -> Result<OpenAlerts, Error> {
+        self.plan.alerts.open(&self.base, &self.places).await
+    }
+}
+
+impl Opened {
+    /// What a program does at its end: notes in the second place what it has added to the audit trail, so that it
+    /// cannot be cut off unseen, and lets alerts that wait be sent for some seconds. A program that is killed
+    /// instead loses neither entries nor alerts; the next one goes on with them.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if the audit trail or its second place is out of reach.
+    pub async fn close(&self) -> Result<(), Error> {
+        if let Some(alerts) = &self.alerts {
+            alerts.settle(ALERTS_MAX).await;
+        }
+        #[cfg(feature = "evidence")]
+        if let Some(checkpointed) = &self.checkpointed {
+            checkpointed.finish().await?;
+        }
+        Ok(())
     }
 }
 

@@ -14,8 +14,7 @@ pub(super) struct Trail {
     pub(super) journal: PathBuf,
     #[cfg_attr(not(feature = "evidence"), expect(dead_code, reason = "what is there is refused before"))]
     signing_key: Option<PathBuf>,
-    #[cfg_attr(not(feature = "evidence"), expect(dead_code, reason = "what is there is refused before"))]
-    checkpoints: Option<Place>,
+    pub(super) checkpoints: Option<Place>,
 }
 
 /// # Errors
@@ -46,6 +45,9 @@ pub(super) struct Sealed {
     /// What signs it.
     #[cfg(feature = "evidence")]
     pub(super) key: Option<crate::EvidenceKey>,
+    /// The same sink, if its end is noted.
+    #[cfg(feature = "evidence")]
+    pub(super) checkpointed: Option<Arc<crate::Checkpointed>>,
 }
 
 #[cfg(not(feature = "evidence"))]
@@ -78,11 +80,13 @@ mod with_evidence {
             let seal = key.iter().fold(Seal::default(), |seal, key| seal.signed_by(key.clone()));
             let audit = JsonlAudit::open_sealed(&self.journal, seal).await.map_err(|error| located("jsonl", error))?;
             let audit = Arc::new(audit);
-            let (Some(place), Some(signer)) = (&self.checkpoints, &key) else { return Ok(Sealed { audit, key }) };
+            let (Some(place), Some(signer)) = (&self.checkpoints, &key) else {
+                return Ok(Sealed { audit, key, checkpointed: None });
+            };
             let storage = storage(place.clone(), false).await.map_err(|error| located("checkpoints", error))?;
             let (prefix, clock) = (StoragePrefix::default(), Arc::new(SystemClock));
             let audit = Arc::new(Checkpointed::new(audit, storage, prefix, signer.clone(), clock));
-            Ok(Sealed { audit, key })
+            Ok(Sealed { audit: audit.clone(), key, checkpointed: Some(audit) })
         }
     }
 }

@@ -51,7 +51,6 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
         .source(Arc::new(sources))
         .metadata(records)
         .audit(audit)
-        .alerts(plan.alerts.open(&config.base, places).await?)
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());
@@ -89,14 +88,23 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     }
     let (policy, grace) = plan.sweep.clone();
     let sweep = Sweeping { staging, policy, grace };
+    let (mut builder, mut alerts) = (change(builder), None);
+    if !builder.has_alerts() {
+        let opened = config.alerts().await?;
+        builder = builder.alerts(Arc::new(opened.clone()));
+        alerts = Some(opened);
+    }
     Ok(Opened {
-        publisher: change(builder).build()?,
+        publisher: builder.build()?,
         downloads,
         guarded,
         stores,
         sweep,
         #[cfg(feature = "evidence")]
         evidence: sealed.key,
+        #[cfg(feature = "evidence")]
+        checkpointed: sealed.checkpointed,
+        alerts,
     })
 }
 
