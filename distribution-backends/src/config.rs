@@ -1,6 +1,7 @@
 //! A publisher from one file, `distribution.toml`.
 
 mod alerts;
+mod audit;
 mod bucket;
 mod cloudfront;
 mod credentials;
@@ -37,6 +38,7 @@ use distribution_core::{
 };
 
 pub use self::alerts::OpenAlerts;
+pub use self::audit::AuditTrail;
 use self::document::Places;
 use self::plan::Plan;
 use crate::HmacSigner;
@@ -154,13 +156,14 @@ pub struct Sweeping {
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), distribution_core::Error> {
-/// use distribution_backends::{Config, JsonlAudit};
+/// use distribution_backends::Config;
+/// use futures::StreamExt as _;
 ///
 /// let stores = Config::load("distribution.toml")?.open().await?.stores;
 /// for (target, storage) in &stores.targets {
 ///     println!("{target} begins with {:?}", storage.list("", None, 10).await?);
 /// }
-/// println!("the trail has {} entries", JsonlAudit::read(&stores.journal)?.count());
+/// println!("the trail has {} entries", stores.trail.entries()?.count().await);
 /// # Ok(())
 /// # }
 /// ```
@@ -170,8 +173,8 @@ pub struct Stores {
     pub targets: BTreeMap<TargetName, Arc<dyn Storage>>,
     /// Where records are.
     pub metadata: Arc<dyn MetadataStore>,
-    /// The file that has the audit trail, which [`JsonlAudit::read`](crate::JsonlAudit::read) reads.
-    pub journal: PathBuf,
+    /// Where the audit trail is.
+    pub trail: AuditTrail,
 }
 
 /// The parts of one target's download route.
@@ -212,10 +215,17 @@ pub struct Guarded {
 }
 
 impl Config {
-    /// The file that has the audit trail, which [`JsonlAudit::read`](crate::JsonlAudit::read) and
-    /// [`verify`](crate::JsonlAudit::verify) read without opening anything else.
-    pub fn journal(&self) -> &Path {
-        &self.plan.trail.journal
+    /// The audit trail, to be read or verified without anything else being opened.
+    ///
+    /// # Errors
+    /// Those of the secrets that it takes, and of a bucket.
+    pub async fn trail(&self) -> Result<AuditTrail, Error> {
+        self.plan.trail.store.trail(&*self.plan.records, &self.base, &self.places).await
+    }
+
+    /// The name of the audit trail's chain.
+    pub fn chain(&self) -> &str {
+        self.plan.trail.seal.source()
     }
 
     /// Whether the end of the audit trail is noted in a second place.
@@ -356,7 +366,7 @@ impl fmt::Debug for Opened {
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let targets: Vec<_> = self.targets.keys().map(TargetName::as_str).collect();
-        f.debug_struct("Stores").field("targets", &targets).field("journal", &self.journal).finish_non_exhaustive()
+        f.debug_struct("Stores").field("targets", &targets).field("trail", &self.trail).finish_non_exhaustive()
     }
 }
 

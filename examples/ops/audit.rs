@@ -89,13 +89,8 @@ struct SecondPlace {
 
 impl VerifyTrail {
     async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
-        let (file, is_configured) = match self.file {
-            Some(file) => (file, false),
-            None => {
-                let config = Config::load(config)?;
-                (config.journal().to_owned(), config.has_checkpoints())
-            }
-        };
+        let config = if self.file.is_none() { Some(Config::load(config)?) } else { None };
+        let is_configured = config.as_ref().is_some_and(Config::has_checkpoints);
         let keys = self.key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>, Error>>()?;
         let mut verifier = keys.iter().cloned().fold(Verifier::new(), Verifier::with_key);
         let mut second = SecondPlace { is_configured, given: 0 };
@@ -106,9 +101,15 @@ impl VerifyTrail {
                 second.given += 1;
             }
         }
-        let verdict = tokio::task::spawn_blocking(move || JsonlAudit::verify(file, verifier).map(Verifier::finish));
-        let verdict =
-            verdict.await.map_err(|error| Error::unavailable("verifying was interrupted").because(error))??;
+        let verified = match (self.file, config) {
+            (Some(file), _) => {
+                let verified = tokio::task::spawn_blocking(move || JsonlAudit::verify(file, verifier)).await;
+                verified.map_err(|error| Error::unavailable("verifying was interrupted").because(error))?
+            }
+            (None, Some(config)) => config.trail().await?.verify(verifier.of_chain(config.chain())).await,
+            (None, None) => Err(Error::invalid("FILE", "is missing")),
+        };
+        let verdict = verified?.finish();
         let (is_clean, unseen) = (verdict.is_clean(), second.unseen_end(self.checkpoints.is_some(), &verdict));
         if let Some(unseen) = unseen {
             say(&format!("WARNING: {unseen}"));
@@ -155,7 +156,7 @@ fn told(verdict: &AuditVerdict, second: SecondPlace) -> String {
 
 async fn receipt(opened: &Opened, id: &AuditLogId, output: Output) -> Result<u8, Error> {
     let key = signing(&opened.evidence)?;
-    let trail = trail_of(opened.stores.journal.clone(), id.clone()).await?;
+    let trail = trail_of(&opened.stores.trail, id).await?;
     let receipt = match opened.stores.metadata.load(id).await? {
         Some(row) => Receipt::of_publication(&Record::decode(&row)?, trail, SystemClock.now())?,
         None if trail.is_empty() => return missing(&format!("{id} is not on record"), output),

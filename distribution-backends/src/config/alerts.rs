@@ -53,6 +53,7 @@ enum Format {
 #[derive(Clone, Debug)]
 pub(super) enum AlertPlan {
     Log,
+    #[cfg_attr(not(feature = "alert-webhook"), expect(dead_code, reason = "checked all the same"))]
     Webhook(Webhook),
 }
 

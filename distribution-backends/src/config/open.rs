@@ -41,12 +41,13 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     let targets = try_join_all(opening).await?;
     let kept = targets.iter().map(|(name, storage, _)| (name.clone(), storage.clone())).collect();
     let records = plan.records.open(&config.base, places).await?;
-    let sealed = plan.trail.open(places).await?;
+    let trail = config.trail().await?;
+    let sealed = plan.trail.open(&trail, places).await?;
     let mut audit = sealed.audit;
     if let Some(mirror) = &plan.mirror {
         audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
     }
-    let stores = Stores { targets: kept, metadata: records.clone(), journal: plan.trail.journal.clone() };
+    let stores = Stores { targets: kept, metadata: records.clone(), trail };
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
         .metadata(records)
