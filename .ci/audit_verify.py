@@ -18,6 +18,9 @@ import sys
 
 START = re.compile(rb'\{"chainhash":"([0-9a-f]{64})",(?:"chainsignature":"([A-Za-z0-9_-]{86})",)?')
 
+# What the library calls a finding by checkpoints, and the words for it here.
+NOTED = {"contradictory_checkpoints": "in two ways", "foreign_checkpoints": "of another chain"}
+
 
 def canonical(value):
     """RFC 8785."""
@@ -132,10 +135,24 @@ def chain(data, key=None, checkpoints=()):
                 wrong.append((position + 1, f"leaves out {entry['audit_log_id']}/{expected}"))
             counts[entry["audit_log_id"]] = entry["sequence"] + 1
         previous = hashes[position] = read["chainhash"]
+    return wrong + noted(checkpoints, source, hashes)
+
+
+def noted(checkpoints, source, hashes):
+    """What is wrong with a chain by its checkpoints, and with these."""
+    wrong, seen, foreign = [], {}, set()
     for checkpoint in checkpoints:
-        if hashes.get(checkpoint["position"]) != checkpoint["hash"]:
-            wrong.append((checkpoint["position"] + 1, f"is not what was there at {checkpoint['at']}"))
-    return wrong
+        # Where nothing reads, the chain has no name, and any may have seen it.
+        if source not in (None, checkpoint["source"]):
+            foreign.add(checkpoint["source"])
+            continue
+        seen.setdefault(checkpoint["position"], set()).add(checkpoint["hash"])
+    for position, said in sorted(seen.items()):
+        if len(said) > 1:
+            wrong.append((position + 1, f"is told in two ways by checkpoints: {' and '.join(sorted(said))}"))
+        if hashes.get(position) not in said:
+            wrong.append((position + 1, "is not what a checkpoint has seen there"))
+    return wrong + [(0, f"has checkpoints of another chain: {name}") for name in sorted(foreign)]
 
 
 def checkpoint(data, key):
@@ -200,6 +217,12 @@ def corpus(directory):
     noted = [checkpoint(path.read_bytes(), key) for path in (directory / "checkpoints").iterdir()]
     lines = data.splitlines(keepends=True)
     assert noted and not chain(data, None, noted) and chain(b"".join(lines[:-1]), None, noted)
+    for case in sorted((directory / "noted").iterdir()):
+        kinds = json.loads((case / "kinds.json").read_text())
+        taken = [checkpoint(path.read_bytes(), key) for path in sorted(case.glob("*/*.json"))]
+        wrong = chain(data, None, taken)
+        said = {kind for kind, words in NOTED.items() if any(words in what for _, what in wrong)}
+        assert said == set(kinds) & set(NOTED) and bool(wrong) == bool(kinds), (case, wrong, kinds)
     paper = (directory / "receipt.json").read_bytes()
     assert receipt(paper, key) and not receipt(paper.replace(b"fail", b"pass"), key)
     assert chains

@@ -1,6 +1,7 @@
 //! A publisher from one file, `distribution.toml`.
 
 mod alerts;
+mod audit;
 mod bucket;
 mod cloudfront;
 mod credentials;
@@ -29,16 +30,21 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
     BaseUrl, Builder, Error, ErrorKind, MetadataStore, Publisher, Staging, Storage, SweepPolicy, TargetName,
 };
 
+pub use self::alerts::OpenAlerts;
+pub use self::audit::AuditTrail;
 use self::document::Places;
 use self::plan::Plan;
 use crate::HmacSigner;
 
+/// How long alerts that wait may take when a program ends.
+const ALERTS_MAX: Duration = Duration::from_secs(5);
 /// The most bytes that a configuration file has.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
@@ -113,6 +119,11 @@ pub struct Opened {
     /// What signs the audit trail, and may sign receipts; `None` if nothing does.
     #[cfg(feature = "evidence")]
     pub evidence: Option<crate::EvidenceKey>,
+    /// What notes the end of the audit trail in a second place.
+    #[cfg(feature = "evidence")]
+    checkpointed: Option<Arc<crate::Checkpointed>>,
+    /// The configuration's own sink, if the host has given no other.
+    alerts: Option<OpenAlerts>,
 }
 
 /// What is swept, and how long things are kept.
@@ -145,13 +156,14 @@ pub struct Sweeping {
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), distribution_core::Error> {
-/// use distribution_backends::{Config, JsonlAudit};
+/// use distribution_backends::Config;
+/// use futures::StreamExt as _;
 ///
 /// let stores = Config::load("distribution.toml")?.open().await?.stores;
 /// for (target, storage) in &stores.targets {
 ///     println!("{target} begins with {:?}", storage.list("", None, 10).await?);
 /// }
-/// println!("the trail has {} entries", JsonlAudit::read(&stores.journal)?.count());
+/// println!("the trail has {} entries", stores.trail.entries()?.count().await);
 /// # Ok(())
 /// # }
 /// ```
@@ -161,8 +173,8 @@ pub struct Stores {
     pub targets: BTreeMap<TargetName, Arc<dyn Storage>>,
     /// Where records are.
     pub metadata: Arc<dyn MetadataStore>,
-    /// The file that has the audit trail, which [`JsonlAudit::read`](crate::JsonlAudit::read) reads.
-    pub journal: PathBuf,
+    /// Where the audit trail is.
+    pub trail: AuditTrail,
 }
 
 /// The parts of one target's download route.
@@ -203,10 +215,22 @@ pub struct Guarded {
 }
 
 impl Config {
-    /// The file that has the audit trail, which [`JsonlAudit::read`](crate::JsonlAudit::read) and
-    /// [`verify`](crate::JsonlAudit::verify) read without opening anything else.
-    pub fn journal(&self) -> &Path {
-        &self.plan.trail.journal
+    /// The audit trail, to be read or verified without anything else being opened.
+    ///
+    /// # Errors
+    /// Those of the secrets that it takes, and of a bucket.
+    pub async fn trail(&self) -> Result<AuditTrail, Error> {
+        self.plan.trail.store.trail(&*self.plan.records, &self.base, &self.places).await
+    }
+
+    /// The name of the audit trail's chain.
+    pub fn chain(&self) -> &str {
+        self.plan.trail.seal.source()
+    }
+
+    /// Whether the end of the audit trail is noted in a second place.
+    pub fn has_checkpoints(&self) -> bool {
+        self.plan.trail.checkpoints.is_some()
     }
 
     /// The configuration in the file at `path`. Blocks on the disk.
@@ -253,6 +277,8 @@ impl Config {
     }
 
     /// Opens all parts as [`open`](Self::open) does, and lets the host change some: its own alerts, clock or holder.
+    /// A host with alerts of its own has the configuration's left closed; [`alerts`](Self::alerts) opens them, for
+    /// one that wants both.
     ///
     /// ```no_run
     /// # async fn example(pager: std::sync::Arc<dyn distribution_core::AlertSink>) -> Result<(), distribution_core::Error> {
@@ -267,6 +293,47 @@ impl Config {
     /// As [`open`](Self::open).
     pub async fn open_with(&self, change: impl FnOnce(Builder) -> Builder) -> Result<Opened, Error> {
         open::open(self, change).await
+    }
+
+    /// Opens where the configuration sends alerts, and nothing else, for a host that sends them there and elsewhere. A
+    /// webhook's queue begins to be sent, with what other processes have left in it.
+    ///
+    /// ```no_run
+    /// # async fn example(alert: distribution_core::Alert) -> Result<(), distribution_core::Error> {
+    /// use std::time::Duration;
+    /// use distribution_backends::Config;
+    /// use distribution_core::AlertSink as _;
+    ///
+    /// let alerts = Config::load("distribution.toml")?.alerts().await?;
+    /// alerts.raise(alert);
+    /// alerts.settle(Duration::from_secs(10)).await; // before the program ends
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), of what alerts need.
+    pub async fn alerts(&self) -> Result<OpenAlerts, Error> {
+        self.plan.alerts.open(&self.base, &self.places).await
+    }
+}
+
+impl Opened {
+    /// What a program does at its end: notes in the second place what it has added to the audit trail, so that it
+    /// cannot be cut off unseen, and lets alerts that wait be sent for some seconds. A program that is killed
+    /// instead loses neither entries nor alerts; the next one goes on with them.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if the audit trail or its second place is out of reach.
+    pub async fn close(&self) -> Result<(), Error> {
+        if let Some(alerts) = &self.alerts {
+            alerts.settle(ALERTS_MAX).await;
+        }
+        #[cfg(feature = "evidence")]
+        if let Some(checkpointed) = &self.checkpointed {
+            checkpointed.finish().await?;
+        }
+        Ok(())
     }
 }
 
@@ -300,7 +367,7 @@ impl fmt::Debug for Opened {
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let targets: Vec<_> = self.targets.keys().map(TargetName::as_str).collect();
-        f.debug_struct("Stores").field("targets", &targets).field("journal", &self.journal).finish_non_exhaustive()
+        f.debug_struct("Stores").field("targets", &targets).field("trail", &self.trail).finish_non_exhaustive()
     }
 }
 

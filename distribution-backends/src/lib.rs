@@ -81,7 +81,7 @@ pub use audit::SqliteAudit;
 pub use audit::{JsonlAudit, JsonlEntries, ObjectAudit};
 pub use clock::{SystemClock, holder_name};
 #[cfg(feature = "config")]
-pub use config::{Config, Download, Guarded, Opened, Stores, Sweeping};
+pub use config::{AuditTrail, Config, Download, Guarded, OpenAlerts, Opened, Stores, Sweeping};
 pub use evidence::{
     ChainHead, ChainedSink, Finding as AuditFinding, FindingKind, Seal, Verdict as AuditVerdict, Verifier,
 };

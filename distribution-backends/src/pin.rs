@@ -16,11 +16,19 @@ pub(crate) fn pin_of(file: &File) -> io::Result<SourcePin> {
 }
 
 pub(crate) fn pin_of_stat(found: &Stat) -> SourcePin {
-    let tag = format!(
-        "{PREFIX}{:x}-{}.{:09}-{}.{:09}",
-        found.st_ino, found.st_mtime, found.st_mtime_nsec, found.st_ctime, found.st_ctime_nsec
-    );
+    let tag = format!("{}-{}.{:09}", tag_of_bytes(found), found.st_ctime, found.st_ctime_nsec);
     SourcePin { size: u64::try_from(found.st_size).unwrap_or_default(), tag }
+}
+
+/// Whether the file that was in the state `pin` has kept its bytes, whatever became of its name: a change of the
+/// name changes the change time, and nothing else that a pin is made of.
+pub(crate) fn has_kept_its_bytes(pin: &SourcePin, found: &Stat) -> bool {
+    let is_same = pin.tag.strip_prefix(&tag_of_bytes(found)).is_some_and(|rest| rest.starts_with('-'));
+    is_same && u64::try_from(found.st_size) == Ok(pin.size)
+}
+
+fn tag_of_bytes(found: &Stat) -> String {
+    format!("{PREFIX}{:x}-{}.{:09}", found.st_ino, found.st_mtime, found.st_mtime_nsec)
 }
 
 /// Whether the file that was in the state `pin` may be in the state `now`: another source's pins

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use distribution_backends::{WebhookAlerts, WebhookConfig, WebhookFormat};
 use distribution_core::{
     Alert, AlertKind, AlertSink as _, AuditLogId, Checksum, Clock as _, Identity, ObjectKey, TargetName,
@@ -29,7 +30,7 @@ use tokio::net::TcpListener;
 #[derive(Clone, Default)]
 struct Receiver {
     plan: Arc<Mutex<VecDeque<&'static str>>>,
-    down: Arc<Mutex<bool>>,
+    down: Arc<Mutex<Option<&'static str>>>,
     taken: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -53,8 +54,7 @@ impl Receiver {
                     }
                 };
                 let planned = this.plan.lock().unwrap().pop_front();
-                let planned = if *this.down.lock().unwrap() { Some("503 Down") } else { planned };
-                let head = planned.unwrap_or("200 OK");
+                let head = this.down.lock().unwrap().or(planned).unwrap_or("200 OK");
                 if head.starts_with("200") {
                     this.taken.lock().unwrap().extend(body);
                 }
@@ -115,7 +115,7 @@ async fn what_fails_is_sent_again_when_it_is_due() {
 async fn ten_minutes_down_and_a_restart_lose_nothing() {
     let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
     let url = receiver.start().await;
-    *receiver.down.lock().unwrap() = true;
+    *receiver.down.lock().unwrap() = Some("503 Down");
     let names: Vec<String> = (0..10).map(|n| format!("clip-{n}.mp4")).collect();
     let mut alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
     for name in &names {
@@ -128,7 +128,7 @@ async fn ten_minutes_down_and_a_restart_lose_nothing() {
         file.write_all(b"{\"alert\":{\"seq").unwrap(); // what a crash leaves
         alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
     }
-    *receiver.down.lock().unwrap() = false;
+    *receiver.down.lock().unwrap() = None;
     assert_eq!(alerts.deliver().await.unwrap(), None);
     let texts = receiver.texts();
     assert_eq!(texts.len(), names.len(), "{texts:?}");
@@ -137,6 +137,26 @@ async fn ten_minutes_down_and_a_restart_lose_nothing() {
     let alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
     assert_eq!(alerts.deliver().await.unwrap(), None);
     assert_eq!(receiver.texts().len(), names.len(), "nothing twice");
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_not_there_for_ten_minutes_loses_nothing() {
+    for answer in ["401 Unauthorized", "403 Forbidden", "404 Not Found", "405 No", "410 Gone", "451 No"] {
+        let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+        let alerts = open(&receiver.start().await, spool.path(), &world, WebhookFormat::Slack).await;
+        *receiver.down.lock().unwrap() = Some(answer);
+        let end = ManualClock::new(&world).now() + TimeDelta::minutes(10);
+        ["one.mp4", "two.mp4"].iter().for_each(|name| alerts.raise(alert(name)));
+        while ManualClock::new(&world).now() < end {
+            let due = alerts.deliver().await.unwrap().expect("they wait");
+            world.advance((due - ManualClock::new(&world).now()).to_std().unwrap());
+        }
+        *receiver.down.lock().unwrap() = None;
+        assert_eq!(alerts.deliver().await.unwrap(), None, "{answer}");
+        let texts = receiver.texts();
+        assert!(matches!(&*texts, [one, two] if one.contains("one.mp4") && two.contains("two.mp4")), "{texts:?}");
+        assert!(!texts.iter().any(|text| text.contains("dropped")), "{texts:?}");
+    }
 }
 
 #[tokio::test]
@@ -173,7 +193,7 @@ fn read(spool: &Path, name: &str) -> String {
 async fn what_the_receiver_calls_wrong_is_dropped_after_ten_times_and_holds_nothing_up() {
     let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
     let alerts = open(&receiver.start().await, spool.path(), &world, WebhookFormat::Slack).await;
-    receiver.plan.lock().unwrap().extend(["400 Bad Request"; 10]);
+    receiver.plan.lock().unwrap().extend(["400 Bad Request", "413 Large", "422 Wrong"].iter().cycle().take(10));
     alerts.raise(alert("wrong.mp4"));
     alerts.raise(alert("right.mp4"));
     let mut calls = 0;
@@ -192,7 +212,7 @@ async fn what_the_receiver_calls_wrong_is_dropped_after_ten_times_and_holds_noth
 async fn a_damaged_line_is_kept_aside_and_told() {
     let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
     let url = receiver.start().await;
-    *receiver.down.lock().unwrap() = true;
+    *receiver.down.lock().unwrap() = Some("503 Down");
     let alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
     for name in ["one.mp4", "two.mp4", "three.mp4"] {
         alerts.raise(alert(name));
@@ -202,7 +222,7 @@ async fn a_damaged_line_is_kept_aside_and_told() {
     let damaged = read(spool.path(), "alerts.jsonl").replace("\"about <two.mp4>\"", "\"about <two.mp4>");
     std::fs::write(spool.path().join("alerts.jsonl"), damaged).unwrap();
 
-    *receiver.down.lock().unwrap() = false;
+    *receiver.down.lock().unwrap() = None;
     let alerts = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
     assert_eq!(alerts.deliver().await.unwrap(), None);
     let texts = receiver.texts();
@@ -278,4 +298,59 @@ async fn an_outage_of_a_shared_part_is_one_alert() {
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0][0]["labels"].as_object().unwrap().len(), 2, "no label tells publications apart: {taken:?}");
     assert_eq!(taken[0][0]["annotations"]["audit_log_id"], alert("one.mp4").audit_log_id.unwrap().to_string());
+}
+
+#[tokio::test]
+async fn processes_share_a_directory_and_one_sends_what_another_has_left() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let url = receiver.start().await;
+    let service = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    service.raise(alert("service.mp4"));
+    assert_eq!(service.deliver().await.unwrap(), None);
+
+    // One that runs beside it, such as a sweep, and sends its own.
+    let beside = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    beside.raise(alert("beside.mp4"));
+    assert_eq!(beside.deliver().await.unwrap(), None);
+
+    // It ends while the receiver is down, and so does one more.
+    *receiver.down.lock().unwrap() = Some("503 Down");
+    let third = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    beside.raise(alert("left.mp4"));
+    third.raise(alert("left-too.mp4"));
+    third.raise(alert("left.mp4"));
+    for process in [beside, third] {
+        assert!(process.deliver().await.unwrap().is_some());
+    }
+    *receiver.down.lock().unwrap() = None;
+    assert_eq!(service.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 2, "not before it looks");
+    world.advance(Duration::from_secs(30));
+    assert_eq!(service.deliver().await.unwrap(), None);
+    let texts = receiver.texts();
+    let sent = |name: &str| texts.iter().filter(|text| text.contains(&format!("about &lt;{name}&gt;"))).count();
+    assert_eq!((texts.len(), sent("left.mp4"), sent("left-too.mp4")), (4, 1, 1), "{texts:?}");
+
+    // Nothing is sent twice, whoever comes next.
+    drop(service);
+    let next = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    assert_eq!(next.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 4);
+}
+
+#[tokio::test]
+async fn a_queue_that_a_running_process_has_is_left_alone() {
+    let (receiver, world, spool) = (Receiver::default(), World::new(), tempfile::tempdir().unwrap());
+    let url = receiver.start().await;
+    let service = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    let beside = open(&url, spool.path(), &world, WebhookFormat::Slack).await;
+    *receiver.down.lock().unwrap() = Some("503 Down");
+    beside.raise(alert("beside.mp4"));
+    assert!(beside.deliver().await.unwrap().is_some());
+    *receiver.down.lock().unwrap() = None;
+    world.advance(Duration::from_secs(60));
+    assert_eq!(service.deliver().await.unwrap(), None);
+    assert!(receiver.texts().is_empty());
+    assert_eq!(beside.deliver().await.unwrap(), None);
+    assert_eq!(receiver.texts().len(), 1);
 }

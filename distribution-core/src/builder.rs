@@ -98,6 +98,11 @@ impl Builder {
         self
     }
 
+    /// Whether somebody was given who is told: a host that changes a builder of others may have done so.
+    pub fn has_alerts(&self) -> bool {
+        self.alerts.is_some()
+    }
+
     /// Where the time comes from.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);

@@ -21,6 +21,12 @@ pub trait Staging: Send + Sync + 'static {
     /// more comes.
     fn list(&self) -> BoxStream<'static, Result<StagedFile, Error>>;
 
+    /// The same for a sweep that removes: what a removal that died has left half done is put right on the way. A
+    /// plan uses [`list`](Self::list), which changes nothing.
+    fn list_and_mend(&self) -> BoxStream<'static, Result<StagedFile, Error>> {
+        self.list()
+    }
+
     /// Reads the file's every byte, if it is in that state; `None` if it is not, or is gone.
     async fn digest(&self, file: &StagedFile) -> Result<Option<Digest>, Error>;
 

@@ -244,7 +244,8 @@ impl Publisher {
     /// # Ok::<(), distribution_core::Error>(()) }).unwrap();
     /// ```
     pub fn sweep(&self, staging: Arc<dyn Staging>, policy: SweepPolicy) -> Sweep {
-        Sweep { removes: true, ..self.plan_sweep(staging, policy) }
+        let files = staging.list_and_mend();
+        Sweep { removes: true, files, ..self.plan_sweep(staging, policy) }
     }
 }
 

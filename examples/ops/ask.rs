@@ -6,12 +6,14 @@ use clap::Args;
 use distribution_core::{ConceptId, Error, Publisher};
 use serde_json::json;
 
+use crate::batch::Edit;
+use crate::exit;
 use crate::json::{print, value};
+use crate::opening::attended;
 use crate::output::{Output, fields, or_dash, table, time};
 use crate::publish::read;
 use crate::shell::say;
 use crate::show::asset_rows;
-use crate::{exit, open};
 
 #[derive(Args)]
 pub(crate) struct Plan {
@@ -30,7 +32,10 @@ pub(crate) struct Latest {
 impl Plan {
     pub(crate) async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
         let edits = read(self.requests).await?;
-        let publisher = open(config).await?.publisher;
+        attended(config, async |opened| Self::judge(&opened.publisher, edits, output).await).await
+    }
+
+    async fn judge(publisher: &Publisher, edits: Vec<Edit>, output: Output) -> Result<u8, Error> {
         let (mut code, mut rows) = (0, Vec::new());
         for (n, edit) in edits.into_iter().enumerate() {
             let planned = match edit {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use distribution_backends::{
-    AuditVerdict, Checkpointed, Config, EvidenceKey, JsonlAudit, LocalDisk, PublicKey, Receipt, SystemClock, Verifier,
+    AuditVerdict, Checkpointed, Config, EvidenceKey, JsonlAudit, LocalDisk, Opened, PublicKey, Receipt, SystemClock,
+    Verifier,
 };
 use distribution_core::{AuditLogId, Clock as _, Error, ErrorKind, Record, StoragePrefix};
 use serde_json::json;
@@ -13,8 +14,9 @@ use serde_json::json;
 use crate::ask::missing;
 use crate::exit;
 use crate::json::value;
+use crate::opening::attended;
 use crate::output::{Output, fields, or_dash, table, time};
-use crate::shell::unavailable;
+use crate::shell::{say, unavailable};
 use crate::show::trail_of;
 
 #[derive(Args)]
@@ -61,55 +63,100 @@ impl Audit {
         match self.what {
             What::Verify(verify) => verify.run(config, output).await,
             What::Key => {
-                let pem = signing(&crate::open(config).await?.evidence)?.public_key().to_pem();
-                output.give(&json!({ "public_key": pem }), || pem.clone())?;
-                Ok(0)
+                let public = async |opened: &Opened| {
+                    let pem = signing(&opened.evidence)?.public_key().to_pem();
+                    output.give(&json!({ "public_key": pem }), || pem.clone())?;
+                    Ok(0)
+                };
+                attended(config, public).await
             }
-            What::Receipt { audit_log_id } => receipt(config, &audit_log_id, output).await,
+            What::Receipt { audit_log_id } => {
+                attended(config, async |opened| receipt(opened, &audit_log_id, output).await).await
+            }
             What::Check { receipt, key } => check(&receipt, &key, output),
         }
     }
 }
 
+/// What is known of the second place of a trail.
+#[derive(Clone, Copy)]
+struct SecondPlace {
+    /// Whether the configuration has one for this trail.
+    is_configured: bool,
+    /// How many checkpoints were given to the verifier.
+    given: usize,
+}
+
 impl VerifyTrail {
     async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
-        let file = match self.file {
-            Some(file) => file,
-            None => Config::load(config)?.journal().to_owned(),
-        };
+        let config = if self.file.is_none() { Some(Config::load(config)?) } else { None };
+        let is_configured = config.as_ref().is_some_and(Config::has_checkpoints);
         let keys = self.key.iter().map(|path| public_key(path)).collect::<Result<Vec<_>, Error>>()?;
         let mut verifier = keys.iter().cloned().fold(Verifier::new(), Verifier::with_key);
+        let mut second = SecondPlace { is_configured, given: 0 };
         if let Some(checkpoints) = &self.checkpoints {
             let storage = LocalDisk::open(checkpoints)?;
             for checkpoint in Checkpointed::load(&storage, &StoragePrefix::default(), &keys).await? {
                 verifier = verifier.with_checkpoint(&checkpoint);
+                second.given += 1;
             }
         }
-        let verdict = tokio::task::spawn_blocking(move || JsonlAudit::verify(file, verifier).map(Verifier::finish));
-        let verdict =
-            verdict.await.map_err(|error| Error::unavailable("verifying was interrupted").because(error))??;
-        let is_clean = verdict.is_clean();
-        output.give(&json!({ "clean": is_clean, "verdict": value(&verdict)? }), || told(&verdict))?;
+        let verified = match (self.file, config) {
+            (Some(file), _) => {
+                let verified = tokio::task::spawn_blocking(move || JsonlAudit::verify(file, verifier)).await;
+                verified.map_err(|error| Error::unavailable("verifying was interrupted").because(error))?
+            }
+            (None, Some(config)) => config.trail().await?.verify(verifier.of_chain(config.chain())).await,
+            (None, None) => Err(Error::invalid("FILE", "is missing")),
+        };
+        let verdict = verified?.finish();
+        let (is_clean, unseen) = (verdict.is_clean(), second.unseen_end(self.checkpoints.is_some(), &verdict));
+        if let Some(unseen) = unseen {
+            say(&format!("WARNING: {unseen}"));
+        }
+        let checkpoints = json!({
+            "configured": second.is_configured, "given": second.given, "met": verdict.checkpoints, "warning": unseen,
+        });
+        let answer = json!({ "clean": is_clean, "checkpoints": checkpoints, "verdict": value(&verdict)? });
+        output.give(&answer, || told(&verdict, second))?;
         Ok(if is_clean { 0 } else { exit::DAMAGED })
     }
 }
 
-fn told(verdict: &AuditVerdict) -> String {
+impl SecondPlace {
+    /// Why nobody would see that the end of the trail was cut off, where somebody may believe that it is seen.
+    fn unseen_end(self, was_asked: bool, verdict: &AuditVerdict) -> Option<&'static str> {
+        match (verdict.checkpoints, was_asked) {
+            (0, true) => Some(
+                "no checkpoint of this trail was met, so an end that was cut off cannot be seen: look whether the second \
+                 place is the right one, and who may remove things there",
+            ),
+            (0, false) if self.is_configured => Some(
+                "the trail has checkpoints in a second place and none was looked at, so an end that was cut off cannot \
+                 be seen: give them with --checkpoints and --key",
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn told(verdict: &AuditVerdict, second: SecondPlace) -> String {
     let rows = verdict.findings.iter().map(|finding| [finding.place.clone(), finding.to_string()]);
     let findings = if verdict.findings.is_empty() { String::new() } else { table(["WHERE", "WHAT IS WRONG"], rows) };
+    let end = if verdict.checkpoints == 0 { "NOT KNOWN: no checkpoint was met" } else { "seen by checkpoints" };
     let counts = [
         ("entries", verdict.entries.to_string()),
         ("signed", verdict.signed.to_string()),
-        ("checkpoints", verdict.checkpoints.to_string()),
+        ("checkpoints", format!("{} met of {}", verdict.checkpoints, second.given)),
+        ("end of the trail", end.to_owned()),
         ("findings", (verdict.findings.len() as u64 + verdict.more).to_string()),
     ];
     format!("{findings}{}", fields(counts))
 }
 
-async fn receipt(config: &Path, id: &AuditLogId, output: Output) -> Result<u8, Error> {
-    let opened = crate::open(config).await?;
+async fn receipt(opened: &Opened, id: &AuditLogId, output: Output) -> Result<u8, Error> {
     let key = signing(&opened.evidence)?;
-    let trail = trail_of(opened.stores.journal.clone(), id.clone()).await?;
+    let trail = trail_of(&opened.stores.trail, id).await?;
     let receipt = match opened.stores.metadata.load(id).await? {
         Some(row) => Receipt::of_publication(&Record::decode(&row)?, trail, SystemClock.now())?,
         None if trail.is_empty() => return missing(&format!("{id} is not on record"), output),

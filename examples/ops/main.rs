@@ -21,6 +21,8 @@ mod links;
 mod list;
 mod mcp;
 mod metrics;
+#[path = "../shared/opening.rs"]
+mod opening;
 mod output;
 #[path = "../shared/patience.rs"]
 mod patience;
@@ -39,17 +41,16 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use distribution_backends::{Config, Opened};
 use distribution_core::Error;
 use serde_json::json;
 use tokio::runtime;
 
+use crate::opening::{attended, unattended};
 use crate::output::Output;
-use crate::shell::{Stderr, complain, interrupted, say};
+use crate::shell::{complain, interrupted, say};
 
 /// How long what blocks on a disk, or on stdin, may still take at the end.
 const ENDING_MAX: Duration = Duration::from_secs(2);
@@ -160,27 +161,31 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
     match command {
         Command::Publish(publish) => publish.run(config, output).await,
         Command::Plan(plan) => plan.run(config, output).await,
-        Command::Doctor => doctor::run(&open(config).await?.publisher, output).await,
-        Command::Show(show) => show.run(&open(config).await?, output).await,
-        Command::List(list) => list.run(&open(config).await?.publisher, output).await,
-        Command::Latest(latest) => latest.run(&open(config).await?.publisher, output).await,
-        Command::Link(link) => link.run(&open(config).await?.publisher, output).await,
-        Command::Revoke(revoke) => revoke.run(&open(config).await?.publisher, output).await,
-        Command::Rollback(rollback) => rollback.run(&open(config).await?.publisher, output).await,
-        Command::Retract(retract) => retract.run(&open(config).await?.publisher, output).await,
-        Command::Hold(hold) => hold.run(&open(config).await?.publisher, true, output).await,
-        Command::Release(hold) => hold.run(&open(config).await?.publisher, false, output).await,
-        Command::Recover => recover::run(&open(config).await?.publisher, output).await,
-        Command::Sweep(sweep) => sweep.run(&open(config).await?, output).await,
-        Command::Verify(verify) => verify.run(&open(config).await?.stores, output).await,
+        Command::Doctor => attended(config, async |opened| doctor::run(&opened.publisher, output).await).await,
+        Command::Show(show) => attended(config, async |opened| show.run(opened, output).await).await,
+        Command::List(list) => attended(config, async |opened| list.run(&opened.publisher, output).await).await,
+        Command::Latest(latest) => attended(config, async |opened| latest.run(&opened.publisher, output).await).await,
+        Command::Link(link) => attended(config, async |opened| link.run(&opened.publisher, output).await).await,
+        Command::Revoke(revoke) => attended(config, async |opened| revoke.run(&opened.publisher, output).await).await,
+        Command::Rollback(rollback) => {
+            attended(config, async |opened| rollback.run(&opened.publisher, output).await).await
+        }
+        Command::Retract(retract) => {
+            attended(config, async |opened| retract.run(&opened.publisher, output).await).await
+        }
+        Command::Hold(hold) => attended(config, async |opened| hold.run(&opened.publisher, true, output).await).await,
+        Command::Release(hold) => {
+            attended(config, async |opened| hold.run(&opened.publisher, false, output).await).await
+        }
+        Command::Recover => unattended(config, async |opened| recover::run(&opened.publisher, output).await).await,
+        Command::Sweep(sweep) if sweep.run => unattended(config, async |opened| sweep.run(opened, output).await).await,
+        Command::Sweep(sweep) => attended(config, async |opened| sweep.run(opened, output).await).await,
+        Command::Verify(verify) => attended(config, async |opened| verify.run(&opened.stores, output).await).await,
         Command::Audit(audit) => audit.run(config, output).await,
-        Command::Metrics(metrics) => metrics.run(&open(config).await?.publisher, output).await,
+        Command::Metrics(metrics) => {
+            attended(config, async |opened| metrics.run(&opened.publisher, output).await).await
+        }
         Command::Serve(serve) => serve.run(config, output).await,
         Command::Mcp(mcp) => mcp.run(config).await,
     }
-}
-
-pub(crate) async fn open(config: &Path) -> Result<Opened, Error> {
-    // Who runs a command line reads its alerts there, wherever the configuration sends them.
-    Config::load(config)?.open_with(|builder| builder.alerts(Arc::new(Stderr))).await
 }

@@ -14,9 +14,10 @@ use distribution_core::Error;
 use tokio::net::TcpListener;
 
 use crate::duration::duration;
+use crate::opening::unattended;
 use crate::serve::while_recovering;
+use crate::serving;
 use crate::shell::{say, unavailable};
-use crate::{open, serving};
 
 /// The tools publish_final_asset, get_distribution_record, list_distribution_records, get_latest_version,
 /// roll_back_to_version, retract_publication and issue_download_link over one configuration
@@ -50,9 +51,11 @@ enum Transport {
 impl Mcp {
     pub(crate) async fn run(self, config: &Path) -> Result<u8, Error> {
         // On stdio, stdout is the client's: all else goes to stderr.
-        let opened = open(config).await?;
-        while_recovering(&opened.publisher, self.recover_every, serve(&opened, self.transport)).await?;
-        Ok(0)
+        let serving = async |opened: &Opened| {
+            while_recovering(&opened.publisher, self.recover_every, serve(opened, self.transport)).await?;
+            Ok(0)
+        };
+        unattended(config, serving).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use distribution_backends::Opened;
 use distribution_core::{DistributionRecord, Error, PublishRequest};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -13,9 +14,10 @@ use crate::bar::Bar;
 use crate::batch::{self, Edit};
 use crate::duration::duration;
 use crate::json::value;
+use crate::opening::attended;
 use crate::output::{Output, fields, or_dash, time};
 use crate::shell::{say, unavailable};
-use crate::{exit, open, patience};
+use crate::{exit, patience};
 
 #[derive(Args)]
 pub(crate) struct Publish {
@@ -33,14 +35,16 @@ pub(crate) struct Publish {
 impl Publish {
     pub(crate) async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
         let request = only(read(self.request.clone()).await?)?;
-        let publisher = open(config).await?.publisher;
         let bar = || Bar(ProgressBar::no_length());
         let wait = |error: &Error| say(&format!("{}: {error}; trying again", error.kind()));
-        // Ctrl-C lets go of it, bytes under way included: what is stored by then is taken up by the next call.
-        match patience::publish(&publisher, request, self.patience, bar, wait, pending()).await {
-            Some(outcome) => self.tell(&outcome?, output),
-            None => Ok(exit::INTERRUPTED),
-        }
+        let publishing = async |opened: &Opened| {
+            // Ctrl-C lets go of it, bytes under way included: what is stored by then is taken up by the next call.
+            match patience::publish(&opened.publisher, request, self.patience, bar, wait, pending()).await {
+                Some(outcome) => self.tell(&outcome?, output),
+                None => Ok(exit::INTERRUPTED),
+            }
+        };
+        attended(config, publishing).await
     }
 
     fn tell(&self, record: &DistributionRecord, output: Output) -> Result<u8, Error> {

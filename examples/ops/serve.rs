@@ -14,10 +14,11 @@ use tokio::net::TcpListener;
 
 use crate::duration::duration;
 use crate::json::print;
+use crate::opening::unattended;
 use crate::output::Output;
 use crate::recovering::{recover, recover_now_and_then};
+use crate::serving;
 use crate::shell::{say, unavailable};
-use crate::{open, serving};
 
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -34,8 +35,11 @@ impl Serve {
         let listener = TcpListener::bind(self.addr).await;
         let listener = listener.map_err(|error| unavailable("listen on", self.addr, error))?;
         let at = listener.local_addr().map_err(|error| unavailable("listen on", self.addr, error))?;
-        let opened = open(config).await?;
-        let routes = routes(&opened)?;
+        unattended(config, async |opened| self.serve(opened, listener, at, output).await).await
+    }
+
+    async fn serve(&self, opened: &Opened, listener: TcpListener, at: SocketAddr, output: Output) -> Result<u8, Error> {
+        let routes = routes(opened)?;
         for download in &opened.downloads {
             say(&format!("serving the links of `{}`, {}/…, at {at}", download.target, download.signer.base()));
         }

@@ -1,16 +1,15 @@
 //! All that is known of one publication: its record, and on demand its audit trail.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use distribution_backends::{JsonlAudit, Opened};
+use distribution_backends::{AuditTrail, Opened};
 use distribution_core::{AssetRecord, AuditEntry, AuditLogId, Error, Phase, Record};
+use futures::TryStreamExt as _;
+use futures::future::ready;
 use serde_json::{Value, json};
 
 use crate::ask::missing;
 use crate::json::value;
 use crate::output::{Output, fields, or_dash, table, time};
-use crate::shell::unavailable;
 
 #[derive(Args)]
 pub(crate) struct Show {
@@ -30,7 +29,7 @@ impl Show {
         let record = Record::decode(&row)?;
         let asset = AssetRecord::from(&record);
         let trail = match self.trail {
-            true => Some(trail_of(opened.stores.journal.clone(), id.clone()).await?),
+            true => Some(trail_of(&opened.stores.trail, id).await?),
             false => None,
         };
         let mut shown = json!({ "record": value(&asset)?, "details": details(&record) });
@@ -112,13 +111,8 @@ fn detail_rows(record: &Record) -> Vec<(&'static str, String)> {
     rows
 }
 
-pub(crate) async fn trail_of(journal: PathBuf, id: AuditLogId) -> Result<Vec<AuditEntry>, Error> {
-    let read = move || {
-        let its_own = |entry: &Result<AuditEntry, Error>| !matches!(entry, Ok(entry) if entry.id.audit_log_id != id);
-        JsonlAudit::read(&journal)?.filter(its_own).collect()
-    };
-    let read = tokio::task::spawn_blocking(read).await;
-    read.map_err(|error| unavailable("read", "the audit trail", error.into()))?
+pub(crate) async fn trail_of(trail: &AuditTrail, id: &AuditLogId) -> Result<Vec<AuditEntry>, Error> {
+    trail.entries()?.try_filter(|entry| ready(entry.id.audit_log_id == *id)).try_collect().await
 }
 
 fn trail_table(trail: &[AuditEntry]) -> String {

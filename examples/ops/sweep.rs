@@ -16,7 +16,7 @@ use crate::{duration, exit};
 pub(crate) struct Sweep {
     /// Remove it, too
     #[arg(long)]
-    run: bool,
+    pub(crate) run: bool,
     /// Tell of every staged file, also of those that are kept as they should be
     #[arg(long)]
     all: bool,

@@ -14,6 +14,8 @@ mod duration;
 mod exit;
 #[path = "../shared/json.rs"]
 mod json;
+#[path = "../shared/opening.rs"]
+mod opening;
 #[path = "../shared/patience.rs"]
 mod patience;
 mod publishing;
@@ -26,17 +28,16 @@ mod shell;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use distribution_backends::Config;
 use distribution_core::Error;
 
 use crate::duration::duration;
+use crate::opening::unattended;
 use crate::recovering::{recover, recover_now_and_then};
 use crate::sample::Init;
-use crate::shell::{Stderr, complain};
+use crate::shell::complain;
 
 /// Publish batches of finished edits
 ///
@@ -120,12 +121,14 @@ async fn run(config: &Path, command: Command) -> Result<ExitCode, Error> {
 
 async fn publish(config: &Path, batch: &Path, limits: &Limits) -> Result<ExitCode, Error> {
     let edits = batch::read(batch)?;
-    // Who runs a command line reads its alerts there, wherever the configuration sends them.
-    let publisher = Config::load(config)?.open_with(|builder| builder.alerts(Arc::new(Stderr))).await?.publisher;
-    recover(&publisher).await;
-    let stop = publishing::stop_when_interrupted();
-    tokio::select! {
-        tally = publishing::publish(&publisher, edits, limits, stop) => Ok(tally?.exit_code()),
-        () = recover_now_and_then(&publisher, limits.recover_every) => pending().await,
-    }
+    unattended(config, async |opened| {
+        let publisher = &opened.publisher;
+        recover(publisher).await;
+        let stop = publishing::stop_when_interrupted();
+        tokio::select! {
+            tally = publishing::publish(publisher, edits, limits, stop) => Ok(tally?.exit_code()),
+            () = recover_now_and_then(publisher, limits.recover_every) => pending().await,
+        }
+    })
+    .await
 }

@@ -1,7 +1,7 @@
 //! The queue of alerts on disk: a file of lines, synced line by line. Everything here blocks.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -68,22 +68,70 @@ pub(super) struct Spool {
     is_torn: bool,
 }
 
+/// How many processes can send alerts from one directory at a time.
+const PLACES_MAX: usize = 64;
 const NAME: &str = "alerts.jsonl";
 /// Where damaged lines are kept.
 const DAMAGED: &str = "alerts.damaged.jsonl";
 
 impl Spool {
+    /// Opens the first queue in the directory that no process has open: in the directory itself, or a folder in it
+    /// that is made.
+    ///
     /// # Errors
-    /// `Invalid` without the directory, `Conflict` if another process has it open, `Unavailable`.
+    /// `Invalid` without the directory, `Conflict` if too many processes have it open, `Unavailable`.
     pub(super) fn open(directory: &Path, bounds: Bounds, now: Timestamp) -> Result<Self, Error> {
         if !directory.is_dir() {
             return Err(Error::invalid("alerts.spool", "is no directory: make it first"));
         }
-        let lock = open_file(&directory.join("alerts.lock")).map_err(unavailable)?;
-        lock.try_lock().map_err(|error| {
-            let message = "another process sends alerts from this directory: give each one its own";
-            Error::new(ErrorKind::Conflict, message).because(error)
-        })?;
+        for place in places(directory) {
+            if !place.is_dir() {
+                made(&place, directory).map_err(unavailable)?;
+            }
+            if let Some(lock) = free(&place)? {
+                return Self::of(&place, lock, bounds, now);
+            }
+        }
+        let message = format!("{PLACES_MAX} processes send alerts from this directory: give some another one");
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
+
+    /// Takes over what processes have left that have ended, as far as `is_new` says so and there is room: into this
+    /// queue first, then out of theirs. `directory` is that of all. Says how many were dropped there and not told.
+    pub(super) fn adopt(
+        &mut self,
+        directory: &Path,
+        bounds: Bounds,
+        now: Timestamp,
+        mut is_new: impl FnMut(&Waiting) -> bool,
+    ) -> Result<u64, Error> {
+        let mut dropped = 0;
+        for place in places(directory).filter(|place| place.join(NAME).is_file()) {
+            let Some(lock) = free(&place)? else { continue };
+            let mut left = Self::of(&place, lock, bounds, now)?;
+            while let Some(alert) = left.first().cloned() {
+                if !self.has_room() {
+                    return Ok(dropped);
+                }
+                let sequence = alert.sequence;
+                if is_new(&alert) {
+                    self.push(alert)?;
+                }
+                left.delivered(sequence, 0)?;
+            }
+            dropped += left.untold;
+            // So that it is not read again and again. The next process that uses the place makes it anew.
+            fs::remove_file(place.join(NAME)).map_err(unavailable)?;
+        }
+        Ok(dropped)
+    }
+
+    /// Whether there is room for what others have left: it is safe where it is.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < self.bounds.entries / 2 && self.bytes() < self.bounds.bytes / 2
+    }
+
+    fn of(directory: &Path, lock: File, bounds: Bounds, now: Timestamp) -> Result<Self, Error> {
         let text = match fs::read(directory.join(NAME)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(unavailable)?,
@@ -221,6 +269,29 @@ impl Spool {
         self.file = replace().map_err(unavailable)?;
         (self.written, self.is_torn) = (bytes.len() as u64, false);
         Ok(())
+    }
+}
+
+/// Where queues are: the directory itself, and folders in it.
+fn places(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let folders = (1..PLACES_MAX).map(|n| directory.join(format!("process-{n}")));
+    std::iter::once(directory.to_owned()).chain(folders)
+}
+
+/// The lock of a queue, if nobody has it; it is held as long as it is open.
+fn free(place: &Path) -> Result<Option<File>, Error> {
+    let lock = open_file(&place.join("alerts.lock")).map_err(unavailable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+    }
+}
+
+fn made(place: &Path, within: &Path) -> io::Result<()> {
+    match fs::create_dir(place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| sync_dir_at(within)),
     }
 }
 

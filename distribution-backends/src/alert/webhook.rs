@@ -12,9 +12,9 @@ use distribution_core::{Alert, AlertSink, Clock, Error, Timestamp};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Url};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
+use super::RunningAlerts;
 use super::message::{body, waiting};
 use super::spool::{Bounds, Spool, Waiting};
 use crate::blocking::blocking;
@@ -24,10 +24,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE_FIRST: TimeDelta = TimeDelta::seconds(1);
 const PAUSE_MAX: TimeDelta = TimeDelta::seconds(60);
 const RETRY_AFTER_SECS_MAX: i64 = 3_600;
-/// How often an alert is sent that the receiver calls wrong (HTTP 4xx).
+/// How often an alert is sent that the receiver calls wrong (400, 413 or 422).
 const REFUSALS_MAX: u32 = 10;
 /// How many alerts are in memory before they are on disk.
 const INBOX_MAX: usize = 1_000;
+/// How often it is looked whether a process has ended and left alerts.
+const ADOPT_EVERY: TimeDelta = TimeDelta::seconds(30);
 
 /// What the receiver understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub struct WebhookConfig {
     pub url: Zeroizing<String>,
     /// What it understands.
     pub format: WebhookFormat,
-    /// An existing directory for the queue, for this process alone.
+    /// An existing directory for the queue. Processes may share it: each has a queue of its own there.
     pub spool: PathBuf,
     /// An alert with the key of one taken at most so long ago is not sent again: 10 minutes.
     pub window: Duration,
@@ -79,10 +81,14 @@ impl fmt::Debug for WebhookConfig {
 /// An alert is in memory until the task has put it into the queue on disk, at once unless the disk is
 /// slow; from then on it survives a crash. It leaves the queue when the receiver has answered 2xx, so a crash
 /// at that moment sends it twice. Until then it is sent again after 1, 2, 4 … 60 seconds, or when the
-/// receiver's `Retry-After` (seconds) says. An alert that the receiver calls wrong (4xx but 408 and 429) is
-/// dropped after 10 times. Where the queue is full, the oldest alert with the new one's
+/// receiver's `Retry-After` (seconds) says. An alert that the receiver calls wrong (400, 413 or 422) is dropped after
+/// 10 times, with an error in the log that has all of it; whatever else is answered is no fault of the alert's (a
+/// receiver that is being deployed answers 404, one whose token has ended 401), so it waits. Where the queue is full, the oldest alert with the new one's
 /// [key](Alert::dedup_key) gives way, or else the oldest of all. The next message says how many were dropped. Lines
 /// of the queue that were damaged are kept in `alerts.damaged.jsonl` beside it, and an alert tells of them.
+///
+/// Each process has a queue of its own in the directory. What one leaves that has ended is sent by the next one that
+/// runs there, or by one that runs already, within a minute.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -107,6 +113,8 @@ pub struct WebhookAlerts {
     inbox: Mutex<Inbox>,
     raised: Notify,
     spool: Arc<Mutex<Spool>>,
+    directory: PathBuf,
+    bounds: Bounds,
     /// One delivery at a time.
     pace: tokio::sync::Mutex<Pace>,
 }
@@ -124,6 +132,7 @@ struct Pace {
     refusals: u32,
     due: Option<Timestamp>,
     lost: u64,
+    adopted_at: Option<Timestamp>,
 }
 
 enum Answer {
@@ -137,7 +146,7 @@ impl WebhookAlerts {
     ///
     /// # Errors
     /// [`Invalid`](distribution_core::ErrorKind::Invalid) for a URL that is none or a missing directory,
-    /// [`Conflict`](distribution_core::ErrorKind::Conflict) if another process uses the directory,
+    /// [`Conflict`](distribution_core::ErrorKind::Conflict) if 64 processes use the directory,
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it is out of reach.
     pub async fn open(config: WebhookConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let url = Url::parse(&config.url).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
@@ -145,6 +154,7 @@ impl WebhookAlerts {
         let bounds = Bounds { entries: config.entries_max, bytes: config.bytes_max };
         let client = http::build(http::client_builder()?)?;
         let now = clock.now();
+        let directory = config.spool.clone();
         let spool = blocking(move |_| Spool::open(&config.spool, bounds, now)).await?;
         Ok(Self {
             client,
@@ -155,6 +165,8 @@ impl WebhookAlerts {
             inbox: Mutex::default(),
             raised: Notify::new(),
             spool: Arc::new(Mutex::new(spool)),
+            directory,
+            bounds,
             pace: tokio::sync::Mutex::default(),
         })
     }
@@ -164,9 +176,7 @@ impl WebhookAlerts {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn start(config: WebhookConfig, clock: Arc<dyn Clock>) -> Result<RunningAlerts, Error> {
-        let alerts = Arc::new(Self::open(config, clock).await?);
-        let task = tokio::spawn(alerts.clone().run());
-        Ok(RunningAlerts { alerts, task })
+        Ok(RunningAlerts::new(Arc::new(Self::open(config, clock).await?)))
     }
 
     /// Sends alerts as they come, until it is dropped: for a task of its own.
@@ -180,11 +190,10 @@ impl WebhookAlerts {
                     Some(Duration::from_secs(5))
                 }
             };
-            let pause = pause.map(|pause| pause.max(Duration::from_millis(10)));
-            match pause {
-                Some(pause) => drop(tokio::time::timeout(pause, self.raised.notified()).await),
-                None => self.raised.notified().await,
-            }
+            // Others may end and leave alerts while nothing is raised here.
+            let idle = ADOPT_EVERY.to_std().unwrap_or_default();
+            let pause = pause.unwrap_or(idle).clamp(Duration::from_millis(10), idle);
+            drop(tokio::time::timeout(pause, self.raised.notified()).await);
         }
     }
 
@@ -196,6 +205,9 @@ impl WebhookAlerts {
     pub async fn deliver(&self) -> Result<Option<Timestamp>, Error> {
         let mut pace = self.pace.lock().await;
         self.take_in(&mut pace).await?;
+        if let Err(error) = self.adopt(&mut pace).await {
+            tracing::error!(%error, "what ended processes have left is not sent");
+        }
         loop {
             let now = self.clock.now();
             let Some((first, untold)) = self.first() else { return Ok(None) };
@@ -217,7 +229,8 @@ impl WebhookAlerts {
                     tracing::error!(
                         kind = first.kind,
                         audit_log_id = first.audit_log_id,
-                        "an alert is dropped: the receiver calls it wrong"
+                        alert = first.message,
+                        "an alert is dropped: the receiver has called it wrong {REFUSALS_MAX} times"
                     );
                     self.with_spool(move |spool| spool.drop_one(sequence)).await?;
                 }
@@ -246,12 +259,34 @@ impl WebhookAlerts {
         Ok(())
     }
 
+    /// Takes over what processes have left that have ended: into this queue first, then out of theirs.
+    async fn adopt(&self, pace: &mut Pace) -> Result<(), Error> {
+        let now = self.clock.now();
+        if pace.adopted_at.is_some_and(|at| (now - at).abs() < ADOPT_EVERY) {
+            return Ok(());
+        }
+        pace.adopted_at = Some(now);
+        let (spool, directory, bounds) = (self.spool.clone(), self.directory.clone(), self.bounds);
+        let (window, mut taken) = (self.window, pace.taken.clone());
+        let (taken, dropped) = blocking(move |_| {
+            let dropped = lock(&spool).adopt(&directory, bounds, now, |alert| {
+                let at = taken.insert(alert.key.clone(), alert.at);
+                at.is_none_or(|at| (alert.at - at).abs() > window)
+            })?;
+            Ok((taken, dropped))
+        })
+        .await?;
+        pace.taken = taken;
+        pace.lost += dropped;
+        Ok(())
+    }
+
     fn oldest_raised(&self) -> Option<(Alert, Timestamp)> {
         lock(&self.inbox).alerts.front().cloned()
     }
 
     /// Puts what is in memory into the queue, before the process ends. Blocks on the disk.
-    fn keep(&self) {
+    pub(super) fn keep(&self) {
         let alerts = std::mem::take(&mut lock(&self.inbox).alerts);
         let mut spool = lock(&self.spool);
         for (alert, at) in alerts {
@@ -264,6 +299,10 @@ impl WebhookAlerts {
                 return;
             }
         }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn first(&self) -> Option<(Waiting, u64)> {
@@ -308,11 +347,10 @@ impl WebhookAlerts {
         if status.is_success() {
             return Answer::Taken;
         }
-        tracing::warn!(status = status.as_u16(), "the receiver took no alert");
+        tracing::warn!(status = status.as_u16(), "the receiver took no alert: check its URL if it stays so");
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         match status.as_u16() {
-            408 | 429 => Answer::Later(after),
-            400..500 => Answer::Wrong,
+            400 | 413 | 422 => Answer::Wrong,
             _ => Answer::Later(after),
         }
     }
@@ -324,26 +362,6 @@ impl Pace {
         let pause = after.map_or(usual.min(PAUSE_MAX), |secs| TimeDelta::seconds(secs.clamp(1, RETRY_AFTER_SECS_MAX)));
         self.failures = self.failures.saturating_add(1);
         self.due = now.checked_add_signed(pause);
-    }
-}
-
-/// [`WebhookAlerts`] with their task, which ends when this is dropped: what is not sent by then waits on disk.
-#[derive(Debug)]
-pub struct RunningAlerts {
-    alerts: Arc<WebhookAlerts>,
-    task: JoinHandle<()>,
-}
-
-impl AlertSink for RunningAlerts {
-    fn raise(&self, alert: Alert) {
-        self.alerts.raise(alert);
-    }
-}
-
-impl Drop for RunningAlerts {
-    fn drop(&mut self) {
-        self.task.abort();
-        self.alerts.keep();
     }
 }
 

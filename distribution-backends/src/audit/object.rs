@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use distribution_core::{AuditEntry, AuditSink, Error, ObjectKey, Storage, StoragePrefix};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::audit::Kept;
 use crate::desk::{Desk, Shift};
@@ -70,24 +71,31 @@ impl ObjectAudit {
         Ok(Self { desk: Desk::new(book), seal })
     }
 
-    /// The entries below `prefix`, oldest first.
+    /// The entries below `prefix`, oldest first, all of them in memory: [`entries`](Self::entries) has one object of
+    /// them there at a time.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn read(storage: &dyn Storage, prefix: &StoragePrefix) -> Result<Vec<AuditEntry>, Error> {
-        let (mut entries, mut after) = (Vec::new(), None);
-        loop {
-            let keys = page(storage, &prefix.to_string(), &mut after).await?;
-            if keys.is_empty() {
-                return Ok(entries);
-            }
-            for key in keys {
-                for line in lines(&read(storage, &key, OBJECT_BYTES_MAX).await?) {
+        Self::entries(storage, prefix).try_collect().await
+    }
+
+    /// The entries below `prefix`, oldest first. Errors are those of [`open`](Self::open), and the end.
+    pub fn entries<'s>(storage: &'s dyn Storage, prefix: &StoragePrefix) -> BoxStream<'s, Result<AuditEntry, Error>> {
+        let keys = stream::try_unfold((prefix.to_string(), None), move |(prefix, mut after)| async move {
+            let keys = page(storage, &prefix, &mut after).await?;
+            Ok::<_, Error>((!keys.is_empty()).then(|| (stream::iter(keys).map(Ok), (prefix, after))))
+        });
+        let objects = keys.try_flatten().and_then(move |key| async move {
+            let entries: Vec<_> = lines(&read(storage, &key, OBJECT_BYTES_MAX).await?)
+                .map(|line| {
                     let event: Option<ChainedEvent> = serde_json::from_slice(line).ok();
-                    entries.push(event.and_then(|event| event.entry()).ok_or_else(|| corrupt(&key))?);
-                }
-            }
-        }
+                    event.and_then(|event| event.entry()).ok_or_else(|| corrupt(&key))
+                })
+                .collect();
+            Ok::<_, Error>(stream::iter(entries))
+        });
+        objects.try_flatten().boxed()
     }
 
     /// Checks all entries below `prefix`; what was found is what [`finish`](Verifier::finish) of the verifier says.
@@ -212,17 +220,21 @@ impl Book {
         }
     }
 
-    /// Takes in the object that stands at the end of what is known.
+    /// Takes in the object that stands at the end of what is known: all of it, or nothing, so that no append comes
+    /// behind an object that is broken in its middle.
     fn take(&mut self, key: &ObjectKey, bytes: &Bytes) -> Result<(), Error> {
         if *key != self.key()? || !bytes.ends_with(b"\n") {
             return Err(corrupt(key));
         }
+        let (mut head, mut read) = (self.head, Vec::new());
         for line in lines(bytes) {
             let line: Linked = serde_json::from_slice(line).map_err(|error| corrupt(key).because(error))?;
             self.seal.check_source(&line.source, key.as_str())?;
-            self.head = line.follow(self.head).ok_or_else(|| corrupt(key))?;
-            self.kept.insert(line.id());
+            head = line.follow(head).ok_or_else(|| corrupt(key))?;
+            read.push(line);
         }
+        read.iter().for_each(|line| self.kept.insert(line.id()));
+        self.head = head;
         Ok(())
     }
 

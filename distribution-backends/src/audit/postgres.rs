@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use distribution_core::{AuditEntry, AuditSink, Error};
-use futures::TryStreamExt as _;
+use futures::future::ready;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::time::timeout;
 
 use crate::desk::{Desk, Shift};
@@ -30,7 +31,9 @@ CREATE TABLE IF NOT EXISTS audit_entry (
 )";
 const NEWEST: &str = "SELECT event FROM audit_entry ORDER BY position DESC LIMIT 1";
 const INSERT: &str = "INSERT INTO audit_entry (position, id, event) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING";
-const ALL: &str = "SELECT position, event FROM audit_entry ORDER BY position";
+const PAGE: &str = "SELECT position, event FROM audit_entry WHERE position >= $1 ORDER BY position LIMIT $2";
+/// How many rows one statement reads when all are read: a statement may take 30 seconds, a table longer.
+const PAGE_ROWS: i64 = 200;
 
 /// Audit entries in the table `audit_entry` of a PostgreSQL schema, each a CloudEvent in a chain, as [`Seal`] says. Any
 /// number of hosts may share it, and so may the records of [`PostgresMetadata`](crate::PostgresMetadata).
@@ -79,24 +82,28 @@ impl PostgresAudit {
         Ok(Self { desk: Desk::new(pen), seal })
     }
 
-    /// The entries of a schema, oldest first.
+    /// The entries of a schema, oldest first, all of them in memory: [`entries`](Self::entries) has some of them there
+    /// at a time.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn read(config: PostgresConfig) -> Result<Vec<AuditEntry>, Error> {
-        let (mut entries, mut unread) = (Vec::new(), None);
-        let place = each(&config, |position, event| {
-            let event: Option<ChainedEvent> = serde_json::from_slice(event).ok();
-            match event.and_then(|event| event.entry()) {
-                Some(entry) => entries.push(entry),
-                None => unread = unread.or(Some(position)),
-            }
-        })
-        .await?;
-        match unread {
-            Some(position) => Err(Error::corrupt(format!("row {position} of {place} is no audit entry: restore it"))),
-            None => Ok(entries),
-        }
+        Self::entries(config)?.try_collect().await
+    }
+
+    /// The entries of a schema, oldest first. Errors are those of [`open`](Self::open), and the end.
+    ///
+    /// # Errors
+    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for settings that contradict each other.
+    pub fn entries(config: PostgresConfig) -> Result<BoxStream<'static, Result<AuditEntry, Error>>, Error> {
+        let settings = config.settings()?;
+        let place = settings.place.clone();
+        let entries = rows(settings).and_then(move |(position, event)| {
+            let event: Option<ChainedEvent> = serde_json::from_slice(&event).ok();
+            let unread = || Error::corrupt(format!("row {position} of {place} is no audit entry: restore it"));
+            ready(event.and_then(|event| event.entry()).ok_or_else(unread))
+        });
+        Ok(entries.boxed())
     }
 
     /// Checks all entries, row by row; what was found is what [`finish`](Verifier::finish) of the verifier says.
@@ -104,7 +111,10 @@ impl PostgresAudit {
     /// # Errors
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the server is out of reach.
     pub async fn verify(config: PostgresConfig, mut verifier: Verifier) -> Result<Verifier, Error> {
-        each(&config, |position, event| verifier.check(&format!("row {position}"), event)).await?;
+        let mut rows = rows(config.settings()?);
+        while let Some((position, event)) = rows.try_next().await? {
+            verifier.check(&format!("row {position}"), &event);
+        }
         Ok(verifier)
     }
 
@@ -202,19 +212,24 @@ impl Pen {
     }
 }
 
-/// Has `look` look at each row, and says which database it was.
-async fn each(config: &PostgresConfig, mut look: impl FnMut(i64, &[u8])) -> Result<String, Error> {
-    let settings = config.settings()?;
-    let failed = |error| fault(&settings.place, error);
-    let mut session = Session::open(&settings).await?;
-    let mut rows = sqlx::query(ALL).fetch(&mut session.connection);
-    while let Some(row) = rows.try_next().await.map_err(failed)? {
-        let (position, event) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        look(position, event);
-    }
-    drop(rows);
-    session.close().await;
-    Ok(settings.place)
+/// Each row, and where it is.
+fn rows(settings: Settings) -> BoxStream<'static, Result<(i64, Vec<u8>), Error>> {
+    let pages = stream::try_unfold((settings, None, i64::MIN), |(settings, session, next)| async move {
+        let mut session: Session = match session {
+            Some(session) => session,
+            None => Session::open(&settings).await?,
+        };
+        let page = sqlx::query_as::<_, (i64, Vec<u8>)>(PAGE).bind(next).bind(PAGE_ROWS);
+        let read = timeout(settings.statement_timeout, page.fetch_all(&mut session.connection)).await;
+        let rows = in_time(&settings, read)?.map_err(|error| fault(&settings.place, error))?;
+        let Some((last, _)) = rows.last() else {
+            session.close().await;
+            return Ok::<_, Error>(None);
+        };
+        let next = last.saturating_add(1);
+        Ok(Some((stream::iter(rows).map(Ok), (settings, Some(session), next))))
+    });
+    pages.try_flatten().boxed()
 }
 
 fn in_time<T>(settings: &Settings, result: Result<T, tokio::time::error::Elapsed>) -> Result<T, Error> {

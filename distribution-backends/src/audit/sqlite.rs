@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use distribution_core::{AuditEntry, AuditSink, Error};
-use futures::TryStreamExt as _;
+use futures::future::ready;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::blocking::blocking;
 use crate::desk::{Desk, Shift};
@@ -29,10 +30,21 @@ CREATE TABLE IF NOT EXISTS audit_entry (
 CREATE TRIGGER IF NOT EXISTS audit_entry_is_not_changed BEFORE UPDATE ON audit_entry
     BEGIN SELECT raise(ABORT, 'audit entries are not changed'); END;
 CREATE TRIGGER IF NOT EXISTS audit_entry_is_not_removed BEFORE DELETE ON audit_entry
-    BEGIN SELECT raise(ABORT, 'audit entries are not removed'); END;";
+    BEGIN SELECT raise(ABORT, 'audit entries are not removed'); END;
+-- INSERT OR REPLACE removes a row without asking the trigger above.
+CREATE TRIGGER IF NOT EXISTS audit_entry_is_not_replaced BEFORE INSERT ON audit_entry
+    WHEN EXISTS (SELECT 1 FROM audit_entry WHERE position = NEW.position)
+    BEGIN SELECT raise(ABORT, 'audit entries are not replaced'); END;
+-- An entry that is there is not added again, as with DO NOTHING.
+CREATE TRIGGER IF NOT EXISTS audit_entry_is_there_once BEFORE INSERT ON audit_entry
+    WHEN EXISTS (SELECT 1 FROM audit_entry WHERE id = NEW.id)
+        AND NOT EXISTS (SELECT 1 FROM audit_entry WHERE position = NEW.position)
+    BEGIN SELECT raise(IGNORE); END;";
 const NEWEST: &str = "SELECT event FROM audit_entry ORDER BY position DESC LIMIT 1";
 const INSERT: &str = "INSERT INTO audit_entry (position, id, event) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING";
-const ALL: &str = "SELECT position, event FROM audit_entry ORDER BY position";
+const PAGE: &str = "SELECT position, event FROM audit_entry WHERE position >= ? ORDER BY position LIMIT ?";
+/// How many rows are in memory at a time when all are read.
+const PAGE_ROWS: i64 = 200;
 
 /// Audit entries in the table `audit_entry` of one SQLite file, each a CloudEvent in a chain, as [`Seal`] says. Several
 /// processes of one machine may share it; give it a file of its own, on a local disk.
@@ -100,24 +112,24 @@ impl SqliteAudit {
         Ok(Self { desk: Desk::new(pen), seal })
     }
 
-    /// The entries in a file, oldest first.
+    /// The entries in a file, oldest first, all of them in memory: [`entries`](Self::entries) has some of them there
+    /// at a time.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn read(path: impl AsRef<Path>) -> Result<Vec<AuditEntry>, Error> {
-        let (mut entries, mut unread) = (Vec::new(), None);
-        let place = each(path.as_ref(), |position, event| {
-            let event: Option<ChainedEvent> = serde_json::from_slice(event).ok();
-            match event.and_then(|event| event.entry()) {
-                Some(entry) => entries.push(entry),
-                None => unread = unread.or(Some(position)),
-            }
-        })
-        .await?;
-        match unread {
-            Some(position) => Err(Error::corrupt(format!("row {position} of {place} is no audit entry: restore it"))),
-            None => Ok(entries),
-        }
+        Self::entries(path).try_collect().await
+    }
+
+    /// The entries in a file, oldest first. Errors are those of [`open`](Self::open), and the end.
+    pub fn entries(path: impl AsRef<Path>) -> BoxStream<'static, Result<AuditEntry, Error>> {
+        let place = path.as_ref().display().to_string();
+        let entries = rows(path.as_ref().to_owned()).and_then(move |(position, event)| {
+            let event: Option<ChainedEvent> = serde_json::from_slice(&event).ok();
+            let unread = || Error::corrupt(format!("row {position} of {place} is no audit entry: restore it"));
+            ready(event.and_then(|event| event.entry()).ok_or_else(unread))
+        });
+        entries.boxed()
     }
 
     /// Checks a file, row by row; what was found is what [`finish`](Verifier::finish) of the verifier says.
@@ -125,7 +137,10 @@ impl SqliteAudit {
     /// # Errors
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the file is out of reach.
     pub async fn verify(path: impl AsRef<Path>, mut verifier: Verifier) -> Result<Verifier, Error> {
-        each(path.as_ref(), |position, event| verifier.check(&format!("row {position}"), event)).await?;
+        let mut rows = rows(path.as_ref().to_owned());
+        while let Some((position, event)) = rows.try_next().await? {
+            verifier.check(&format!("row {position}"), &event);
+        }
         Ok(verifier)
     }
 
@@ -210,20 +225,28 @@ impl Pen {
     }
 }
 
-/// Has `look` look at each row, and says which file it was.
-async fn each(path: &Path, mut look: impl FnMut(i64, &[u8])) -> Result<String, Error> {
-    let (path, _) = prepared(path).await?;
-    let place = path.display().to_string();
-    let failed = |error| fault(&place, error);
-    let mut connection = options(&path).pragma("query_only", "ON").connect().await.map_err(failed)?;
-    let mut rows = sqlx::query(ALL).fetch(&mut connection);
-    while let Some(row) = rows.try_next().await.map_err(failed)? {
-        let (position, event) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        look(position, event);
-    }
-    drop(rows);
-    connection.close().await.map_err(failed)?;
-    Ok(place)
+/// Each row, and where it is. They are read in pages: who takes their time holds up no writer.
+fn rows(path: PathBuf) -> BoxStream<'static, Result<(i64, Vec<u8>), Error>> {
+    let pages = stream::try_unfold((path, None, i64::MIN), |(path, connection, next)| async move {
+        let place = path.display().to_string();
+        let failed = |error| fault(&place, error);
+        let mut connection: SqliteConnection = match connection {
+            Some(connection) => connection,
+            None => {
+                let (path, _) = prepared(&path).await?;
+                options(&path).pragma("query_only", "ON").connect().await.map_err(failed)?
+            }
+        };
+        let page = sqlx::query_as::<_, (i64, Vec<u8>)>(PAGE).bind(next).bind(PAGE_ROWS);
+        let rows = page.fetch_all(&mut connection).await.map_err(failed)?;
+        let Some((last, _)) = rows.last() else {
+            connection.close().await.map_err(failed)?;
+            return Ok::<_, Error>(None);
+        };
+        let next = last.saturating_add(1);
+        Ok(Some((stream::iter(rows).map(Ok), (path, Some(connection), next))))
+    });
+    pages.try_flatten().boxed()
 }
 
 async fn prepared(path: &Path) -> Result<(PathBuf, PathBuf), Error> {

@@ -1,9 +1,11 @@
 //! Who is told when something is wrong.
 
 use std::path::{Path, PathBuf};
+#[cfg(feature = "alert-webhook")]
 use std::sync::Arc;
+use std::time::Duration;
 
-use distribution_core::{AlertSink, Error};
+use distribution_core::{Alert, AlertSink, Error};
 use serde::Deserialize;
 
 use super::document::Places;
@@ -22,7 +24,7 @@ pub(super) struct Alerts {
     url: Option<Secret>,
     /// What it understands: `slack`, or `alertmanager`.
     format: Option<Format>,
-    /// The directory of the queue, for one process alone.
+    /// The directory of the queues: processes may share it, each has one of its own there.
     spool: Option<String>,
     /// For how long an alert is not sent again, in seconds, 1 to 86,400. Default: 600.
     window_secs: Option<Whole>,
@@ -51,6 +53,7 @@ enum Format {
 #[derive(Clone, Debug)]
 pub(super) enum AlertPlan {
     Log,
+    #[cfg_attr(not(feature = "alert-webhook"), expect(dead_code, reason = "checked all the same"))]
     Webhook(Webhook),
 }
 
@@ -107,10 +110,45 @@ impl Alerts {
     }
 }
 
+/// The sink that a configuration names, open; from [`Config::alerts`](super::Config::alerts). Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct OpenAlerts(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Log(LogAlerts),
+    #[cfg(feature = "alert-webhook")]
+    Webhook(Arc<crate::RunningAlerts>),
+}
+
+impl OpenAlerts {
+    /// Waits until nothing waits to be sent, and at most so long: what a program does at its end. What is not sent by
+    /// then stays in the queue, for whichever process comes next.
+    pub async fn settle(&self, at_most: Duration) {
+        match &self.0 {
+            Kind::Log(_) => {
+                let _ = at_most;
+            }
+            #[cfg(feature = "alert-webhook")]
+            Kind::Webhook(alerts) => alerts.settle(at_most).await,
+        }
+    }
+}
+
+impl AlertSink for OpenAlerts {
+    fn raise(&self, alert: Alert) {
+        match &self.0 {
+            Kind::Log(log) => log.raise(alert),
+            #[cfg(feature = "alert-webhook")]
+            Kind::Webhook(alerts) => alerts.raise(alert),
+        }
+    }
+}
+
 impl AlertPlan {
-    pub(super) async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn AlertSink>, Error> {
+    pub(super) async fn open(&self, base: &Path, places: &Places) -> Result<OpenAlerts, Error> {
         match self {
-            Self::Log => Ok(Arc::new(LogAlerts)),
+            Self::Log => Ok(OpenAlerts(Kind::Log(LogAlerts))),
             #[cfg(feature = "alert-webhook")]
             Self::Webhook(webhook) => webhook.open(base, places).await,
             #[cfg(not(feature = "alert-webhook"))]
@@ -124,14 +162,12 @@ impl AlertPlan {
 
 #[cfg(feature = "alert-webhook")]
 mod with {
-    use std::time::Duration;
-
     use super::*;
     use crate::blocking::blocking;
     use crate::{SystemClock, WebhookAlerts, WebhookConfig, WebhookFormat};
 
     impl Webhook {
-        pub(super) async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn AlertSink>, Error> {
+        pub(super) async fn open(&self, base: &Path, places: &Places) -> Result<OpenAlerts, Error> {
             let (url, base) = (self.url.clone(), base.to_owned());
             let url = blocking(move |_| url.read(&base)).await.map_err(|error| places.locate("alerts.url", error))?;
             let format = match self.format {
@@ -142,11 +178,11 @@ mod with {
             config.window = Duration::from_secs(self.window_secs.into());
             config.entries_max = self.entries_max as usize;
             config.bytes_max = u64::from(self.mib_max) << 20;
-            let opened = WebhookAlerts::start(config, Arc::new(SystemClock)).await;
-            Ok(Arc::new(opened.map_err(|error| {
+            let opened = WebhookAlerts::start(config, Arc::new(SystemClock)).await.map_err(|error| {
                 let at = if error.field() == Some("alerts.url") { "alerts.url" } else { "alerts.spool" };
                 places.locate(at, error)
-            })?))
+            })?;
+            Ok(OpenAlerts(Kind::Webhook(Arc::new(opened))))
         }
     }
 }

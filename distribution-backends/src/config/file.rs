@@ -224,13 +224,37 @@ pub(super) struct Sweep {
     pub(super) grace_hours: Option<Whole>,
 }
 
+/// Where the audit trail is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AuditKind {
+    #[default]
+    Jsonl,
+    Sqlite,
+    /// In the database of the records.
+    Postgres,
+    Objects,
+}
+
 /// `[audit]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Audit {
-    /// The file that entries are appended to, one line of JSON each; made if absent. Processes of one machine
+    /// `jsonl`, `sqlite`, `postgres` or `objects`. Default: `jsonl`.
+    #[serde(default)]
+    pub(super) kind: AuditKind,
+    /// `jsonl`: the file that entries are appended to, one line of JSON each; made if absent. Processes of one machine
     /// may share it.
-    pub(super) jsonl: String,
+    pub(super) jsonl: Option<String>,
+    /// `sqlite`: the database file, made if absent, which belongs to the trail alone. Processes of one machine may
+    /// share it.
+    pub(super) sqlite: Option<String>,
+    /// `objects`: a directory or bucket like the `storage` of a target, which belongs to the trail alone.
+    pub(super) objects: Option<String>,
+    /// `objects`: with which keys the bucket is asked, if not with those that its own tools would find.
+    pub(super) credentials: Option<Credentials>,
+    /// The chain's name, a URI or a path, another one for each trail. Default: `/distribution/audit`.
+    pub(super) source: Option<String>,
     /// A file with an Ed25519 key, made if absent, that signs each entry. Default: entries are chained, not signed.
     pub(super) signing_key: Option<String>,
     /// A second place, as for targets, that gets a signed checkpoint now and then, so that a trail that was cut off

@@ -59,6 +59,12 @@ pub(super) trait Records: Send + Sync {
     /// Reads its secrets and opens it. Errors name no key but that of a secret.
     async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error>;
 
+    /// The database that they are in, with its secrets, if it is one that the audit trail may be in too.
+    #[cfg(feature = "postgres")]
+    async fn database(&self, _: &Path, _: &Places) -> Result<Option<crate::PostgresConfig>, Error> {
+        Ok(None)
+    }
+
     /// Where they are, if that is a place that could also be a target's.
     fn place(&self) -> Option<&Place> {
         None

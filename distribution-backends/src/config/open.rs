@@ -41,17 +41,17 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     let targets = try_join_all(opening).await?;
     let kept = targets.iter().map(|(name, storage, _)| (name.clone(), storage.clone())).collect();
     let records = plan.records.open(&config.base, places).await?;
-    let sealed = plan.trail.open(places).await?;
+    let trail = config.trail().await?;
+    let sealed = plan.trail.open(&trail, places).await?;
     let mut audit = sealed.audit;
     if let Some(mirror) = &plan.mirror {
         audit = mirror.wrap(audit, records.clone(), &config.base, places).await?;
     }
-    let stores = Stores { targets: kept, metadata: records.clone(), journal: plan.trail.journal.clone() };
+    let stores = Stores { targets: kept, metadata: records.clone(), trail };
     let mut builder = Publisher::builder()
         .source(Arc::new(sources))
         .metadata(records)
         .audit(audit)
-        .alerts(plan.alerts.open(&config.base, places).await?)
         .clock(Arc::new(SystemClock))
         .holder(holder_name())
         .policy(plan.policy.clone());
@@ -89,14 +89,23 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     }
     let (policy, grace) = plan.sweep.clone();
     let sweep = Sweeping { staging, policy, grace };
+    let (mut builder, mut alerts) = (change(builder), None);
+    if !builder.has_alerts() {
+        let opened = config.alerts().await?;
+        builder = builder.alerts(Arc::new(opened.clone()));
+        alerts = Some(opened);
+    }
     Ok(Opened {
-        publisher: change(builder).build()?,
+        publisher: builder.build()?,
         downloads,
         guarded,
         stores,
         sweep,
         #[cfg(feature = "evidence")]
         evidence: sealed.key,
+        #[cfg(feature = "evidence")]
+        checkpointed: sealed.checkpointed,
+        alerts,
     })
 }
 

@@ -59,13 +59,16 @@ impl Plan {
         let records = file.metadata.check(base, places)?;
         check_apart(records.place(), ("metadata.uri", "records"), &targets, places)?;
         check_revocations(records.place(), &targets, places)?;
+        let trail = evidence::check(&file.audit, &file.metadata.uri, base, places)?;
+        check_apart(trail.store.place(), ("audit.objects", "the trail"), &targets, places)?;
+        check_trail(&trail, records.place(), places)?;
         Ok(Self {
             policy: policy(file, &targets, places)?,
             sweep: sweep::policy(&file.sweep, places)?,
             inspects: preflight::check(file.preflight.is_some(), places)?,
             roots: Roots::check(file, base, places)?,
             records,
-            trail: evidence::check(&file.audit, base, places)?,
+            trail,
             mirror: mirror(file, places)?,
             alerts: file.alerts.check(base, places)?,
             targets,
@@ -88,6 +91,19 @@ fn check_apart(
             Err(places.invalid(at, message))
         }
     }
+}
+
+/// What is no entry or no checkpoint would be taken for damage.
+fn check_trail(trail: &Trail, records: Option<&Place>, places: &Places) -> Result<(), Error> {
+    let (Some(place), checkpoints) = (trail.store.place(), trail.checkpoints.as_ref()) else { return Ok(()) };
+    for (other, what) in [(records, "`metadata.uri`"), (checkpoints, "`audit.checkpoints`")] {
+        if other.is_some_and(|other| other.overlaps(place)) {
+            return Err(
+                places.invalid("audit.objects", format!("shares the place of {what}: give each one of its own"))
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Each target has its own: one object's links would be taken back with those of another target's of that name.

@@ -25,6 +25,10 @@ pub enum FindingKind {
     Unfinished,
     /// A checkpoint has seen another entry at this position.
     Rewritten,
+    /// Checkpoints of one position tell of two entries: who has the key has noted two chains.
+    ContradictoryCheckpoints,
+    /// Checkpoints are of another chain, and tell nothing of this one.
+    ForeignCheckpoints,
     /// It has no signature of a key that is trusted.
     BadSignature,
     /// A publication's own count, 0, 1, 2 …, leaves one out.

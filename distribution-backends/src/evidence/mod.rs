@@ -9,6 +9,7 @@ mod finding;
 #[cfg(feature = "evidence")]
 mod key;
 mod lost;
+mod noted;
 pub(crate) mod objects;
 #[cfg(feature = "evidence")]
 mod receipt;

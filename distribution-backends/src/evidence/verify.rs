@@ -1,12 +1,11 @@
 //! Reads a chain from its beginning, and names what is wrong with it.
 
-use std::collections::BTreeMap;
-
 use distribution_core::EntryId;
 
 use super::event::{ChainHead, ChainedEvent, Hash};
 use super::finding::{Finding, FindingKind, Verdict};
 use super::lost::Lost;
+use super::noted::Noted;
 #[cfg(feature = "evidence")]
 use super::{Checkpoint, PublicKey, key::Purpose};
 use crate::audit::Kept;
@@ -31,8 +30,8 @@ use crate::audit::Kept;
 pub struct Verifier {
     #[cfg(feature = "evidence")]
     keys: Vec<PublicKey>,
-    /// The hashes that checkpoints have seen, by position.
-    seen: BTreeMap<u64, Hash>,
+    noted: Noted,
+    /// The chain's name: as it was given, or that of the first entry that reads.
     source: Option<String>,
     head: ChainHead,
     /// What did not fit: what it is follows from what comes behind it.
@@ -81,12 +80,18 @@ impl Verifier {
         self
     }
 
-    /// The same, requiring what this checkpoint has seen.
+    /// The same, requiring what this checkpoint has seen. One of another chain is told as such.
     #[cfg(feature = "evidence")]
     #[must_use]
     pub fn with_checkpoint(mut self, checkpoint: &Checkpoint) -> Self {
-        self.source.get_or_insert_with(|| checkpoint.source().to_owned());
-        self.seen.insert(checkpoint.position(), checkpoint.hash());
+        self.noted.add(checkpoint.source(), checkpoint.position(), checkpoint.hash());
+        self
+    }
+
+    /// The same, requiring that the chain has this name. Otherwise that of its first entry is believed.
+    #[must_use]
+    pub fn of_chain(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
         self
     }
 
@@ -119,11 +124,7 @@ impl Verifier {
             let message = format!("{count} entries from position {} on are gone", range.start);
             self.add(FindingKind::Removed, "", Some(range.start), message);
         }
-        if let Some((&position, _)) = self.seen.range(self.head.next..).next_back() {
-            let message =
-                format!("a checkpoint has seen position {position}, and the chain ends before {}", self.head.next);
-            self.add(FindingKind::Truncated, "", Some(self.head.next), message);
-        }
+        self.judge_checkpoints();
         let (continued, gaps) = self.kept.gaps();
         self.verdict.continued = continued;
         for (publication, sequence) in gaps {
@@ -131,6 +132,30 @@ impl Verifier {
             self.add(FindingKind::Gap, "", None, message);
         }
         self.verdict
+    }
+
+    fn judge_checkpoints(&mut self) {
+        let source = self.source.as_deref();
+        let newest = self.noted.newest_from(source, self.head.next);
+        let contradictions = self.noted.contradictions(source);
+        let foreign: Vec<String> = self
+            .noted
+            .foreign(source)
+            .into_iter()
+            .map(|(name, count)| format!("{count} checkpoints are of the chain {name}, and tell nothing of this one"))
+            .collect();
+        if let Some(position) = newest {
+            let message =
+                format!("a checkpoint has seen position {position}, and the chain ends before {}", self.head.next);
+            self.add(FindingKind::Truncated, "", Some(self.head.next), message);
+        }
+        for (position, hashes) in contradictions {
+            let message = format!("checkpoints of position {position} contradict each other: {hashes}");
+            self.add(FindingKind::ContradictoryCheckpoints, "", Some(position), message);
+        }
+        for message in foreign {
+            self.add(FindingKind::ForeignCheckpoints, "", None, message);
+        }
     }
 
     fn read(&mut self, place: &str, bytes: &[u8]) -> Option<Met> {
@@ -238,11 +263,13 @@ impl Verifier {
         self.head = ChainHead { next: met.position.saturating_add(1), hash: met.hash };
         self.damaged = 0;
         self.verdict.entries += 1;
-        if let Some(hash) = self.seen.get(&met.position) {
-            self.verdict.checkpoints += 1;
-            if *hash != met.hash {
-                let finding = met.finding(FindingKind::Rewritten, "is not the entry that a checkpoint has seen there");
-                return self.verdict.add(finding);
+        if let Some(seen) = self.noted.at(self.source.as_deref().unwrap_or_default(), met.position) {
+            self.verdict.checkpoints += seen.len() as u64;
+            if !seen.contains(&met.hash) {
+                let (position, entry) = (Some(met.position), Some(met.id.to_string()));
+                let (kind, place) = (FindingKind::Rewritten, met.place.clone());
+                let message = "is not the entry that a checkpoint has seen there".to_owned();
+                self.verdict.add(Finding { kind, place, position, entry, message });
             }
         }
         if self.kept.contains(&met.id) {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use distribution_core::{Digest, Digester, Error, Removal, StagedFile, Staging, Timestamp, VideoUrl};
+use distribution_core::{Digest, Digester, Error, Removal, StagedFile, StagedObject, Staging, Timestamp, VideoUrl};
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use http::header::IF_MATCH;
 use http::{HeaderMap, Method, StatusCode};
@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::source::S3Files;
 use crate::source::s3::{Look, Root, bytes, pin_of, request};
 use crate::storage::s3::client::Call;
+use crate::storage::s3::failure::Failure;
 use crate::storage::s3::headers::set;
 use crate::storage::s3::xml::{self, ListBucketResult, Listed};
 
@@ -45,21 +46,27 @@ impl Staging for S3Files {
     }
 
     /// Asks the service to remove the object only if it has the etag (`If-Match`, "Conditional deletes", Amazon S3
-    /// User Guide), right after a look of its own, because not every service does as it is asked.
+    /// User Guide), right after a look of its own, because not every service does as it is asked. Each request is
+    /// sent once: one whose answer was lost may have been done, and another after it could meet what an editor has
+    /// uploaded since.
     async fn remove(&self, file: &StagedFile) -> Result<Removal, Error> {
-        let Some(Look { object, pin }) = self.look(&file.url).await? else { return Ok(Removal::Gone) };
-        if pin != file.pin {
-            return Ok(Removal::Changed);
-        }
+        let found = match self.as_it_is(file).await? {
+            Ok(found) => found,
+            Err(removal) => return Ok(removal),
+        };
         let task = format!("remove the staged {}", file.url);
         let mut headers = HeaderMap::new();
-        set(&mut headers, IF_MATCH, &object.etag).map_err(|failure| failure.into_error(&task))?;
+        set(&mut headers, IF_MATCH, &found.etag).map_err(|failure| failure.into_error(&task))?;
         let client = self.client();
-        let mut call = request(Method::DELETE, &object.container, &object.name, headers);
-        let mut answer = client.repeat(&call).await;
-        if answer.as_ref().is_err_and(|failure| failure.status() == Some(StatusCode::NOT_IMPLEMENTED)) {
+        let mut call = request(Method::DELETE, &found.container, &found.name, headers);
+        let mut answer = client.once(&call).await;
+        if answer.as_ref().is_err_and(Failure::is_unknown_request) {
+            // It knows no such condition, and has done nothing: all that is left is to look and be quick.
+            if let Err(removal) = self.as_it_is(file).await? {
+                return Ok(removal);
+            }
             call.headers.clear();
-            answer = client.repeat(&call).await;
+            answer = client.once(&call).await;
         }
         match answer {
             Ok(_) => Ok(Removal::Removed),
@@ -69,6 +76,17 @@ impl Staging for S3Files {
                 _ => Err(failure.into_error(&task)),
             },
         }
+    }
+}
+
+impl S3Files {
+    /// The object, if it is in the file's state, or else why there is nothing to remove.
+    async fn as_it_is(&self, file: &StagedFile) -> Result<Result<StagedObject, Removal>, Error> {
+        Ok(match self.look(&file.url).await? {
+            None => Err(Removal::Gone),
+            Some(Look { pin, .. }) if pin != file.pin => Err(Removal::Changed),
+            Some(Look { object, .. }) => Ok(object),
+        })
     }
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use distribution_backends::Config;
+use distribution_backends::{Config, LogAlerts};
 use distribution_core::ErrorKind;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::opening::request;
@@ -28,8 +28,8 @@ async fn a_webhook_is_told_of_what_goes_wrong() {
     let opened = Arc::new(config.open().await.unwrap());
     assert!(!format!("{config:?} {opened:?}").contains("hunter2"));
 
-    let twice = config.open().await.unwrap_err();
-    assert_eq!((twice.kind(), twice.field()), (ErrorKind::Conflict, Some("alerts.spool")));
+    // Others may run beside it, such as a sweep.
+    let _beside = config.open().await.unwrap();
 
     let missing = opened.publisher.publish(request("absent.mp4", b"")).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Rejected);
@@ -42,6 +42,38 @@ async fn a_webhook_is_told_of_what_goes_wrong() {
         text.push_str(std::str::from_utf8(&more[..read]).unwrap());
     }
     assert!(text.starts_with("POST /hook/hunter2 ") && text.contains("[error] rejected: "), "{text}");
+}
+
+#[tokio::test]
+async fn a_host_with_alerts_of_its_own_opens_no_queue_and_may_send_to_both() {
+    let (folder, listener) = (site(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let config = Config::parse(&with_alerts(WEBHOOK), folder.path()).unwrap();
+    // Neither the secret nor the directory are there, and nobody needs them.
+    let own = Arc::new(LogAlerts);
+    config.open_with(|builder| builder.alerts(own)).await.unwrap().close().await.unwrap();
+    assert_eq!(config.alerts().await.unwrap_err().field(), Some("alerts.url"));
+
+    fs::create_dir(folder.path().join("alerts")).unwrap();
+    fs::write(folder.path().join("hook"), format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let receiving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut text = String::new();
+        while !text.ends_with('}') {
+            let mut more = [0; 4096];
+            let read = stream.read(&mut more).await.unwrap();
+            text.push_str(std::str::from_utf8(&more[..read]).unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        text
+    });
+    let alerts = config.alerts().await.unwrap();
+    let both = Arc::new(alerts.clone());
+    let opened = config.open_with(|builder| builder.alerts(both)).await.unwrap();
+    opened.publisher.publish(request("absent.mp4", b"")).await.unwrap_err();
+    opened.close().await.unwrap();
+    alerts.settle(Duration::from_secs(20)).await;
+    let text = tokio::time::timeout(Duration::from_secs(1), receiving).await.unwrap().unwrap();
+    assert!(text.contains("[error] rejected: "), "sent before the program ends: {text}");
 }
 
 #[tokio::test]

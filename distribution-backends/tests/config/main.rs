@@ -28,6 +28,7 @@ mod preflight;
 mod probing;
 mod records;
 mod secrets;
+mod trail;
 
 use std::fs;
 use std::path::Path;

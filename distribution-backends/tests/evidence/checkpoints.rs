@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use distribution_backends::{
-    Checkpoint, Checkpointed, EvidenceKey, FindingKind, JsonlAudit, LocalDisk, SystemClock, Verifier,
+    Checkpoint, Checkpointed, EvidenceKey, FindingKind, JsonlAudit, LocalDisk, Seal, SystemClock, Verifier,
 };
-use distribution_core::{AuditSink, ErrorKind, StoragePrefix};
+use distribution_core::{AuditSink, ErrorKind, ObjectKey, StoragePrefix};
+use distribution_testkit::{ManualClock, World};
 
 use super::chains::{kinds, verify};
 use super::trails::{chain, key, lines, trail};
@@ -68,4 +69,135 @@ async fn a_second_place_that_is_out_of_reach_does_not_hold_back_an_append() {
     audit.append(&trail(1)).await.unwrap();
     let keys = [key().public_key().clone()];
     assert_eq!(Checkpointed::load(&*elsewhere, &StoragePrefix::default(), &keys).await.unwrap().len(), 1);
+}
+
+/// The newest checkpoint of a chain of these trails, and its lines.
+async fn noted(trails: std::ops::Range<u64>, source: &str) -> (Checkpoint, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = Arc::new(LocalDisk::open(directory.path()).unwrap());
+    let path = directory.path().join("audit.jsonl");
+    let sink = Arc::new(JsonlAudit::open_sealed(&path, Seal::new(source).unwrap()).await.unwrap());
+    let audit = Checkpointed::new(sink, elsewhere, StoragePrefix::default(), key(), Arc::new(SystemClock));
+    for n in trails {
+        audit.append(&trail(n)).await.unwrap();
+    }
+    (audit.checkpoint().await.unwrap().unwrap(), std::fs::read(path).unwrap())
+}
+
+#[tokio::test]
+async fn checkpoints_that_contradict_each_other_are_told_whatever_their_order() {
+    let ((ours, lines), (other, _)) = (noted(1..2, "/site").await, noted(2..3, "/site").await);
+    assert_eq!(ours.position(), other.position());
+    for order in [[&ours, &other], [&other, &ours]] {
+        let verifier = order.into_iter().fold(Verifier::new(), Verifier::with_checkpoint);
+        let verdict = verify(&lines, verifier);
+        assert_eq!(kinds(&verdict), [FindingKind::ContradictoryCheckpoints].into(), "{:?}", verdict.findings);
+        let hash = |checkpoint: &Checkpoint| {
+            let json: serde_json::Value = serde_json::from_slice(&checkpoint.to_json().unwrap()).unwrap();
+            json["hash"].as_str().unwrap().to_owned()
+        };
+        let finding = &verdict.findings[0];
+        assert!([&ours, &other].iter().all(|one| finding.message.contains(&hash(one))), "{finding}");
+        assert_eq!((finding.position, verdict.checkpoints), (Some(ours.position()), 2));
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_chain_is_told_as_foreign_and_blames_no_entry() {
+    let ((ours, lines), (longer, _)) = (noted(1..2, "/site").await, noted(1..4, "/elsewhere").await);
+    for order in [[&ours, &longer], [&longer, &ours]] {
+        let verifier = order.into_iter().fold(Verifier::new(), Verifier::with_checkpoint);
+        let verdict = verify(&lines, verifier);
+        assert_eq!(kinds(&verdict), [FindingKind::ForeignCheckpoints].into(), "{:?}", verdict.findings);
+        assert!(verdict.findings[0].message.contains("/elsewhere"), "{}", verdict.findings[0]);
+        assert_eq!(verdict.checkpoints, 1);
+    }
+    // Of a chain of which nothing is left, nobody knows the name.
+    let verdict = verify(b"", Verifier::new().with_checkpoint(&ours));
+    assert_eq!(kinds(&verdict), [FindingKind::Truncated].into());
+    // Another chain in the place of this one.
+    let verdict = verify(&lines, Verifier::new().of_chain("/elsewhere").with_checkpoint(&longer));
+    assert!(kinds(&verdict).contains(&FindingKind::Foreign) && kinds(&verdict).contains(&FindingKind::Truncated));
+}
+
+/// A chain and its second place, for processes that come and go.
+struct Site {
+    directory: tempfile::TempDir,
+    elsewhere: Arc<LocalDisk>,
+    world: World,
+}
+
+impl Site {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = directory.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        Self { elsewhere: Arc::new(LocalDisk::open(elsewhere).unwrap()), directory, world: World::new() }
+    }
+
+    async fn process(&self) -> Checkpointed {
+        let sink = Arc::new(JsonlAudit::open(self.directory.path().join("audit.jsonl")).await.unwrap());
+        let clock = Arc::new(ManualClock::new(&self.world));
+        Checkpointed::new(sink, self.elsewhere.clone(), StoragePrefix::default(), key(), clock)
+    }
+
+    async fn positions(&self) -> Vec<u64> {
+        let keys = [key().public_key().clone()];
+        let noted = Checkpointed::load(&*self.elsewhere, &StoragePrefix::default(), &keys).await.unwrap();
+        noted.iter().map(Checkpoint::position).collect()
+    }
+}
+
+#[tokio::test]
+async fn processes_that_live_for_one_append_make_checkpoints_too() {
+    let site = Site::new();
+    let append = async |n| site.process().await.append(&trail(n)).await.unwrap();
+    append(1).await;
+    assert_eq!(site.positions().await, [2], "the first one at once");
+    append(3).await;
+    assert_eq!(site.positions().await, [2], "it is not time yet");
+    site.world.advance(Duration::from_secs(3600));
+    append(5).await;
+    assert_eq!(site.positions().await, [2, 9], "the last one was an hour ago, whoever has made it");
+
+    // So many entries behind the last one, of however many processes.
+    let often = async || site.process().await.every(7, Duration::from_secs(1 << 40));
+    for (n, expected) in [(7, &[2, 9][..]), (9, &[2, 9, 16]), (11, &[2, 9, 16])] {
+        often().await.append(&trail(n)).await.unwrap();
+        assert_eq!(site.positions().await, expected, "after trail {n}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_notes_at_its_end_what_it_has_appended() {
+    let site = Site::new();
+    let process = site.process().await;
+    assert_eq!(process.finish().await.unwrap(), None, "nothing was appended");
+    process.append(&trail(1)).await.unwrap();
+    process.append(&trail(5)).await.unwrap();
+    assert_eq!(site.positions().await, [2]);
+    assert_eq!(process.finish().await.unwrap().unwrap().position(), 5);
+    assert_eq!(process.finish().await.unwrap(), None, "once");
+    assert_eq!(site.positions().await, [2, 5]);
+}
+
+#[tokio::test]
+async fn what_a_probe_could_not_remove_is_no_checkpoint() {
+    let site = Site::new();
+    let process = site.process().await;
+    process.append(&trail(1)).await.unwrap();
+    for trial in ObjectKey::TRIALS {
+        let left = site.directory.path().join("elsewhere").join(trial);
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("0123"), b"a race").unwrap();
+    }
+    assert_eq!(site.positions().await, [2]);
+    site.world.advance(Duration::from_secs(3600));
+    site.process().await.append(&trail(3)).await.unwrap();
+    assert_eq!(site.positions().await, [2, 6]);
+    // What is neither is told.
+    std::fs::write(site.directory.path().join("elsewhere/note.json"), b"{}").unwrap();
+    let keys = [key().public_key().clone()];
+    let loaded = Checkpointed::load(&*site.elsewhere, &StoragePrefix::default(), &keys).await;
+    assert_eq!(loaded.unwrap_err().kind(), ErrorKind::Corrupt);
 }

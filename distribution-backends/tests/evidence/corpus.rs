@@ -8,7 +8,7 @@ use distribution_backends::{Checkpointed, JsonlAudit, LocalDisk, Receipt, Seal, 
 use distribution_core::{AuditSink as _, StoragePrefix, Timestamp};
 use serde_json::{Value, json};
 
-use super::chains::{found, verify};
+use super::chains::{found, kinds, verify};
 use super::trails::{chain, key, lines, trail};
 
 #[tokio::test]
@@ -35,9 +35,35 @@ async fn write_signed(directory: &std::path::Path) {
     let audit = Checkpointed::new(Arc::new(sink), elsewhere, prefix, key(), Arc::new(SystemClock));
     audit.append(&[]).await.unwrap();
     audit.checkpoint().await.unwrap();
+    write_noted(directory).await;
     let at = Timestamp::from_timestamp_micros(1_767_225_600_000_000).unwrap();
     let receipt = Receipt::of_refusal(trail(0)[..1].to_vec(), at).unwrap();
     std::fs::write(directory.join("receipt.json"), receipt.sign(&key()).unwrap()).unwrap();
+}
+
+/// Sets of checkpoints, and what they tell of the first chain.
+async fn write_noted(directory: &std::path::Path) {
+    let (own, lines) = (Seal::default().source().to_owned(), std::fs::read(directory.join("0.jsonl")).unwrap());
+    for (name, chains) in [
+        ("own", vec![("own", 0..2, &*own)]),
+        ("contradictory", vec![("own", 0..2, &*own), ("other", 2..4, &*own), ("third", 8..10, &*own)]),
+        ("foreign", vec![("own", 0..2, &*own), ("other", 0..4, "/elsewhere")]),
+    ] {
+        let case = directory.join("noted").join(name);
+        std::fs::create_dir_all(&case).unwrap();
+        let elsewhere = Arc::new(LocalDisk::open(&case).unwrap());
+        let mut verifier = distribution_backends::Verifier::new();
+        for (prefix, trails, source) in chains {
+            let sink = JsonlAudit::open_sealed(case.join(prefix).with_extension("chain"), Seal::new(source).unwrap());
+            let prefix = StoragePrefix::parse(format!("{prefix}/")).unwrap();
+            let sink = Arc::new(sink.await.unwrap());
+            let audit = Checkpointed::new(sink, elsewhere.clone(), prefix, key(), Arc::new(SystemClock));
+            audit.append(&trails.flat_map(trail).collect::<Vec<_>>()).await.unwrap();
+            verifier = verifier.with_checkpoint(&audit.checkpoint().await.unwrap().unwrap());
+        }
+        let kinds = serde_json::to_vec(&kinds(&verify(&lines, verifier))).unwrap();
+        std::fs::write(case.join("kinds.json"), kinds).unwrap();
+    }
 }
 
 /// Whether each is clean: every byte flipped, every entry dropped, doubled, swapped, and put in from another chain.

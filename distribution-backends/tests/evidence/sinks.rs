@@ -8,6 +8,9 @@ use distribution_backends::{JsonlAudit, LocalDisk, ObjectAudit, Seal, SqliteAudi
 use distribution_core::{AuditEntry, AuditSink, ErrorKind, ObjectKey, Storage, StoragePrefix};
 use distribution_testkit::conformance::{AuditHarness, Harness};
 use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -132,4 +135,74 @@ async fn a_database_that_is_gone_or_of_another_chain_is_noticed() {
     other.append(&trail(1)).await.unwrap();
     let error = SqliteAudit::open(&path, Seal::new("//other").unwrap()).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_table_is_read_in_pages_and_row_by_row() {
+    let site = TempDir::new().unwrap();
+    let path = site.path().join("audit.db");
+    let sink = SqliteAudit::open(&path, Seal::default()).await.unwrap();
+    let all: Vec<AuditEntry> = (0..300).flat_map(trail).collect();
+    sink.append(&all).await.unwrap();
+    assert!(all.len() > 1000);
+    assert_eq!(SqliteAudit::read(&path).await.unwrap(), all);
+    let first: Vec<AuditEntry> = SqliteAudit::entries(&path).take(3).try_collect().await.unwrap();
+    assert_eq!(first, all[..3]);
+    let verdict = SqliteAudit::verify(&path, Verifier::new()).await.unwrap().finish();
+    assert!(verdict.is_clean() && verdict.entries == all.len() as u64, "{:?}", verdict.findings);
+}
+
+#[tokio::test]
+async fn no_statement_replaces_a_row() {
+    let site = TempDir::new().unwrap();
+    let path = site.path().join("audit.db");
+    let sink = SqliteAudit::open(&path, Seal::default()).await.unwrap();
+    sink.append(&trail(1)).await.unwrap();
+    let run = async |statement: &'static str| {
+        let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        let done = sqlx::raw_sql(statement).execute(&mut connection).await;
+        connection.close().await.unwrap();
+        done.map(|done| done.rows_affected())
+    };
+    for (statement, refusal) in [
+        ("UPDATE audit_entry SET event = x'00'", "not changed"),
+        ("DELETE FROM audit_entry", "not removed"),
+        ("REPLACE INTO audit_entry VALUES (1, 'other', x'00')", "not replaced"),
+        ("INSERT OR REPLACE INTO audit_entry SELECT position, id, x'00' FROM audit_entry", "not replaced"),
+    ] {
+        let error = run(statement).await.unwrap_err().to_string();
+        assert!(error.contains(refusal), "{statement}: {error}");
+    }
+    // By its name, at another position.
+    let by_name = "INSERT OR REPLACE INTO audit_entry SELECT position + 100, id, x'00' FROM audit_entry";
+    assert_eq!(run(by_name).await.unwrap(), 0);
+    sink.append(&trail(1)).await.unwrap();
+    sink.append(&trail(3)).await.unwrap();
+    let verdict = SqliteAudit::verify(&path, Verifier::new()).await.unwrap().finish();
+    assert!(verdict.is_clean() && verdict.entries == 7, "{verdict:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_appended_behind_an_object_that_is_broken_in_its_middle() {
+    let site = TempDir::new().unwrap();
+    let (storage, prefix) = (Arc::new(LocalDisk::open(site.path()).unwrap()), Site::prefix());
+    let open = async || ObjectAudit::open(storage.clone(), prefix.clone(), Seal::default()).await.unwrap();
+    let (ours, other) = (open().await, open().await);
+    other.append(&trail(1)).await.unwrap();
+    let path = site.path().join("audit/00000000000000000000.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let first = whole.split_inclusive('\n').next().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, format!("{first}{{}}\n")).unwrap();
+    for n in [3, 5, 3] {
+        assert_eq!(ours.append(&trail(n)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+    assert_eq!(std::fs::read_dir(site.path().join("audit")).unwrap().count(), 1, "nothing comes behind it");
+    // Once it is restored, the chain goes on.
+    std::fs::write(&path, whole).unwrap();
+    ours.append(&trail(3)).await.unwrap();
+    let verdict = ObjectAudit::verify(&*storage, &prefix, Verifier::new()).await.unwrap().finish();
+    assert!(verdict.is_clean() && verdict.entries == 7, "{verdict:?}");
+    let first: Vec<AuditEntry> = ObjectAudit::entries(&*storage, &prefix).take(1).try_collect().await.unwrap();
+    assert_eq!(first, trail(1)[..1]);
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use distribution_backends::{LocalDisk, LocalFiles};
-use distribution_core::{Error, ErrorKind, Meter, Source, Storage, VideoUrl};
+use distribution_core::{Error, ErrorKind, Meter, Source, StagedFile, Staging as _, Storage, VideoUrl};
+use futures::TryStreamExt as _;
 
 use crate::support::{MIB, again, bytes_of, created, file_of, key_of, stream_of};
 
@@ -115,4 +116,20 @@ fn a_refused_look_is_an_error_and_never_none() {
 fn chmod(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_staging_folder_that_cannot_be_read_holds_up_no_other() {
+    let name = "failures::a_staging_folder_that_cannot_be_read_holds_up_no_other";
+    let Some(dir) = again(name, &WITHOUT_RIGHTS) else { return };
+    for name in ["a/one.mp4", "lost+found/two.mp4", "z/three.mp4"] {
+        fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
+        fs::write(dir.join(name), b"staged").unwrap();
+    }
+    chmod(&dir.join("lost+found"), 0o000);
+    let listed: Result<Vec<StagedFile>, _> = run(LocalFiles::open(&dir).unwrap().list().try_collect());
+    chmod(&dir.join("lost+found"), 0o755);
+    let mut names: Vec<String> = listed.unwrap().iter().map(|file| file.url.to_string()).collect();
+    names.sort();
+    assert!(matches!(&*names, [a, z] if a.ends_with("/a/one.mp4") && z.ends_with("/z/three.mp4")), "{names:?}");
 }

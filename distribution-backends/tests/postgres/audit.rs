@@ -1,6 +1,7 @@
 //! `PostgresAudit` keeps every guarantee of its port, and a chain that verifies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use distribution_backends::{FindingKind, PostgresAudit, Seal, Verifier};
@@ -70,4 +71,28 @@ async fn records_and_entries_share_a_schema_and_a_chain_has_one_name() {
     schema.execute("UPDATE audit_entry SET event = 'x'").await;
     let verdict = PostgresAudit::verify(schema.config(), Verifier::new()).await.unwrap().finish();
     assert_eq!(verdict.findings[0].place, "row 0");
+}
+
+#[tokio::test]
+async fn a_table_is_read_in_statements_that_each_end_in_time() {
+    let Some(schema) = Schema::new() else { return };
+    let audit = PostgresAudit::open(schema.config(), Seal::default()).await.unwrap();
+    let entries: Vec<AuditEntry> = (0..1001)
+        .map(|sequence| {
+            serde_json::from_value(serde_json::json!({
+                "audit_log_id": "dist_00000000000000000000000000", "trail": "publication", "sequence": sequence,
+                "at": "2026-01-02T00:00:00Z", "event": "claimed", "holder": "host-1", "qc_report_id": null,
+            }))
+            .unwrap()
+        })
+        .collect();
+    audit.append(&entries).await.unwrap();
+    // A view in the place of the table, each row of which takes a millisecond.
+    schema.execute("ALTER TABLE audit_entry RENAME TO audit_entries").await;
+    let slow = "CREATE VIEW audit_entry AS SELECT * FROM audit_entries WHERE pg_sleep(0.001)::text IS NOT NULL";
+    schema.execute(slow).await;
+    let config = || schema.config().statement_timeout(Duration::from_secs(1));
+    let verdict = PostgresAudit::verify(config(), Verifier::new()).await.unwrap().finish();
+    assert!(verdict.is_clean() && verdict.entries == 1001, "{verdict:?}");
+    assert_eq!(PostgresAudit::read(config()).await.unwrap(), entries);
 }

@@ -37,6 +37,7 @@ mod s3_server;
 mod server;
 #[cfg(feature = "sqlite")]
 mod site;
+mod staged;
 #[cfg(feature = "sqlite")]
 mod sweep;
 #[cfg(feature = "sqlite")]

@@ -24,7 +24,7 @@ const HOLD: &str = "Download Opened \
     AzblobConfig BearerToken CloudFrontSigner Config DistributionRecord Error FinalEdit GcsConfig Guarded HmacKey \
     HmacSigner HttpSource IssuedLink Link LinkProbe OpendalStorage PostgresConfig PresignSigner Probed PublishRequest \
     PublishResponse Refused S3Config S3Files S3Storage SignedUrl Sources StoryConfig VideoUrl \
-    StoryMcpMetadata PostgresMetadata EvidenceKey Seal WebhookAlerts WebhookConfig RunningAlerts";
+    StoryMcpMetadata PostgresMetadata EvidenceKey Seal WebhookAlerts WebhookConfig RunningAlerts OpenAlerts AuditTrail";
 
 /// Those that hold one and have no `Debug`.
 const SHOW_NOTHING: &str = "AuthenticatedRoute Builder DownloadRoute HttpSourceBuilder HttpTools PublishTool Publisher \

@@ -60,6 +60,8 @@ pub enum Fault {
     InternalError,
     /// Nothing happens: `403 AccessDenied`.
     AccessDenied,
+    /// Nothing happens: `501 NotImplemented`, as services answer to a condition that they do not know.
+    NotImplemented,
     /// Nothing happens: `400 ExpiredToken`, as when short-lived credentials have run out.
     ExpiredToken,
     /// The answer's head is whole, and the connection is cut after so many bytes of its body.
@@ -89,7 +91,7 @@ pub enum Fault {
     IgnoredRange,
     /// `x-amz-copy-source-if-match` is ignored.
     IgnoredSourceIfMatch,
-    /// `If-Match` of a read is ignored.
+    /// `If-Match` of a read or of a DeleteObject is ignored.
     IgnoredIfMatch,
     /// `x-amz-content-sha256` is signed, but not compared with the body.
     IgnoredPayloadHash,

@@ -53,7 +53,7 @@ pub use reply::Answer;
 pub use state::{Limits, Object, Part, Upload};
 
 use call::Call;
-use reply::{Refusal, Reply, refuse};
+use reply::{Refusal, Reply, not_implemented, refuse};
 use state::State;
 
 /// How many other requests begin before one is [`Fault::AppliedLate`].
@@ -359,6 +359,7 @@ impl State {
                 }
                 Fault::SlowDown => return refused(refuse("SlowDown", "Please reduce your request rate.")),
                 Fault::InternalError => return refused(internal()),
+                Fault::NotImplemented => return refused(not_implemented("this request")),
                 Fault::AccessDenied => return refused(refuse("AccessDenied", "Access Denied")),
                 Fault::ExpiredToken => return refused(refuse("ExpiredToken", "The provided token has expired.")),
                 _ => {}

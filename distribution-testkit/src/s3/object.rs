@@ -131,7 +131,7 @@ fn asked_range(header: &str, size: usize) -> Result<Option<Range<usize>>, Refusa
 
 pub(super) fn delete(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     let ignored = call.has(Fault::IgnoredDelete);
-    if call.header("if-match").is_some() {
+    if call.header("if-match").is_some() && !call.has(Fault::IgnoredIfMatch) {
         state.may_write(call)?;
     }
     let bucket = state.bucket_mut(&call.bucket)?;

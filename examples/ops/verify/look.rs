@@ -1,19 +1,18 @@
 //! What there is to see in the stores.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use distribution_backends::{JsonlAudit, Stores};
+use distribution_backends::{AuditTrail, Stores};
 use distribution_core::{
     AuditEntry, AuditLogId, Checksum, Digest, Error, Meter, ObjectKey, Phase, Query, Record, Row, Storage,
 };
 use distribution_testkit::checker::{Evidence, ObjectSeen};
-use futures::{StreamExt as _, stream};
+use futures::future::ready;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 
 use crate::bar::Bar;
-use crate::shell::unavailable;
 
 /// How many rows or keys are read at a time.
 const PAGE: usize = 500;
@@ -65,7 +64,7 @@ impl Look {
                 }
             }
         }
-        look.evidence.audit = entries(stores.journal.clone(), ids.iter().cloned().collect()).await?;
+        look.evidence.audit = entries(&stores.trail, ids.iter().cloned().collect()).await?;
         look.read_objects(stores).await;
         Ok(look)
     }
@@ -159,11 +158,7 @@ impl Look {
 }
 
 /// The entries of these publications; of all, if none are named.
-async fn entries(journal: PathBuf, ids: BTreeSet<AuditLogId>) -> Result<Vec<AuditEntry>, Error> {
-    let read = move || {
-        let is_wanted = |entry: &AuditEntry| ids.is_empty() || ids.contains(&entry.id.audit_log_id);
-        JsonlAudit::read(&journal)?.filter(|entry| entry.as_ref().map_or(true, is_wanted)).collect()
-    };
-    let read = tokio::task::spawn_blocking(read).await;
-    read.map_err(|error| unavailable("read", "the audit trail", error.into()))?
+async fn entries(trail: &AuditTrail, ids: BTreeSet<AuditLogId>) -> Result<Vec<AuditEntry>, Error> {
+    let is_wanted = |entry: &AuditEntry| ids.is_empty() || ids.contains(&entry.id.audit_log_id);
+    trail.entries()?.try_filter(|entry| ready(is_wanted(entry))).try_collect().await
 }

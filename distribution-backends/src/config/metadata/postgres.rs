@@ -61,7 +61,7 @@ fn has_password(uri: &str) -> bool {
 
 #[async_trait]
 impl Records for Postgres {
-    async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error> {
+    async fn database(&self, base: &Path, places: &Places) -> Result<Option<PostgresConfig>, Error> {
         let mut config = self.config.clone();
         if let Some(secret) = self.password.clone() {
             let base = base.to_owned();
@@ -69,6 +69,11 @@ impl Records for Postgres {
             let password = password.map_err(|error| places.locate("metadata.password", error))?;
             config = config.password(password.as_str());
         }
+        Ok(Some(config))
+    }
+
+    async fn open(&self, base: &Path, places: &Places) -> Result<Arc<dyn MetadataStore>, Error> {
+        let config = self.database(base, places).await?.unwrap_or_else(|| self.config.clone());
         let opened = PostgresMetadata::open(config).await.map_err(|error| places.locate(AT, error))?;
         Ok(Arc::new(opened))
     }

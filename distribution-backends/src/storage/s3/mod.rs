@@ -9,7 +9,7 @@ pub(crate) mod client;
 mod config;
 mod create;
 pub(crate) mod credentials;
-mod failure;
+pub(crate) mod failure;
 pub(crate) mod headers;
 mod multipart;
 mod orphans;
