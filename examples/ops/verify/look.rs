@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use distribution_backends::{JsonlAudit, Stores};
+use distribution_backends::{AuditVerdict, JsonlAudit, Stores};
 use distribution_core::{
-    AuditEntry, AuditLogId, Checksum, Digest, Error, Meter, ObjectKey, Phase, Query, Record, Row, Storage,
+    AuditEntry, AuditLogId, Checksum, Digest, Error, ErrorKind, Meter, ObjectKey, Phase, Query, Record, Row, Storage,
 };
 use distribution_testkit::checker::{Evidence, ObjectSeen};
 use futures::{StreamExt as _, stream};
@@ -14,6 +14,8 @@ use indicatif::ProgressBar;
 
 use crate::bar::Bar;
 use crate::shell::unavailable;
+
+use super::trail;
 
 /// How many rows or keys are read at a time.
 const PAGE: usize = 500;
@@ -26,6 +28,8 @@ const NOT_PUBLISHED: [&str; 2] = ["distribution-doctor/", "distribution-probe/"]
 #[derive(Default)]
 pub(crate) struct Look {
     pub(crate) evidence: Evidence,
+    /// What became of the chain of all entries.
+    pub(crate) chain: AuditVerdict,
     /// Which of the publications that were asked for are not on record.
     pub(crate) absent: Vec<AuditLogId>,
     /// Rows that the store cannot read.
@@ -65,6 +69,7 @@ impl Look {
                 }
             }
         }
+        look.chain = trail::chain(&stores.journal).await?;
         look.evidence.audit = entries(stores.journal.clone(), ids.iter().cloned().collect()).await?;
         look.read_objects(stores).await;
         Ok(look)
@@ -158,11 +163,22 @@ impl Look {
     }
 }
 
-/// The entries of these publications; of all, if none are named.
+/// The entries of these publications; of all, if none are named. Lines that are none are the chain's to tell of.
 async fn entries(journal: PathBuf, ids: BTreeSet<AuditLogId>) -> Result<Vec<AuditEntry>, Error> {
+    let is_wanted = move |entry: &AuditEntry| ids.is_empty() || ids.contains(&entry.id.audit_log_id);
     let read = move || {
-        let is_wanted = |entry: &AuditEntry| ids.is_empty() || ids.contains(&entry.id.audit_log_id);
-        JsonlAudit::read(&journal)?.filter(|entry| entry.as_ref().map_or(true, is_wanted)).collect()
+        if !journal.exists() {
+            return Ok(Vec::new());
+        }
+        let mut wanted = Vec::new();
+        for entry in JsonlAudit::read(&journal)? {
+            match entry {
+                Ok(entry) if is_wanted(&entry) => wanted.push(entry),
+                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(wanted)
     };
     let read = tokio::task::spawn_blocking(read).await;
     read.map_err(|error| unavailable("read", "the audit trail", error.into()))?
