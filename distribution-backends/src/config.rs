@@ -223,6 +223,15 @@ impl Config {
         self.plan.trail.store.trail(&*self.plan.records, &self.base, &self.places).await
     }
 
+    /// The stores alone, to be looked at: the audit trail is not opened to be added to, so one that is broken hinders
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for what is wrong with the trail.
+    pub async fn stores(&self) -> Result<Stores, Error> {
+        open::stores(self).await
+    }
+
     /// The name of the audit trail's chain.
     pub fn chain(&self) -> &str {
         self.plan.trail.seal.source()

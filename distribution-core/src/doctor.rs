@@ -2,11 +2,13 @@
 
 mod visit;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::{Instrument as _, info_span};
 
 use crate::error::Error;
 use crate::identity::{AuditLogId, Identity};
@@ -35,6 +37,13 @@ pub trait Viewer: Send + Sync {
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if nobody answers.
     async fn is_let_in(&self, link: &Link) -> Result<bool, Error>;
+
+    /// What the answer to the link tells of the metadata that its object was stored with, by names without the
+    /// service's prefix, such as `sha256` of `x-amz-meta-sha256`; `None` where such answers tell of none.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the link is not answered with a file.
+    async fn metadata(&self, link: &Link) -> Result<Option<BTreeMap<String, String>>, Error>;
 
     /// Waits until it is later than that.
     async fn wait_until(&self, at: Timestamp);
@@ -83,7 +92,9 @@ pub enum Check {
     List,
     /// The link that would be handed out fetches the object.
     Link,
-    /// It works as long as the policy says.
+    /// What an object was stored with comes with it.
+    ObjectMetadata,
+    /// It works as long as the policy says, and a link of a few seconds until shortly before its end.
     LinkLife,
     /// A link that has ended does not work any more.
     LinkEnd,
@@ -136,6 +147,7 @@ impl Check {
             Self::Range => "range",
             Self::List => "list",
             Self::Link => "link",
+            Self::ObjectMetadata => "object_metadata",
             Self::LinkLife => "link_life",
             Self::LinkEnd => "link_end",
             Self::Privacy => "privacy",
@@ -175,7 +187,7 @@ impl Publisher {
         for (name, target) in &self.parts().targets {
             let place = format!("distribution-doctor/{}-{name}", self.now().timestamp_micros());
             let found = match Visit::new(self, target, viewer, &place) {
-                Ok(visit) => visit.examine().await,
+                Ok(visit) => visit.examine().instrument(info_span!("doctor", target = %name)).await,
                 Err(error) => vec![(Check::Create, Health::from(error))],
             };
             findings.extend(found.into_iter().map(|(check, health)| Finding {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream;
+use tracing::{Instrument as _, info_span};
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
@@ -85,7 +86,8 @@ impl Publisher {
     }
 
     async fn settle(&self, row: Row) -> (AuditLogId, Result<(), Error>) {
-        let outcome = self.finish_row(&row).await.inspect_err(|error| self.alert(&row.id, error));
+        let span = info_span!("recover", audit_log_id = %row.id);
+        let outcome = self.finish_row(&row).instrument(span).await.inspect_err(|error| self.alert(&row.id, error));
         (row.id, outcome)
     }
 

@@ -31,7 +31,8 @@ enum What {
     Verify(VerifyTrail),
     /// The public key of what signs the trail, as PEM, to give to whoever checks it
     Key,
-    /// A signed receipt of a publication, or of its refusal, that anybody can check who has the public key
+    /// A signed receipt of a publication, or of its refusal, that anybody can check who has the public key; the
+    /// document itself, or with --json a text that has it
     Receipt {
         #[arg(value_name = "AUDIT_LOG_ID")]
         audit_log_id: AuditLogId,
@@ -164,8 +165,8 @@ async fn receipt(opened: &Opened, id: &AuditLogId, output: Output) -> Result<u8,
     };
     let json = receipt.sign(&key)?;
     let text = String::from_utf8_lossy(&json).into_owned();
-    // A receipt is a document, for people too.
-    Output { json: false }.give(&serde_json::Value::Null, || text)?;
+    // A document, whose bytes are signed: in JSON it is a text, so that nothing that reads that writes it anew.
+    output.give(&json!({ "audit_log_id": id, "receipt": text }), || text.clone())?;
     Ok(0)
 }
 

@@ -26,6 +26,8 @@ mod opening;
 mod output;
 #[path = "../shared/patience.rs"]
 mod patience;
+#[path = "../shared/metrics.rs"]
+mod prometheus;
 mod publish;
 mod recover;
 #[path = "../shared/recovering.rs"]
@@ -110,7 +112,8 @@ enum Command {
     /// Clear away staged files that were published long ago, and what crashes and failed attempts have left in
     /// storage; without --run, only tell what would be removed
     Sweep(sweep::Sweep),
-    /// Judge what is stored without the publisher: read every published object, its record and its audit trail again
+    /// Judge what is stored without the publisher: read every published object, its record and its audit trail, and
+    /// whether that is as it was written
     Verify(verify::Verify),
     /// Prove the audit trail, and what it says, to others
     Audit(audit::Audit),
@@ -139,7 +142,7 @@ fn main() -> ExitCode {
 async fn run_or_stop(Options { config, json, command }: Options) -> u8 {
     // There, stdout is the client's.
     let output = Output { json: json && !matches!(command, Command::Mcp(_)) };
-    let ends_itself = matches!(command, Command::Doctor | Command::Serve(_) | Command::Mcp(_));
+    let ends_itself = matches!(command, Command::Doctor | Command::Sweep(_) | Command::Serve(_) | Command::Mcp(_));
     let running = run(&config, command, output);
     let outcome = tokio::select! {
         outcome = running => outcome,
@@ -180,7 +183,7 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
         Command::Recover => unattended(config, async |opened| recover::run(&opened.publisher, output).await).await,
         Command::Sweep(sweep) if sweep.run => unattended(config, async |opened| sweep.run(opened, output).await).await,
         Command::Sweep(sweep) => attended(config, async |opened| sweep.run(opened, output).await).await,
-        Command::Verify(verify) => attended(config, async |opened| verify.run(&opened.stores, output).await).await,
+        Command::Verify(verify) => verify.run(config, output).await,
         Command::Audit(audit) => audit.run(config, output).await,
         Command::Metrics(metrics) => {
             attended(config, async |opened| metrics.run(&opened.publisher, output).await).await

@@ -1,4 +1,4 @@
-//! What records tell about a time. What a running process counts itself is at its `/metrics`, see `serve`.
+//! What records tell about a time. What a running process counts itself is at its `/metrics`: `serve --metrics ADDR`.
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use crate::duration::duration;
 use crate::json::print;
 use crate::opening::unattended;
 use crate::output::Output;
+use crate::prometheus;
 use crate::recovering::{recover, recover_now_and_then};
 use crate::serving;
 use crate::shell::{say, unavailable};
@@ -28,17 +29,30 @@ pub(crate) struct Serve {
     /// How often what crashed publishers left is looked for, give or take a quarter
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     recover_every: Duration,
+    /// Where to serve `/metrics` too, for Prometheus: what this process counts. Not where links are, since whoever has
+    /// a link need not see it
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
 }
 
 impl Serve {
     pub(crate) async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
-        let listener = TcpListener::bind(self.addr).await;
-        let listener = listener.map_err(|error| unavailable("listen on", self.addr, error))?;
-        let at = listener.local_addr().map_err(|error| unavailable("listen on", self.addr, error))?;
-        unattended(config, async |opened| self.serve(opened, listener, at, output).await).await
+        let (listener, at) = listen(self.addr).await?;
+        let metrics = match self.metrics {
+            // Before anything is opened: what is counted earlier is lost.
+            Some(addr) => Some((listen(addr).await?, prometheus::route(prometheus::record()?))),
+            None => None,
+        };
+        unattended(config, async |opened| self.serve(opened, (listener, at), metrics, output).await).await
     }
 
-    async fn serve(&self, opened: &Opened, listener: TcpListener, at: SocketAddr, output: Output) -> Result<u8, Error> {
+    async fn serve(
+        &self,
+        opened: &Opened,
+        (listener, at): Listening,
+        metrics: Option<(Listening, Router)>,
+        output: Output,
+    ) -> Result<u8, Error> {
         let routes = routes(opened)?;
         for download in &opened.downloads {
             say(&format!("serving the links of `{}`, {}/…, at {at}", download.target, download.signer.base()));
@@ -47,15 +61,33 @@ impl Serve {
             let bases = opened.downloads.iter();
             let bases: Vec<_> =
                 bases.map(|one| json!({ "target": one.target, "base_url": one.signer.base() })).collect();
-            print(&json!({ "listening": at, "links": bases }))?;
+            let metrics = metrics.as_ref().map(|((_, at), _)| at);
+            print(&json!({ "listening": at, "links": bases, "metrics": metrics }))?;
         }
-        while_recovering(&opened.publisher, self.recover_every, serving::serve(listener, routes)).await?;
+        let measured = async {
+            match metrics {
+                Some(((listener, at), route)) => {
+                    say(&format!("serving http://{at}/metrics"));
+                    serving::serve(listener, route).await
+                }
+                None => Ok(()),
+            }
+        };
+        let served = async { tokio::try_join!(serving::serve(listener, routes), measured).map(drop) };
+        while_recovering(&opened.publisher, self.recover_every, served).await?;
         Ok(0)
     }
 }
 
+type Listening = (TcpListener, SocketAddr);
+
+async fn listen(addr: SocketAddr) -> Result<Listening, Error> {
+    let listener = TcpListener::bind(addr).await.map_err(|error| unavailable("listen on", addr, error))?;
+    let at = listener.local_addr().map_err(|error| unavailable("listen on", addr, error))?;
+    Ok((listener, at))
+}
+
 fn routes(opened: &Opened) -> Result<Router, Error> {
-    // Here `/metrics` is merged in, once there is a recorder to scrape.
     opened.router()?.ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, "no target has links of kind `hmac`: the services serve their own")
     })

@@ -51,12 +51,13 @@ enum Kind {
 }
 
 impl AuditTrail {
-    /// The entries, oldest first, some of them in memory at a time. After an error nothing more comes that counts.
+    /// The entries, oldest first, some of them in memory at a time. A file that is not there has none. After an error nothing more comes that counts.
     ///
     /// # Errors
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it is out of reach.
     pub fn entries(&self) -> Result<BoxStream<'_, Result<AuditEntry, Error>>, Error> {
         Ok(match &self.0 {
+            Kind::Jsonl(path) if !path.exists() => stream::empty().boxed(),
             Kind::Jsonl(path) => lines(path.clone()),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(path) => crate::SqliteAudit::entries(path),
@@ -72,6 +73,7 @@ impl AuditTrail {
     /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it is out of reach.
     pub async fn verify(&self, verifier: Verifier) -> Result<Verifier, Error> {
         match &self.0 {
+            Kind::Jsonl(path) if !path.exists() => Ok(verifier),
             Kind::Jsonl(path) => {
                 let path = path.clone();
                 blocking(move |_| JsonlAudit::verify(path, verifier)).await

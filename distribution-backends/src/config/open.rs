@@ -32,13 +32,7 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     let this = config.clone();
     let Parts { targets, sources, staging } = blocking(move |_| this.parts()).await?;
     let (plan, places) = (&config.plan, &config.places);
-    let is_attested = plan.policy.verification == Verification::StoreAttested;
-    let opening = targets.into_iter().map(|(name, place, signer)| async move {
-        let storage = storage(place, is_attested).await;
-        let storage = storage.map_err(|error| places.locate(&format!("targets.{name}.storage"), error))?;
-        Ok::<_, Error>((name, storage, signer))
-    });
-    let targets = try_join_all(opening).await?;
+    let targets = config.storages(targets).await?;
     let kept = targets.iter().map(|(name, storage, _)| (name.clone(), storage.clone())).collect();
     let records = plan.records.open(&config.base, places).await?;
     let trail = config.trail().await?;
@@ -109,7 +103,30 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     })
 }
 
+/// The stores alone: the audit trail is not opened to be added to.
+pub(super) async fn stores(config: &Config) -> Result<Stores, Error> {
+    let this = config.clone();
+    let Parts { targets, .. } = blocking(move |_| this.parts()).await?;
+    let targets = config.storages(targets).await?.into_iter().map(|(name, storage, _)| (name, storage)).collect();
+    let metadata = config.plan.records.open(&config.base, &config.places).await?;
+    Ok(Stores { targets, metadata, trail: config.trail().await? })
+}
+
 impl Config {
+    async fn storages<S>(
+        &self,
+        targets: Vec<(TargetName, Place, S)>,
+    ) -> Result<Vec<(TargetName, Arc<dyn Storage>, S)>, Error> {
+        let is_attested = self.plan.policy.verification == Verification::StoreAttested;
+        let opening = targets.into_iter().map(|(name, place, signer)| async move {
+            let storage = storage(place, is_attested).await;
+            let at = || format!("targets.{name}.storage");
+            let storage = storage.map_err(|error| self.places.locate(&at(), error))?;
+            Ok::<_, Error>((name, storage, signer))
+        });
+        try_join_all(opening).await
+    }
+
     /// Reads secrets, and opens what is on this machine.
     fn parts(&self) -> Result<Parts, Error> {
         let targets = self.plan.targets.iter().map(|(name, target)| {

@@ -1,5 +1,6 @@
 //! Whether a link works, found by fetching through it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use chrono::Utc;
 use distribution_core::{Error, ErrorKind, Link, LinkLimits, LinkRequest, ObjectKey, SignedUrl};
 use distribution_core::{Storage, Timestamp, UrlSigner, Viewer};
 use futures::StreamExt as _;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, RANGE};
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -154,20 +155,49 @@ impl Viewer for LinkProbe {
     }
 
     async fn is_let_in(&self, link: &Link) -> Result<bool, Error> {
-        let request = self.client.get(link.expose()).header(RANGE, "bytes=0-0").timeout(self.time_max);
-        let status = request.send().await.map(|response| response.status());
-        match status {
-            Ok(status) if status.is_server_error() => {
-                Err(Error::unavailable(format!("a link's server has a fault (HTTP {}): repeat", status.as_u16())))
+        let status = self.first_byte(link).await?.status();
+        if status.is_server_error() {
+            return Err(Error::unavailable(format!("a link's server has a fault (HTTP {}): repeat", status.as_u16())));
+        }
+        Ok(status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE)
+    }
+
+    async fn metadata(&self, link: &Link) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let response = self.first_byte(link).await?;
+        match response.status() {
+            status if status.is_success() => Ok(metadata(response.headers())),
+            status => {
+                Err(Error::unavailable(format!("the link is not answered with a file (HTTP {})", status.as_u16())))
             }
-            Ok(status) => Ok(status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE),
-            Err(error) => Err(Error::unavailable("a link's server does not answer").because(error.without_url())),
         }
     }
 
     async fn wait_until(&self, at: Timestamp) {
         sleep((at - Utc::now()).to_std().unwrap_or_default()).await;
     }
+}
+
+impl LinkProbe {
+    /// The answer to a request for one byte.
+    async fn first_byte(&self, link: &Link) -> Result<Response, Error> {
+        let request = self.client.get(link.expose()).header(RANGE, "bytes=0-0").timeout(self.time_max);
+        let unanswered =
+            |error: reqwest::Error| Error::unavailable("a link's server does not answer").because(error.without_url());
+        request.send().await.map_err(unanswered)
+    }
+}
+
+/// The metadata of an object, if the answer is of a service that tells of it: one that has other headers of its own.
+/// Those of CloudFront say nothing of what is behind it.
+fn metadata(headers: &HeaderMap) -> Option<BTreeMap<String, String>> {
+    let names = || headers.keys().map(HeaderName::as_str).filter(|name| !name.starts_with("x-amz-cf-"));
+    let service =
+        ["x-amz-", "x-goog-", "x-ms-"].into_iter().find(|service| names().any(|name| name.starts_with(service)))?;
+    let told = headers.iter().filter_map(|(name, value)| {
+        let name = name.as_str().strip_prefix(service)?.strip_prefix("meta-")?;
+        Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    Some(told.collect())
 }
 
 impl fmt::Debug for LinkProbe {

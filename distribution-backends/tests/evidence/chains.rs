@@ -55,18 +55,42 @@ async fn whatever_is_done_to_a_chain_is_found_and_named() {
         others += drop_double_and_swap(&lines, is_signed) + copy(&lines, &foreign, is_signed);
     }
     println!(
-        "proof of evidence: {chains} chains, {flips} bytes flipped and {others} entries dropped, doubled, swapped, copied: each found"
+        "proof of evidence: {chains} chains, {flips} bytes flipped and {others} entries dropped, doubled, swapped, copied: each found and named"
     );
+}
+
+/// Whether something is said of what is at this line, counted from 0.
+fn names_line(verdict: &AuditVerdict, line: usize) -> bool {
+    let place = format!("line {}", line + 1);
+    verdict.findings.iter().any(|finding| finding.place == place)
+}
+
+/// Where the findings of a kind are, by line and by position in the chain, both counted from 0.
+fn places(verdict: &AuditVerdict, kind: FindingKind) -> BTreeSet<(usize, u64)> {
+    let findings = verdict.findings.iter().filter(|finding| finding.kind == kind);
+    let line = |place: &str| place.strip_prefix("line ").unwrap().parse::<usize>().unwrap() - 1;
+    findings.map(|finding| (line(&finding.place), finding.position.unwrap())).collect()
 }
 
 fn flip_every_byte(chain: &[Vec<u8>], is_signed: bool) -> u64 {
     let mut bytes = chain.concat();
-    for at in 0..bytes.len() {
-        // Another bit each time.
-        let bit = 1 << (at % 8);
-        bytes[at] ^= bit;
-        assert!(!found(&lines(&bytes), is_signed).is_clean(), "byte {at}");
-        bytes[at] ^= bit;
+    let (mut at, last) = (0, bytes.len() - 1);
+    for (n, line) in chain.iter().enumerate() {
+        for _ in line {
+            // Another bit each time.
+            let bit = 1 << (at % 8);
+            bytes[at] ^= bit;
+            let verdict = found(&lines(&bytes), is_signed);
+            match at == last {
+                true => assert!(kinds(&verdict).contains(&FindingKind::Unfinished), "{:?}", verdict.findings),
+                false => assert!(names_line(&verdict, n), "byte {at} of line {n}: {:?}", verdict.findings),
+            }
+            // A flip that makes an end of line makes two lines; nothing is said of any other.
+            let mut others = (0..chain.len() + 1).filter(|line| *line != n && *line != n + 1);
+            assert!(!others.any(|line| names_line(&verdict, line)), "byte {at} of line {n}: {:?}", verdict.findings);
+            bytes[at] ^= bit;
+            at += 1;
+        }
     }
     bytes.len() as u64
 }
@@ -79,22 +103,29 @@ fn drop_double_and_swap(lines: &[Vec<u8>], is_signed: bool) -> u64 {
             let mut changed = lines.to_vec();
             changed.remove(n);
             let verdict = found(&changed, is_signed);
-            assert!(kinds(&verdict).contains(&FindingKind::Removed), "{n}: {:?}", verdict.findings);
-            assert!(verdict.findings.iter().any(|finding| finding.position == Some(n as u64)), "{n}");
+            let mut removed = verdict.findings.iter().filter(|finding| finding.kind == FindingKind::Removed);
+            assert_eq!(removed.next().unwrap().position, Some(n as u64), "{n}: {:?}", verdict.findings);
+            assert!(removed.next().is_none(), "{n}: {:?}", verdict.findings);
         }
         for to in 0..=lines.len() {
             let mut changed = lines.to_vec();
             changed.insert(to, lines[n].clone());
             // Of two equal lines side by side, the second is one too many.
-            let at = if to == n { to + 2 } else { to + 1 };
-            assert_only(&found(&changed, is_signed), FindingKind::Doubled, &format!("line {at}"));
+            let at = if to == n { to + 1 } else { to };
+            let verdict = found(&changed, is_signed);
+            assert_only(&verdict, FindingKind::Doubled, &format!("line {}", at + 1));
+            assert_eq!(places(&verdict, FindingKind::Doubled), BTreeSet::from([(at, n as u64)]));
             tried += 1;
         }
         for other in n + 1..lines.len() {
             let mut changed = lines.to_vec();
             changed.swap(n, other);
             let verdict = found(&changed, is_signed);
-            assert!(kinds(&verdict).contains(&FindingKind::Reordered), "{n}, {other}: {:?}", verdict.findings);
+            let both = BTreeSet::from([(n, other as u64), (other, n as u64)]);
+            let named = places(&verdict, FindingKind::Reordered);
+            // Of neighbours, one has moved past the other.
+            let is_right = if other == n + 1 { named.len() == 1 && named.is_subset(&both) } else { named == both };
+            assert!(is_right, "{n}, {other}: {:?}", verdict.findings);
             assert!(!kinds(&verdict).contains(&FindingKind::Removed), "{n}, {other}: {:?}", verdict.findings);
             tried += 1;
         }
@@ -104,19 +135,31 @@ fn drop_double_and_swap(lines: &[Vec<u8>], is_signed: bool) -> u64 {
 
 fn copy(lines: &[Vec<u8>], foreign: &[Vec<u8>], is_signed: bool) -> u64 {
     let mut tried = 0;
-    for line in foreign {
+    for (its_own, line) in foreign.iter().enumerate() {
         for to in 0..=lines.len() {
             let mut changed = lines.to_vec();
             changed.insert(to, line.clone());
-            assert!(!found(&changed, is_signed).is_clean(), "inserted at {to}");
+            let verdict = found(&changed, is_signed);
+            // The beginning of one chain before another: which of the two is the foreign one, nobody can tell.
+            let is_beginning = its_own == 0 && to == 0;
+            match is_beginning {
+                false => assert!(names_line(&verdict, to), "{its_own} put in at {to}: {:?}", verdict.findings),
+                true => assert!(names_position(&verdict, 0), "{its_own} put in at {to}: {:?}", verdict.findings),
+            }
             if to < lines.len() {
                 changed.remove(to + 1);
-                assert!(!found(&changed, is_signed).is_clean(), "put over {to}");
+                let verdict = found(&changed, is_signed);
+                let is_named = names_line(&verdict, to) || is_beginning && names_position(&verdict, 0);
+                assert!(is_named, "{its_own} put over {to}: {:?}", verdict.findings);
             }
             tried += 2;
         }
     }
     tried
+}
+
+fn names_position(verdict: &AuditVerdict, position: u64) -> bool {
+    verdict.findings.iter().any(|finding| finding.position == Some(position))
 }
 
 #[tokio::test]

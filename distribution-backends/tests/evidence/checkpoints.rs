@@ -7,7 +7,7 @@ use distribution_backends::{
     Checkpoint, Checkpointed, EvidenceKey, FindingKind, JsonlAudit, LocalDisk, Seal, SystemClock, Verifier,
 };
 use distribution_core::{AuditSink, ErrorKind, ObjectKey, StoragePrefix};
-use distribution_testkit::{ManualClock, World};
+use distribution_testkit::{Budget, ManualClock, World};
 
 use super::chains::{kinds, verify};
 use super::trails::{chain, key, lines, trail};
@@ -51,6 +51,43 @@ async fn what_is_cut_off_or_written_anew_is_seen_up_to_the_last_checkpoint() {
     }
     let other = EvidenceKey::from_seed(&[8; 32]).unwrap();
     assert!(Checkpoint::from_json(&good, &[other.public_key().clone()]).is_err());
+}
+
+#[tokio::test]
+async fn every_cut_of_every_chain_is_named_by_where_it_is() {
+    let chains = Budget::chosen().pick(6, 50, 500);
+    let keys = [key().public_key().clone()];
+    let mut cuts = 0;
+    for n in 0..chains {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = Arc::new(LocalDisk::open(directory.path()).unwrap());
+        let path = directory.path().join("audit.jsonl");
+        let seal = if n % 2 == 1 { Seal::default().signed_by(key()) } else { Seal::default() };
+        let sink = Arc::new(JsonlAudit::open_sealed(&path, seal).await.unwrap());
+        let audit = Checkpointed::new(sink, elsewhere.clone(), StoragePrefix::default(), key(), Arc::new(SystemClock))
+            .every(u64::MAX, Duration::from_secs(3600));
+        for trail in [trail(n * 2), trail(n * 2 + 1)] {
+            audit.append(&trail).await.unwrap();
+        }
+        let last = audit.checkpoint().await.unwrap().unwrap();
+        let with_last = || Verifier::new().with_checkpoint(&last);
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(verify(&bytes, with_last()).is_clean());
+        assert!(Checkpoint::from_json(&last.to_json().unwrap(), &keys).is_ok());
+        let mut start = 0;
+        for (entry, line) in lines(&bytes).iter().enumerate() {
+            // Before the entry, and in its middle.
+            for cut in [start, start + line.len() / 2, start + line.len() - 1] {
+                let verdict = verify(&bytes[..cut], with_last());
+                let mut ends = verdict.findings.iter().filter(|finding| finding.kind == FindingKind::Truncated);
+                assert_eq!(ends.next().unwrap().position, Some(entry as u64), "{n}, {cut}: {:?}", verdict.findings);
+                assert_eq!(kinds(&verdict).contains(&FindingKind::Unfinished), cut > start, "{n}, {cut}");
+                cuts += 1;
+            }
+            start += line.len();
+        }
+    }
+    println!("proof of evidence: {chains} chains, {cuts} cuts before a checkpoint: each found and named");
 }
 
 #[tokio::test]

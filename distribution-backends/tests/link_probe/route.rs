@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use chrono::{SubsecRound as _, TimeDelta};
-use distribution_backends::{HmacKey, HmacSigner, Probed, SystemClock, serve};
-use distribution_core::{Clock as _, ErrorKind, LinkRequest, UrlSigner as _};
+use distribution_backends::{HmacKey, HmacSigner, LocalDisk, Probed, SystemClock, serve};
+use distribution_core::{Check, Clock as _, ErrorKind, Finding, Health, LinkRequest, TargetName, UrlSigner as _};
+use distribution_testkit::World;
 use tokio::net::TcpListener;
 
 use crate::{Disk, key, probe};
@@ -38,4 +39,27 @@ async fn the_download_route_serves_what_a_probe_asks_for() {
         error.to_string().contains("leads to an object of 1048576 bytes, and the stored one has 1048577"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn the_doctor_does_not_call_metadata_well_of_which_the_route_tells_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Arc::new(LocalDisk::open(folder.path()).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/files", listener.local_addr().unwrap());
+    let signer = Arc::new(HmacSigner::new(&base, HmacKey::new("k1", [7; 32]).unwrap()).unwrap());
+    let router =
+        Router::new().nest_service("/files", serve::router(storage.clone(), signer.clone(), Arc::new(SystemClock)));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let builder = World::new().builder("a").clock(Arc::new(SystemClock));
+    let publisher = builder.target(TargetName::default(), storage, signer).build().unwrap();
+    let diagnosis = publisher.doctor(&probe()).await;
+    assert!(diagnosis.is_well(), "{diagnosis}");
+    let health = |check| {
+        let found = diagnosis.findings.iter().find(|finding| finding.check == check);
+        found.map(|Finding { health, .. }| health.clone()).unwrap()
+    };
+    assert_eq!([Check::Link, Check::LinkLife, Check::LinkEnd].map(health), [Health::Well, Health::Well, Health::Well]);
+    assert!(matches!(health(Check::ObjectMetadata), Health::Unknown { reason } if reason.contains("do not tell")));
 }

@@ -16,7 +16,7 @@ use crate::progress::Meter;
 use crate::publisher::Publisher;
 use crate::signer::{Link, LinkRequest, SignedUrl, UrlSigner};
 use crate::storage::{Body, Content, CreateOutcome, Storage};
-use crate::time::{link_expiry, seconds_after};
+use crate::time::{Timestamp, link_expiry, seconds_after};
 
 const NOTHING_STORED: &str = "nothing could be stored to try it on";
 const SMALL: usize = 64 << 10;
@@ -26,7 +26,9 @@ const RACERS: usize = 8;
 /// After how many bytes they repeat: no power of two, so that nothing that cuts at one goes unnoticed.
 const PERIOD: u8 = 251;
 const SKEW_MAX: TimeDelta = TimeDelta::minutes(5);
-const LINK_SECS: u64 = 3;
+const LINK_SECS: u64 = 5;
+/// How long before its end a link must still work; clocks that differ by a second are not seen by it.
+const SHORTLY: TimeDelta = TimeDelta::seconds(2);
 /// How much longer than it says a link may work: clocks differ.
 const GRACE: TimeDelta = TimeDelta::seconds(2);
 
@@ -42,6 +44,8 @@ pub(super) struct Visit<'a> {
     large: [ObjectKey; 2],
     /// Where the bytes of all objects are cut from.
     pattern: Bytes,
+    /// How far the store's clock is behind this host's, if it tells.
+    skew: Option<TimeDelta>,
     findings: Vec<(Check, Health)>,
 }
 
@@ -56,7 +60,7 @@ impl<'a> Visit<'a> {
         let (small, large) = ([key("small")?, key("small-raced")?], [key("large")?, key("large-raced")?]);
         let period: Vec<u8> = (0..PERIOD).collect();
         let pattern = period.repeat((LARGE + RACERS) / period.len() + 1).into();
-        Ok(Self { publisher, target, viewer, small, large, pattern, findings: Vec::new() })
+        Ok(Self { publisher, target, viewer, small, large, pattern, skew: None, findings: Vec::new() })
     }
 
     pub(super) async fn examine(mut self) -> Vec<(Check, Health)> {
@@ -127,7 +131,8 @@ impl<'a> Visit<'a> {
         };
         let is_right = stat.size == SMALL as u64;
         self.note(Check::Stat, Ok((!is_right).then(|| "the store tells another size than was stored".to_owned())));
-        match stat.modified.map(|modified| self.publisher.now() - modified) {
+        self.skew = stat.modified.map(|modified| self.publisher.now() - modified);
+        match self.skew {
             Some(skew) if skew.abs() > SKEW_MAX => {
                 let problem =
                     format!("differs from the store's by {} seconds: correct the wrong one", skew.num_seconds());
@@ -155,50 +160,108 @@ impl<'a> Visit<'a> {
 
     async fn links(&mut self, key: &ObjectKey) {
         match &self.target.reach {
-            Reach::Public(base) => self.note(Check::Link, self.watch(&base.link(key), key).await),
+            Reach::Public(base) => {
+                let link = base.link(key);
+                self.tries(&link, key).await;
+            }
             Reach::Private { signer, authenticated } => {
                 let link = self.link(&**signer, key).await;
                 let mut open_doors: Vec<_> = authenticated.iter().map(|base| base.link(key)).collect();
                 open_doors.extend(link.as_ref().map(without_query));
-                self.note(Check::LinkEnd, self.ends(&**signer, key).await);
                 self.note(Check::Privacy, self.keeps_private(&open_doors).await);
             }
         }
     }
 
-    /// The link that a publish would hand out, if it can be signed.
+    /// Fetches through a link; whether that works.
+    async fn tries(&mut self, link: &Link, key: &ObjectKey) -> bool {
+        let watched = self.viewer.watch(link, &**self.storage(), key).await;
+        let works = watched.is_ok();
+        self.note(Check::Link, watched.map(|()| None));
+        match self.viewer.metadata(link).await {
+            Ok(Some(metadata)) => {
+                let sha256 = Checksum::of(&self.bytes(SMALL, 0)).hex();
+                let is_right = metadata.get("sha256") == Some(&sha256);
+                let problem = "the metadata that an object was stored with is not there: look whether the service, or \
+                               what is in front of it, keeps it";
+                self.note(Check::ObjectMetadata, Ok((!is_right).then(|| problem.to_owned())));
+            }
+            Ok(None) => self.unknown(Check::ObjectMetadata, "answers to links of this service do not tell of it"),
+            Err(error) => self.unknown(Check::ObjectMetadata, &error.to_string()),
+        }
+        works
+    }
+
+    /// The link that a publish would hand out, if it can be signed; and how long links live.
     async fn link(&mut self, signer: &dyn UrlSigner, key: &ObjectKey) -> Option<Link> {
         let (now, hours) = (self.publisher.now(), self.publisher.parts().policy.url_expiry_hours);
         let hours = hours.min(signer.limits().valid_hours_max);
         let expires_at = link_expiry(now, hours)?;
-        match signer.sign(&LinkRequest { key: key.clone(), expires_at }, now).await {
-            Ok(SignedUrl { link, expires_at: end, limited_by }) => {
-                self.note(Check::Link, self.watch(&link, key).await);
-                let reason = limited_by.unwrap_or_else(|| "the signer does not say why".to_owned());
-                let problem = format!("links end at {end}, not after {hours} hours, because {reason}");
-                self.note(Check::LinkLife, Ok((end < expires_at).then_some(problem)));
-                Some(link)
-            }
+        let signed = match signer.sign(&LinkRequest { key: key.clone(), expires_at }, now).await {
+            Ok(signed) => signed,
             Err(error) => {
                 self.note(Check::Link, Err(error));
-                self.unknown(Check::LinkLife, "no link could be signed");
-                None
+                for check in [Check::ObjectMetadata, Check::LinkLife, Check::LinkEnd] {
+                    self.unknown(check, "no link could be signed");
+                }
+                return None;
+            }
+        };
+        let SignedUrl { link, expires_at: end, limited_by } = signed;
+        let works = self.tries(&link, key).await;
+        let reason = limited_by.unwrap_or_else(|| "the signer does not say why".to_owned());
+        let problem = format!("links end at {end}, not after {hours} hours, because {reason}");
+        let admitted = (end < expires_at).then_some(problem);
+        match self.short_link(signer, key).await {
+            Ok((lives, outlives)) => {
+                match (admitted, lives) {
+                    (Some(problem), _) => self.note(Check::LinkLife, Ok(Some(problem))),
+                    (None, Some(true)) => self.note(Check::LinkLife, Ok(None)),
+                    (None, lives) => self.dies_early(lives, works),
+                }
+                let problem = "a link still works after its end: look whether the server checks it, and at its clock";
+                self.note(Check::LinkEnd, Ok(outlives.then(|| problem.to_owned())));
+            }
+            Err(error) => {
+                self.note(Check::LinkLife, admitted.map_or_else(|| Err(error.clone()), |problem| Ok(Some(problem))));
+                self.note(Check::LinkEnd, Err(error));
             }
         }
+        Some(link)
     }
 
-    async fn watch(&self, link: &Link, key: &ObjectKey) -> Problem {
-        self.viewer.watch(link, &**self.storage(), key).await.map(|()| None)
-    }
-
-    async fn ends(&self, signer: &dyn UrlSigner, key: &ObjectKey) -> Problem {
+    /// Of a link of a few seconds: whether it worked shortly before its end, if that was found out in time, and
+    /// whether it does after it. That one of many hours lives as long is not waited for.
+    async fn short_link(&self, signer: &dyn UrlSigner, key: &ObjectKey) -> Result<(Option<bool>, bool), Error> {
         let now = self.publisher.now();
-        let Some(expires_at) = seconds_after(now, LINK_SECS).map(|end| end.trunc_subsecs(0)) else { return Ok(None) };
-        let signed = signer.sign(&LinkRequest { key: key.clone(), expires_at }, now).await?;
+        let end = seconds_after(now, LINK_SECS).map_or(Timestamp::MAX_UTC, |end| end.trunc_subsecs(0));
+        let signed = signer.sign(&LinkRequest { key: key.clone(), expires_at: end }, now).await?;
+        self.viewer.wait_until(signed.expires_at - SHORTLY).await;
+        let lives = self.viewer.is_let_in(&signed.link).await?;
+        let in_time = self.publisher.now() < signed.expires_at;
         self.viewer.wait_until(signed.expires_at + GRACE).await;
-        let outlives = self.viewer.is_let_in(&signed.link).await?;
-        let problem = "a link still works after its end: look whether the server checks it, and at its clock";
-        Ok(outlives.then(|| problem.to_owned()))
+        Ok(((lives || in_time).then_some(lives), self.viewer.is_let_in(&signed.link).await?))
+    }
+
+    /// Notes what it means that a link did not work before its end, or was tried too late.
+    fn dies_early(&mut self, lives: Option<bool>, works: bool) {
+        if !works {
+            return self.unknown(Check::LinkLife, "no link works that could end early");
+        }
+        match self.skew {
+            _ if lives.is_none() => self.unknown(Check::LinkLife, "a link was answered too late: repeat"),
+            Some(skew) if skew < TimeDelta::zero() => {
+                self.unknown(
+                    Check::LinkLife,
+                    "the store's clock is ahead, by which links of a few seconds end earlier",
+                );
+            }
+            _ => {
+                let problem = "a link ends before its time: look at the clock of what serves it, and at the session of \
+                               the credentials that sign";
+                self.note(Check::LinkLife, Ok(Some(problem.to_owned())));
+            }
+        }
     }
 
     async fn keeps_private(&self, doors: &[Link]) -> Problem {
@@ -239,7 +302,8 @@ impl<'a> Visit<'a> {
             Ok(None) => Health::Well,
             Ok(Some(problem)) => Health::Ill { problem },
             Err(error)
-                if matches!(check, Check::LinkEnd | Check::Privacy) && error.kind() == ErrorKind::Unavailable =>
+                if matches!(check, Check::LinkLife | Check::LinkEnd | Check::Privacy)
+                    && error.kind() == ErrorKind::Unavailable =>
             {
                 Health::Unknown { reason: error.to_string() }
             }

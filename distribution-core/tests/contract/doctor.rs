@@ -29,7 +29,10 @@ enum Flaw {
     StaleLists,
     KeepsRemoved,
     RemoveDenied,
+    DropsMetadata,
+    OtherType,
     LinksDieEarly,
+    LinksDieUnadmitted,
     LinksNeverEnd,
     LinksElsewhere,
     SignsNothing,
@@ -55,7 +58,7 @@ async fn let_others_look() {
 
 #[async_trait]
 impl Storage for Flawed {
-    async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+    async fn create(&self, key: &ObjectKey, mut content: Content) -> Result<CreateOutcome, Error> {
         self.refused(Flaw::ReadOnly)?;
         let is_large = content.size > 1 << 20;
         match self.2 {
@@ -66,6 +69,8 @@ impl Storage for Flawed {
                 self.0.create(key, content).await?;
                 return Ok(CreateOutcome::Created { proof: None });
             }
+            Flaw::DropsMetadata => content.headers.user_metadata.clear(),
+            Flaw::OtherType => content.headers.content_type = "binary/octet-stream".to_owned(),
             Flaw::Overwrites if !is_large => self.0.remove(key).await?,
             Flaw::OverwritesLarge if is_large => self.0.remove(key).await?,
             _ => {}
@@ -120,6 +125,10 @@ impl UrlSigner for Flawed {
                 let limited_by = Some("the session ends then".to_owned());
                 Ok(SignedUrl { limited_by, ..signed(early).await? })
             }
+            Flaw::LinksDieUnadmitted => {
+                let early = (now + TimeDelta::seconds(1)).min(expires_at);
+                Ok(SignedUrl { expires_at, ..signed(early).await? })
+            }
             Flaw::LinksElsewhere => {
                 let text = signed(expires_at).await?.link.expose().replace("test.invalid", "intern.invalid");
                 Ok(SignedUrl { link: Link::new(text), expires_at, limited_by: None })
@@ -167,7 +176,7 @@ fn a_healthy_target_is_well_and_nothing_is_left_behind() {
     let unknown = diagnosis.findings.iter().filter(|finding| finding.health != Health::Well);
     assert_eq!(unknown.map(|finding| finding.check).collect::<Vec<_>>(), [Check::Audit], "{diagnosis}");
     let of_open = diagnosis.findings.iter().filter(|finding| finding.target.as_ref() == Some(&open)).count();
-    assert_eq!((diagnosis.findings.len(), of_open), (14 + 14 + 11 + 2, 11));
+    assert_eq!((diagnosis.findings.len(), of_open), (15 + 15 + 12 + 2, 12));
     assert!(world.objects().is_empty() && world.rows().is_empty() && world.audit().is_empty());
     assert!(world.alerts().is_empty());
 }
@@ -187,7 +196,10 @@ fn each_planted_flaw_is_named() {
         (Flaw::StaleLists, Check::List),
         (Flaw::KeepsRemoved, Check::Remove),
         (Flaw::RemoveDenied, Check::Remove),
+        (Flaw::DropsMetadata, Check::ObjectMetadata),
+        (Flaw::OtherType, Check::Link),
         (Flaw::LinksDieEarly, Check::LinkLife),
+        (Flaw::LinksDieUnadmitted, Check::LinkLife),
         (Flaw::LinksNeverEnd, Check::LinkEnd),
         (Flaw::LinksElsewhere, Check::Link),
         (Flaw::SignsNothing, Check::Link),

@@ -97,6 +97,14 @@ pub enum Fault {
     IgnoredPayloadHash,
     /// Anyone may do anything, for ever: no signature and no expiry is looked at.
     IgnoredSignature,
+    /// The signature of a presigned URL is looked at, but not its end.
+    IgnoredExpiry,
+    /// A presigned URL ends when half of its time is over.
+    EarlyExpiry,
+    /// What is stored has no user metadata.
+    DroppedMetadata,
+    /// A GetObject is answered with the type `binary/octet-stream`, whatever is stored and asked for.
+    OtherContentType,
     /// A checksum sent along is not compared with the body, nor kept; one asked for is not computed.
     ChecksumUnchecked,
     /// A checksum sent along is not compared with the body but kept and given back; a copy has that of

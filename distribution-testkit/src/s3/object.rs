@@ -10,7 +10,7 @@ use super::call::Call;
 use super::checksum::{self, Algorithm, flipped};
 use super::fault::{Fault, Op};
 use super::reply::{Refusal, Reply, document, element, http_date, refuse};
-use super::state::{Attributes, Bucket, Object, State, is_etag, no_such_key};
+use super::state::{Attributes, Bucket, CONTENT_TYPE, Object, State, is_etag, no_such_key};
 
 pub(super) fn create_bucket(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     if state.buckets.contains_key(&call.bucket) {
@@ -95,6 +95,9 @@ fn described(call: &Call, object: &Object) -> Result<Reply, Refusal> {
             return Err(refuse("InvalidArgument", "Header value cannot be represented using ISO-8859-1."));
         }
         headers.insert(name.to_owned(), value.clone());
+    }
+    if call.has(Fault::OtherContentType) {
+        headers.insert("content-type".to_owned(), CONTENT_TYPE.to_owned());
     }
     let mut reply = Reply::new(200)
         .with("etag", &object.etag)

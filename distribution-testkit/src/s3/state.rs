@@ -16,7 +16,7 @@ use super::reply::{Refusal, Reply, not_implemented, refuse};
 use super::{copy, list, multipart, object};
 
 /// What an object is said to be that nobody has said it of.
-const CONTENT_TYPE: &str = "binary/octet-stream";
+pub(super) const CONTENT_TYPE: &str = "binary/octet-stream";
 
 /// An object as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,6 +271,7 @@ impl Attributes {
         if metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > METADATA_BYTES_MAX {
             return Err(refuse("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size."));
         }
+        let metadata = if call.has(Fault::DroppedMetadata) { BTreeMap::new() } else { metadata };
         Ok(Self { headers, metadata })
     }
 }

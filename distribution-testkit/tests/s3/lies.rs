@@ -103,3 +103,21 @@ fn what_is_deleted_is_still_there() {
         assert_eq!(double.object("media", "clip").is_some(), there);
     }
 }
+
+#[test]
+fn what_an_object_is_stored_with_is_not_what_it_is_served_with() {
+    let sent: [(&str, &str); 2] = [("content-type", "video/mp4"), ("x-amz-meta-sha256", "abc")];
+    let served = |lie: Option<(Op, Fault)>| {
+        let double = open();
+        if let Some((op, fault)) = lie {
+            double.inject(op, 0, fault);
+        }
+        assert_eq!(ask(&double, "PUT", "/media/clip", &sent, "bytes").status, 200);
+        let got = get(&double, "/media/clip?response-content-type=video%2Fmp4");
+        (got.header("content-type").to_owned(), got.header("x-amz-meta-sha256").to_owned())
+    };
+    let (right, other) = ("video/mp4".to_owned(), "binary/octet-stream".to_owned());
+    assert_eq!(served(None), (right.clone(), "abc".to_owned()));
+    assert_eq!(served(Some((Op::PutObject, Fault::DroppedMetadata))), (right, String::new()));
+    assert_eq!(served(Some((Op::GetObject, Fault::OtherContentType))), (other, "abc".to_owned()));
+}

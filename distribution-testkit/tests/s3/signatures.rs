@@ -225,6 +225,16 @@ fn a_presigned_link_ends_when_it_says() {
     at(86_400);
     assert_eq!(get(&double, &link).status, 200);
     double.heal();
+    double.always(Op::GetObject, Fault::IgnoredExpiry);
+    assert_eq!(get(&double, &link).status, 200);
+    assert_eq!(get(&double, link.split('?').next().unwrap()).status, 403, "its signature is looked at");
+    double.heal();
+    double.always(Op::GetObject, Fault::EarlyExpiry);
+    for (second, status) in [(29, 200), (30, 403)] {
+        at(second);
+        assert_eq!(get(&double, &link).status, status, "{second}");
+    }
+    double.heal();
     at(0);
     for (expires, status) in [("604800", 200), ("604801", 400), ("-1", 400), ("x", 400), ("", 400)] {
         assert_eq!(get(&double, &good.presigned("/media/clip", expires, "")).status, status, "{expires}");

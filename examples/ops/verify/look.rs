@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use distribution_backends::{AuditTrail, Stores};
+use distribution_backends::{AuditTrail, AuditVerdict, Stores};
 use distribution_core::{
-    AuditEntry, AuditLogId, Checksum, Digest, Error, Meter, ObjectKey, Phase, Query, Record, Row, Storage,
+    AuditEntry, AuditLogId, Checksum, Digest, Error, ErrorKind, Meter, ObjectKey, Phase, Query, Record, Row, Storage,
 };
 use distribution_testkit::checker::{Evidence, ObjectSeen};
 use futures::future::ready;
@@ -13,6 +13,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 
 use crate::bar::Bar;
+
+use super::trail;
 
 /// How many rows or keys are read at a time.
 const PAGE: usize = 500;
@@ -25,6 +27,8 @@ const NOT_PUBLISHED: [&str; 2] = ["distribution-doctor/", "distribution-probe/"]
 #[derive(Default)]
 pub(crate) struct Look {
     pub(crate) evidence: Evidence,
+    /// What became of the chain of all entries.
+    pub(crate) chain: AuditVerdict,
     /// Which of the publications that were asked for are not on record.
     pub(crate) absent: Vec<AuditLogId>,
     /// Rows that the store cannot read.
@@ -64,6 +68,7 @@ impl Look {
                 }
             }
         }
+        look.chain = trail::chain(&stores.trail).await?;
         look.evidence.audit = entries(&stores.trail, ids.iter().cloned().collect()).await?;
         look.read_objects(stores).await;
         Ok(look)
@@ -157,8 +162,11 @@ impl Look {
     }
 }
 
-/// The entries of these publications; of all, if none are named.
+/// The entries of these publications; of all, if none are named. Lines that are none are the chain's to tell of.
 async fn entries(trail: &AuditTrail, ids: BTreeSet<AuditLogId>) -> Result<Vec<AuditEntry>, Error> {
-    let is_wanted = |entry: &AuditEntry| ids.is_empty() || ids.contains(&entry.id.audit_log_id);
-    trail.entries()?.try_filter(|entry| ready(is_wanted(entry))).try_collect().await
+    let is_wanted = |entry: &Result<AuditEntry, Error>| match entry {
+        Ok(entry) => ids.is_empty() || ids.contains(&entry.id.audit_log_id),
+        Err(error) => error.kind() != ErrorKind::Corrupt,
+    };
+    trail.entries()?.filter(|entry| ready(is_wanted(entry))).try_collect().await
 }

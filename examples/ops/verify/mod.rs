@@ -1,10 +1,13 @@
 //! The independent check: what is stored, judged by the testkit's checker, which asks nothing of the publisher.
 
 mod look;
+mod trail;
 mod verdict;
 
+use std::path::Path;
+
 use clap::Args;
-use distribution_backends::Stores;
+use distribution_backends::Config;
 use distribution_core::{AuditLogId, Error};
 use serde_json::json;
 
@@ -19,8 +22,11 @@ use self::verdict::{Judged, Report, Verdict};
 /// Judge what is stored without the publisher
 ///
 /// Reads every record, the whole audit trail and every byte of every published object, so it takes as long as
-/// that takes, and some KiB of memory for each publication. Writes nothing. It may run while others publish: what
-/// has changed meanwhile is not judged.
+/// that takes, and some KiB of memory for each publication. The trail is checked as `audit verify` does without keys,
+/// and where it is broken, the rest is judged all the same. No record, entry or published object is written; but what
+/// any command does when it starts, this does too: it makes what the configuration says is made if absent, such as
+/// keys, and tries a bucket with objects of its own, which it removes. It may run while others publish: what has
+/// changed meanwhile is not judged.
 #[derive(Args)]
 pub(crate) struct Verify {
     /// These publications alone [default: all, and what no publication accounts for]
@@ -32,12 +38,13 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(crate) async fn run(self, stores: &Stores, output: Output) -> Result<u8, Error> {
-        let look = Look::at(stores, &self.audit_log_ids).await?;
+    pub(crate) async fn run(self, config: &Path, output: Output) -> Result<u8, Error> {
+        let stores = Config::load(config)?.stores().await?;
+        let look = Look::at(&stores, &self.audit_log_ids).await?;
         if let Some(absent) = look.absent.first() {
             return missing(&format!("{absent} is not on record"), output);
         }
-        let report = Report::of(look, stores).await?;
+        let report = Report::of(look, &stores).await?;
         let shown = report.judged.iter().filter(|judged| self.all || judged.verdict != Verdict::Well);
         let shown: Vec<&Judged> = shown.collect();
         output.give(&json!({ "counts": report.counts(), "judged": value(&shown)? }), || {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use distribution_backends::Stores;
+use distribution_backends::{AuditVerdict, Stores};
 use distribution_core::{AuditLogId, Error, Row};
 use distribution_testkit::checker::{Promise, Violation, unsettled, violations};
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(crate) struct Report {
     pub(crate) judged: Vec<Judged>,
 }
 
-/// A publication, or an object that is no publication's.
+/// A publication, an object that is no publication's, or the trail of all.
 #[derive(Serialize)]
 pub(crate) struct Judged {
     pub(crate) subject: String,
@@ -91,6 +91,7 @@ impl Report {
                 judged.push(Judged::ill(subject, found));
             }
         }
+        judged.extend(Judged::chain(&look.chain));
         Ok(Self { judged })
     }
 
@@ -125,6 +126,21 @@ impl Judged {
 
     fn damaged(id: &AuditLogId, error: &Error) -> Self {
         Self::one(id, Verdict::Ill, &error.to_string(), way_out(Promise::P7))
+    }
+
+    /// The chain of all entries, if it is not as it was written.
+    fn chain(verdict: &AuditVerdict) -> Option<Self> {
+        if verdict.is_clean() {
+            return None;
+        }
+        let found = |message: String| Found {
+            promise: Some(Promise::P5.to_string()),
+            message,
+            way_out: "`ops audit verify` looks closer; compare the audit trail with its backups".to_owned(),
+        };
+        let mut findings: Vec<_> = verdict.findings.iter().map(|finding| found(finding.to_string())).collect();
+        findings.extend((verdict.more > 0).then(|| found(format!("{} findings more", verdict.more))));
+        Some(Self { subject: "audit trail".to_owned(), verdict: Verdict::Ill, findings })
     }
 
     fn ill(subject: String, found: Vec<Violation>) -> Self {
