@@ -78,7 +78,7 @@ impl Publisher {
 
     /// After a link was made: whoever takes a publication back does so on record first, and revokes links then. So a
     /// link is either not handed out, or revoked.
-    async fn check_not_retracted(&self, record: &Record) -> Result<(), Error> {
+    pub(crate) async fn check_not_retracted(&self, record: &Record) -> Result<(), Error> {
         let row = self.parts().metadata.load(record.id()).await?;
         match row.as_ref().map(Record::decode).transpose()?.map(|record| record.phase) {
             Some(Phase::Retracted(retracted)) => Err(retracted.error(record.id())),
@@ -201,6 +201,8 @@ impl Publisher {
     pub(crate) async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
         let stat = self.target(&record.publication)?.storage.stat(&record.object_key()).await?;
         if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
+            // It may have been taken back and cleared away since the record was read.
+            self.check_not_retracted(record).await?;
             let message = "was published and is now missing or of another size: restore it, no link is given";
             return Err(Error::corrupt(format!("{} {message}", published.location)));
         }

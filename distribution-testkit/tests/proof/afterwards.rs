@@ -133,7 +133,9 @@ async fn act(world: World, holder: String, choices: Vec<usize>) {
             }
         };
         if let Some(Err(error)) = world.timeout(HOUR, acted).await {
-            assert_ne!(error.kind(), ErrorKind::Corrupt, "{error}");
+            // A rollback may read back other bytes, where a fault has it so.
+            let is_read = error.to_string().contains("is now missing or has other bytes");
+            assert!(error.kind() != ErrorKind::Corrupt || is_read, "{error}");
         }
     }
 }
