@@ -178,6 +178,7 @@ fn check(receipt: &Path, key: &Path, output: Output) -> Result<u8, Error> {
         ("audit_log_id", receipt.audit_log_id().to_string()),
         ("issued", time(receipt.issued_at())),
         ("published", or_dash(published.map(|published| time(published.at)))),
+        ("taken back", or_dash(receipt.retracted().map(|(at, reason)| format!("{}: {reason}", time(at))))),
         ("place", or_dash(published.map(|published| &published.location))),
         ("checksum", or_dash(published.map(|published| published.proof.digest.checksum))),
         ("entries", receipt.trail().len().to_string()),

@@ -18,7 +18,7 @@ pub(crate) struct List {
     checksum: Option<Checksum>,
     #[arg(long)]
     tag: Option<String>,
-    /// in_progress, published or rejected
+    /// in_progress, published, rejected or retracted
     #[arg(long, value_parser = state)]
     state: Option<State>,
     /// With something left to do: a recovery, or the same publish, finishes it

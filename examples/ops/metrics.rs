@@ -32,7 +32,7 @@ impl Metrics {
         let speed = claimed.speed();
         let answer = json!({
             "from": from, "to": now, "in_progress": claimed.in_progress, "published": claimed.published,
-            "rejected": claimed.rejected, "unreadable": unreadable, "success_rate": claimed.success_rate(),
+            "rejected": claimed.rejected, "retracted": claimed.retracted, "unreadable": unreadable, "success_rate": claimed.success_rate(),
             "bytes_published": claimed.bytes, "seconds_to_publish": speed.map(Speed::json),
             "unfinished": { "count": unfinished.count, "oldest": unfinished.oldest },
         });
@@ -44,6 +44,7 @@ impl Metrics {
                 ("published", claimed.published.to_string()),
                 ("in progress", claimed.in_progress.to_string()),
                 ("rejected", claimed.rejected.to_string()),
+                ("retracted", claimed.retracted.to_string()),
                 ("unreadable", unreadable.to_string()),
                 ("success", or_dash(rate)),
                 ("bytes published", claimed.bytes.to_string()),
@@ -99,8 +100,9 @@ impl Tally {
     /// Published ones among those that came to an end; what QC refused has no record and does not count.
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     fn success_rate(&self) -> Option<f64> {
-        let ended = self.published + self.rejected;
-        (ended > 0).then(|| self.published as f64 / ended as f64)
+        let published = self.published + self.retracted;
+        let ended = published + self.rejected;
+        (ended > 0).then(|| published as f64 / ended as f64)
     }
 
     fn speed(&mut self) -> Option<Speed> {

@@ -2,7 +2,7 @@
 
 use data_encoding::HEXLOWER;
 use distribution_core::{
-    AuditEntry, AuditEvent, AuditLogId, Error, ErrorKind, Location, Phase, Proof, Publication, QcApproval, Record,
+    AuditEntry, AuditEvent, AuditLogId, Error, ErrorKind, Location, Proof, Publication, QcApproval, Reason, Record,
     Timestamp, Trail,
 };
 use serde::{Deserialize, Serialize};
@@ -78,13 +78,10 @@ impl Receipt {
     pub fn of_publication(record: &Record, mut trail: Vec<AuditEntry>, issued_at: Timestamp) -> Result<Self, Error> {
         trail.retain(|entry| entry.id.trail == Trail::Publication);
         trail.sort_by_key(|entry| entry.id.sequence);
-        let published = match &record.phase {
-            Phase::Published(published) => {
-                let (location, proof) = (published.location.clone(), published.proof);
-                Some(PublishedAt { at: published.at, location, proof })
-            }
-            _ => None,
-        };
+        let published = record.published().map(|published| {
+            let (location, proof) = (published.location.clone(), published.proof);
+            PublishedAt { at: published.at, location, proof }
+        });
         let receipt = Self {
             audit_log_id: record.id().clone(),
             format: FORMAT.to_owned(),
@@ -205,7 +202,16 @@ impl Receipt {
         self.approval.as_ref()
     }
 
-    /// Where and when the approved bytes were proven, if they were.
+    /// When and why the publication was taken back, if it was.
+    pub fn retracted(&self) -> Option<(Timestamp, &Reason)> {
+        self.trail.iter().find_map(|entry| match &entry.event {
+            AuditEvent::Retracted { reason } => Some((entry.at, reason)),
+            _ => None,
+        })
+    }
+
+    /// Where and when the approved bytes were proven, if they were; whether or not the publication was
+    /// [taken back](Self::retracted) since.
     pub fn published(&self) -> Option<&PublishedAt> {
         self.published.as_ref()
     }

@@ -1,7 +1,7 @@
 //! A receipt convinces who has nothing but a public key, and nobody else's does.
 
 use distribution_backends::{EvidenceKey, Receipt};
-use distribution_core::{ErrorKind, MetadataStore as _, PublishRequest, Record};
+use distribution_core::{ErrorKind, MetadataStore as _, PublishRequest, Reason, Record};
 use distribution_testkit::{MemoryMetadata, World};
 use futures::executor::block_on;
 use serde_json::json;
@@ -49,6 +49,22 @@ fn a_publication_is_proven_with_the_public_key_alone() {
     gap.remove(1);
     assert_eq!(Receipt::of_publication(&record, gap, world.now()).unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(Receipt::of_publication(&record, trail(1), world.now()).unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn a_receipt_says_that_a_publication_was_taken_back() {
+    let world = World::new();
+    world.stage("clip.mp4", "");
+    let publisher = world.publisher("host-1");
+    let published = block_on(publisher.publish(request("pass"))).unwrap();
+    let reason = Reason::parse("a person did not agree").unwrap();
+    block_on(publisher.retract(&published.audit_log_id, &reason)).unwrap();
+    let row = block_on(MemoryMetadata::new(&world).load(&published.audit_log_id)).unwrap().unwrap();
+    let record = Record::decode(&row).unwrap();
+    let json = Receipt::of_publication(&record, world.audit(), world.now()).unwrap().sign(&key()).unwrap();
+    let receipt = Receipt::verify(&json, key().public_key()).unwrap();
+    assert_eq!(receipt.retracted(), Some((world.now(), &reason)));
+    assert_eq!(receipt.published().unwrap().location, published.storage_location, "where it was");
 }
 
 #[test]

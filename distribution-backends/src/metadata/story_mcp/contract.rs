@@ -117,7 +117,7 @@ names! {
         checksum = "checksum",
         /// A list of texts.
         tags = "tags",
-        /// `in_progress`, `published` or `rejected`.
+        /// `in_progress`, `published`, `rejected` or `retracted`.
         state = "state",
         /// Whether nothing is left to do.
         settled = "settled",
