@@ -69,8 +69,9 @@ impl Record {
     }
 }
 
-/// The format of the stored body. A change that an older reader would misread raises it.
-const FORMAT: u32 = 1;
+/// The format of the stored body. A change that an older reader would misread raises it: 2 has versions, holds and
+/// retractions, which a reader of 1 would leave out when it writes the record again.
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Stored<R> {

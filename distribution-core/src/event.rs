@@ -94,6 +94,11 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// The signed links of a publication that was taken back do not work any more, or end by then.
+    LinksEnded {
+        /// When they stop working at the latest.
+        by: Timestamp,
+    },
     /// An object of a publication that was taken back is needed no more.
     CopyReleased {
         /// Where it is.

@@ -57,15 +57,15 @@ impl Publisher {
     }
 
     async fn hold_publication(&self, record: Record, held: bool, reason: &Reason) -> Result<Record, Error> {
-        self.put(record, |record| {
+        let record = self.note(record, |record| {
             let (concept_id, reason) = (None, reason.clone());
             match (record.hold.is_some(), held) {
                 (false, true) => Some(Event::HoldPlaced { concept_id, reason }),
                 (true, false) => Some(Event::HoldReleased { concept_id, reason }),
                 (true, true) | (false, false) => None,
             }
-        })
-        .await
+        });
+        self.tell(record.await?, |_| Ok(None)).await
     }
 
     async fn hold_concept(&self, concept: &ConceptId, held: bool, reason: &Reason) -> Result<Record, Error> {
@@ -75,15 +75,17 @@ impl Publisher {
         let record = self.load(&latest.audit_log_id).await?;
         let changes = self.hold_changes(concept).await?;
         if is_begun(changes) == held {
-            return Ok(record);
+            return self.tell(record, |_| Ok(None)).await;
         }
-        // A hold is in force before the trail tells of it, and ends after.
         let (concept_id, reason) = (Some(concept.clone()), reason.clone());
         if held {
+            // On record first, so that no hold is without an entry; and in force before that has been delivered.
+            let (told, placed) = (record.trail.next, Event::HoldPlaced { concept_id, reason });
+            let record = self.note(record, |record| (record.trail.next == told).then(|| placed.clone())).await?;
             self.change_hold(concept, changes, record.id()).await?;
-            let placed = Event::HoldPlaced { concept_id, reason };
-            return self.tell(record, |_| Ok(Some(placed.clone()))).await;
+            return self.tell(record, |_| Ok(None)).await;
         }
+        // No hold ends before the trail tells of it.
         let released = Event::HoldReleased { concept_id, reason };
         let record = self.tell(record, |_| Ok(Some(released.clone()))).await?;
         self.change_hold(concept, changes, record.id()).await?;

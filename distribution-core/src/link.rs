@@ -129,16 +129,16 @@ impl Publisher {
         Ok((record.await?, asked))
     }
 
-    /// Puts on record what `event` says of the record as it is until it says nothing, at once, and delivers the trail
-    /// then: for what must be in force even where the audit sink is out of reach.
-    pub(crate) async fn put(
+    /// Puts on record what `event` says of the record as it is until it says nothing, without waiting for the audit
+    /// sink: for what must be in force even where that is out of reach. The trail is still to be delivered.
+    pub(crate) async fn note(
         &self,
         mut record: Record,
         event: impl Fn(&Record) -> Option<Event>,
     ) -> Result<Record, Error> {
         for _ in 0..STEPS_MAX {
             record = match event(&record) {
-                None => return self.tell(record, |_| Ok(None)).await,
+                None => return Ok(record),
                 Some(event) => match self.swap(&record, event).await? {
                     Swap::Done(next) => next,
                     Swap::Superseded(newer) => newer,

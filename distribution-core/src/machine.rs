@@ -35,6 +35,8 @@ pub enum Action {
     Prove,
     /// Give the publication its place among the versions of its work.
     Number,
+    /// Have the links of what was taken back end.
+    EndLinks,
     /// Deliver the outbox to the audit sink.
     Deliver,
 }
@@ -83,6 +85,7 @@ pub fn next_action(record: &Record) -> Option<Action> {
         Phase::Claimed { .. } => Some(Action::Transfer),
         Phase::Stored { .. } => Some(Action::Prove),
         Phase::Published(Published { version: Some(Version::After(_)), .. }) => Some(Action::Number),
+        Phase::Retracted(Retracted { published: Some(_), links_end: None, .. }) => Some(Action::EndLinks),
         Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => {
             (!record.trail.waiting.is_empty()).then_some(Action::Deliver)
         }
@@ -208,7 +211,10 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
                 Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
             };
             next.log(now, AuditEvent::Retracted { reason: reason.clone() });
-            next.phase = Phase::Retracted(Retracted { at: now, reason, published });
+            next.phase = Phase::Retracted(Retracted { at: now, reason, published, links_end: None });
+        }
+        (Phase::Retracted(retracted), Event::LinksEnded { by }) if retracted.links_end.is_none() => {
+            next.phase = Phase::Retracted(Retracted { links_end: Some(by), ..retracted.clone() });
         }
         (Phase::Retracted(_), Event::CopyReleased { location }) if record.hold.is_none() => {
             next.log(now, AuditEvent::CopyReleased { location });
@@ -264,6 +270,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::LinkWanted
             | Event::LinkAsked { .. }
             | Event::LinksRevoked
+            | Event::LinksEnded { .. }
             | Event::CopyReleased { .. }
             | Event::StagedFileReleased { .. },
         ) => return Err(IllegalTransition),

@@ -186,7 +186,7 @@ impl Publisher {
             && order.qc.approve(checksum, policy, Timestamp::MIN_UTC).is_ok()
             && let Some(row) = self.parts.metadata.load(&order.publication.audit_log_id).await?
             && let record = Record::decode(&row)?
-            && matches!(record.phase, Phase::Published(_))
+            && matches!(record.phase, Phase::Published(_) | Phase::Retracted(_))
         {
             // The verdict has expired since, which takes nothing back.
             return Ok(record.approval);
@@ -306,6 +306,7 @@ impl Publisher {
                 Action::Transfer => self.timed(Step::Transfer, &target, self.transfer(&mut record, call)).await?,
                 Action::Prove => self.timed(Step::Prove, &target, self.prove(&mut record, call)).await?,
                 Action::Number => self.timed(Step::Record, &target, self.number(&record)).await?,
+                Action::EndLinks => self.end_links(&record).await?,
                 Action::Deliver => self.deliver(&record, &*call.progress).await?,
             };
             record = self.advance(&record, event).await?;

@@ -174,6 +174,9 @@ pub struct Retracted {
     /// As it was published, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
+    /// When the signed links that were out stop working at the latest; `None` as long as nobody has seen to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links_end: Option<Timestamp>,
 }
 
 /// A legal hold: what is held is not removed, whatever else is asked for.

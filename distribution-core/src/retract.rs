@@ -1,17 +1,20 @@
 //! Taking a publication back: the record first, so that nobody gets a link any more; then the links that are out;
 //! later, by [`Publisher::tidy`], its objects.
 
+use std::sync::Arc;
+
 use crate::catalog::AssetRecord;
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
+use crate::lease::OwnLease;
 use crate::machine::Event;
 use crate::metadata::{Query, State};
 use crate::object::{Checksum, Location};
 use crate::parts::Reach;
-use crate::publisher::Publisher;
+use crate::publisher::{Call, Publisher, overtaken};
 use crate::record::{Phase, Record, Retracted};
-use crate::request::{Access, IdempotencyKey};
+use crate::request::IdempotencyKey;
 use crate::text::Reason;
 use crate::time::{Timestamp, link_expiry};
 
@@ -60,7 +63,9 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if there is no such publication; [`Unavailable`](ErrorKind::Unavailable) if
-    /// it may be taken back or not, if links may still work, or if the trail cannot be delivered: repeat.
+    /// it may be taken back or not, if links may still work, or if the trail cannot be delivered: repeat, or leave the
+    /// rest to [`recover`](Self::recover); [`Unsupported`](ErrorKind::Unsupported) if its target is not configured
+    /// here: it is taken back all the same, and a host that has the target must end its links.
     pub async fn retract(&self, audit_log_id: &AuditLogId, reason: &Reason) -> Result<Retraction, Error> {
         let retracted = self.take_back(audit_log_id, reason).await;
         retracted.inspect_err(|error| self.alert(audit_log_id, error))
@@ -68,36 +73,50 @@ impl Publisher {
 
     async fn take_back(&self, audit_log_id: &AuditLogId, reason: &Reason) -> Result<Retraction, Error> {
         let record = self.load(audit_log_id).await?;
-        let record = self.put(record, |record| match record.phase {
+        let record = self.note(record, |record| match record.phase {
             Phase::Retracted(_) => None,
             _ => Some(Event::Retracted { reason: reason.clone() }),
         });
-        let record = record.await;
-        // Whether or not the trail could be delivered: no link is to work a moment longer than it must.
-        let links_left = self.end_links(&self.load(audit_log_id).await?).await?;
-        Ok(Retraction { record: AssetRecord::from(&record?), links_left })
+        let record = record.await?;
+        let call = Call {
+            approval: record.approval.clone(),
+            source: None,
+            progress: Arc::new(()),
+            lease: OwnLease::default(),
+        };
+        let record = self.drive(record, &call).await?;
+        Ok(Retraction { links_left: self.links_left(&record)?, record: AssetRecord::from(&record) })
     }
 
-    async fn end_links(&self, record: &Record) -> Result<LinksLeft, Error> {
-        let (Phase::Retracted(_), Some(published)) = (&record.phase, record.published()) else {
-            return Ok(LinksLeft::Dead);
+    /// Has the links that are out end, where they can, and says by when they all have.
+    pub(crate) async fn end_links(&self, record: &Record) -> Result<Event, Error> {
+        let (Phase::Retracted(retracted), Some(published)) = (&record.phase, record.published()) else {
+            return Err(overtaken(record));
         };
         self.parts().metadata.bind(&retracted_name(&published.location), record.id()).await?;
-        let target = self.target(&record.publication)?;
-        let signer = match &target.reach {
-            Reach::Private { signer, .. } => signer,
-            Reach::Public(_) => return Ok(LinksLeft::UntilRemoved),
+        let by = match &self.target(&record.publication)?.reach {
+            Reach::Public(_) => retracted.at,
+            Reach::Private { signer, .. } => match signer.revoke(&record.object_key()).await {
+                Ok(()) => retracted.at,
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    link_expiry(self.now(), signer.limits().valid_hours_max).unwrap_or(Timestamp::MAX_UTC)
+                }
+                Err(error) => return Err(error),
+            },
         };
-        let open = record.details.access != Access::Signed;
-        match signer.revoke(&record.object_key()).await {
-            Ok(()) if open => Ok(LinksLeft::UntilRemoved),
-            Ok(()) => Ok(LinksLeft::Dead),
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                let last = link_expiry(self.now(), signer.limits().valid_hours_max);
-                Ok(last.filter(|_| !open).map_or(LinksLeft::UntilRemoved, LinksLeft::Until))
-            }
-            Err(error) => Err(error),
-        }
+        Ok(Event::LinksEnded { by })
+    }
+
+    fn links_left(&self, record: &Record) -> Result<LinksLeft, Error> {
+        let Phase::Retracted(Retracted { published: Some(_), links_end, .. }) = &record.phase else {
+            return Ok(LinksLeft::Dead);
+        };
+        Ok(match (&self.target(&record.publication)?.reach, links_end) {
+            // It may have been `authenticated` once, whatever it was in the end.
+            (Reach::Public(_) | Reach::Private { authenticated: Some(_), .. }, _) => LinksLeft::UntilRemoved,
+            (Reach::Private { .. }, Some(end)) if *end > self.now() => LinksLeft::Until(*end),
+            (Reach::Private { .. }, _) => LinksLeft::Dead,
+        })
     }
 
     /// The publication that was taken back of which an object is, if no other publication has it: what whoever serves
@@ -115,6 +134,10 @@ impl Publisher {
         let checksum = self.load(&id).await?.publication.checksum;
         let query = Query { checksum: Some(checksum), state: Some(State::Published), ..Query::default() };
         let found = self.parts().metadata.find(&query, None, PAGE).await?;
+        if found.len() >= PAGE || !found.damaged.is_empty() {
+            // Some other publication may have it: nobody is told that a file was taken back which was not.
+            return Ok(None);
+        }
         let shares = |row| Record::decode(row).ok().and_then(|record| Some(record.published()?.location == location));
         Ok(Some(id).filter(|_| !found.rows.iter().any(|row| shares(row) == Some(true))))
     }

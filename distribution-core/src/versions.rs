@@ -31,7 +31,8 @@ fn rollback_name(concept: &ConceptId, versions: u64, rollback: u64) -> Idempoten
 
 impl Publisher {
     /// The latest version of this work: the one that was published last, or that was rolled back to since; `None` if
-    /// nothing of it was published. Whatever became of it since, it is told, and no other in its place.
+    /// nothing of it was published. Whatever became of it since, it is told, and no other in its place. Of a work that
+    /// was published before there were versions, it is what was published and claimed last.
     ///
     /// # Errors
     /// As [`record`](Self::record).
@@ -39,7 +40,7 @@ impl Publisher {
         let versions = self.versions(concept_id).await?;
         match self.latest_of(concept_id, versions).await? {
             Some(id) => self.record(&id).await,
-            None => Ok(None),
+            None => Ok(self.newest(concept_id).await?.map(|record| AssetRecord::from(&record))),
         }
     }
 
@@ -115,14 +116,18 @@ impl Publisher {
 
     /// How many versions there are. As many as a newer record knows of are not asked for.
     async fn versions(&self, concept_id: &ConceptId) -> Result<u64, Error> {
-        let query = Query { concept_id: Some(concept_id.clone()), state: Some(State::Published), ..Query::default() };
-        let found = self.parts().metadata.find(&query, None, 1).await?;
-        let known = found.rows.first().and_then(|row| match Record::decode(row).ok()?.phase {
-            Phase::Published(published) => published.version,
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
-        });
+        let newest = self.newest(concept_id).await?;
+        let known = newest.and_then(|record| record.published()?.version);
         let known = known.map_or(0, |(Version::After(count) | Version::Number(count))| count);
         self.last_bound(known, |number| version_name(concept_id, number)).await
+    }
+
+    /// What was published and claimed last.
+    async fn newest(&self, concept_id: &ConceptId) -> Result<Option<Record>, Error> {
+        let query = Query { concept_id: Some(concept_id.clone()), state: Some(State::Published), ..Query::default() };
+        let found = self.parts().metadata.find(&query, None, 1).await?;
+        // One that cannot be read hides nothing: it was a shortcut, or there are no versions.
+        Ok(found.rows.first().and_then(|row| Record::decode(row).ok()))
     }
 
     /// What is the latest while there are so many versions.

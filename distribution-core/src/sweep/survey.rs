@@ -54,19 +54,18 @@ impl Sweeper {
 
     fn verdict(&self, file: &StagedFile, record: &Record, now: Timestamp) -> Verdict {
         let audit_log_id = record.id().clone();
-        let Published { at, proof, pin, .. } = match &record.phase {
-            Phase::Published(published) => published,
-            Phase::Retracted(_) => return Verdict::Keep(Kept::Retracted { audit_log_id }),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
-                return Verdict::Keep(Kept::InUse { audit_log_id });
-            }
+        let Some(Published { at, proof, pin, .. }) = record.published() else {
+            return Verdict::Keep(Kept::InUse { audit_log_id });
         };
-        if record.hold.is_some() {
-            return Verdict::Keep(Kept::Held { audit_log_id });
-        }
         // Of another pin, the bytes are compared before anything is removed.
         if pin.as_ref() != Some(&file.pin) && proof.digest.size != file.pin.size {
             return Verdict::Keep(Kept::Changed);
+        }
+        if matches!(record.phase, Phase::Retracted(_)) {
+            return Verdict::Keep(Kept::Retracted { audit_log_id });
+        }
+        if record.hold.is_some() {
+            return Verdict::Keep(Kept::Held { audit_log_id });
         }
         let until = kept_until(*at, self.policy.retention);
         if now < until {
@@ -82,7 +81,7 @@ fn weight(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Keep(Kept::Unpublished | Kept::Stuck) => 0,
         Verdict::Keep(Kept::Changed) => 1,
-        Verdict::Keep(Kept::InUse { .. }) => 2,
+        Verdict::Keep(Kept::InUse { .. } | Kept::Retracted { .. } | Kept::Held { .. }) => 2,
         Verdict::Remove { .. } | Verdict::Removed { .. } => 3,
         Verdict::Keep(_) => 4,
     }

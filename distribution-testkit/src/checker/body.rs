@@ -4,8 +4,8 @@ use distribution_core::{AuditEntry, Checksum, Row, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The only format there is.
-const FORMAT: u32 = 1;
+/// The newest format; the one before it lacks versions, holds and retractions.
+const FORMAT: u32 = 2;
 
 /// What a row says, or what is wrong with it, without repeating what it holds.
 pub(super) fn read(row: &Row) -> Result<Body, String> {
@@ -13,8 +13,8 @@ pub(super) fn read(row: &Row) -> Result<Body, String> {
         format!("the row cannot be read: wrong at line {} column {}", error.line(), error.column())
     };
     let Format { format } = serde_json::from_slice(&row.body).map_err(unread)?;
-    if format != FORMAT {
-        return Err(format!("the row has format {format}, this checker reads {FORMAT}"));
+    if !(1..=FORMAT).contains(&format) {
+        return Err(format!("the row has format {format}, this checker reads 1 to {FORMAT}"));
     }
     let Stored { record } = serde_json::from_slice(&row.body).map_err(unread)?;
     Ok(record)
@@ -67,6 +67,7 @@ pub(super) enum Phase {
 #[derive(Deserialize)]
 pub(super) struct Retracted {
     pub(super) published: Option<Published>,
+    pub(super) links_end: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -161,7 +162,11 @@ impl Body {
     /// Whether nothing is left to do: nobody works on it, it has its number, and nothing waits to be audited.
     pub(super) fn is_settled(&self) -> bool {
         let is_numbered = !matches!(self.published(), Some(Published { version: Some(Version::After(_)), .. }));
-        self.work().is_none() && is_numbered && self.trail.waiting.is_empty()
+        let links_end = match &self.phase {
+            Phase::Retracted(retracted) => retracted.published.is_none() || retracted.links_end.is_some(),
+            _ => true,
+        };
+        self.work().is_none() && is_numbered && links_end && self.trail.waiting.is_empty()
     }
 
     pub(super) fn state(&self) -> &'static str {
