@@ -50,11 +50,19 @@ impl std::fmt::Debug for Lines {
 async fn spans<T>(work: impl Future<Output = Result<T, Error>>) -> Result<Vec<Line>, Error> {
     let lines = Lines::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(lines.clone()).build();
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("distribution"));
+    // Where in this library's source a span begins is of no use to a host.
+    let layer = tracing_opentelemetry::layer().with_location(false).with_target(false).with_threads(false);
+    let layer = layer.with_tracked_inactivity(false).with_tracer(provider.tracer("distribution"));
     // A host sets it for the whole process, with `tracing::subscriber::set_global_default`.
     work.with_subscriber(tracing_subscriber::registry().with(layer)).await?;
     provider.shutdown().map_err(|error| Error::unavailable("spans were not exported: repeat").because(error))?;
     Ok(std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// How many spans a span is within.
+fn depth(line: &Line, lines: &[Line]) -> usize {
+    let parent = |line: &&Line| lines.iter().find(|other| other.id == line.parent);
+    std::iter::successors(Some(line), parent).skip(1).count()
 }
 
 /// A world with a file that is approved.
@@ -70,8 +78,8 @@ async fn main() -> ExitCode {
     let publisher = world().publisher("host-1");
     match spans(publisher.publish(request("clip.mp4", b"approved bytes"))).await {
         Ok(lines) => {
-            for Line { parent, text, .. } in lines {
-                println!("{}{text}", if parent == SpanId::INVALID { "" } else { "  " });
+            for line in &lines {
+                println!("{}{}", "  ".repeat(depth(line, &lines)), line.text);
             }
             ExitCode::SUCCESS
         }

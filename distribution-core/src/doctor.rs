@@ -187,7 +187,7 @@ impl Publisher {
         for (name, target) in &self.parts().targets {
             let place = format!("distribution-doctor/{}-{name}", self.now().timestamp_micros());
             let found = match Visit::new(self, target, viewer, &place) {
-                Ok(visit) => visit.examine().instrument(info_span!("doctor", target = %name)).await,
+                Ok(visit) => visit.examine().instrument(info_span!("doctor", storage_target = %name)).await,
                 Err(error) => vec![(Check::Create, Health::from(error))],
             };
             findings.extend(found.into_iter().map(|(check, health)| Finding {
