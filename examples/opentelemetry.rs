@@ -16,7 +16,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 /// A span as it is exported.
 struct Line {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests look for what is within a span"))]
     id: SpanId,
     parent: SpanId,
     /// Its name and its attributes.

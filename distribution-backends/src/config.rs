@@ -350,7 +350,7 @@ impl Opened {
 impl Opened {
     /// One router for all [`downloads`](Self::downloads), each below the path of its base URL; `None` if there are
     /// none. A host that has more routes merges it into its own. What was [taken back](Publisher::retract) is answered
-    /// with 410, so each request costs a look at the records.
+    /// with 410: where its links can be revoked, of those; else each request costs a look at the records.
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported) if two targets' base URLs differ in their host only: tell them apart

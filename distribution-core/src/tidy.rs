@@ -2,7 +2,7 @@
 
 mod objects;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use chrono::TimeDelta;
@@ -104,6 +104,8 @@ enum What {
         key: ObjectKey,
         audit_log_id: AuditLogId,
         is_retracted: bool,
+        /// The publications that had the object and were taken back, each of which must let it go.
+        owners: BTreeSet<AuditLogId>,
     },
     Trial(ObjectKey),
     Unfinished(Unfinished),
@@ -169,10 +171,10 @@ impl Tidy {
             },
         };
         let (name, kind) = match found.what {
-            What::Attempt { key, audit_log_id, is_retracted: false } => {
+            What::Attempt { key, audit_log_id, is_retracted: false, .. } => {
                 (key.to_string(), LeftOverKind::Attempt { audit_log_id })
             }
-            What::Attempt { key, audit_log_id, is_retracted: true } => {
+            What::Attempt { key, audit_log_id, is_retracted: true, .. } => {
                 (key.to_string(), LeftOverKind::Retracted { audit_log_id })
             }
             What::Trial(key) => (key.to_string(), LeftOverKind::Trial),
@@ -184,21 +186,23 @@ impl Tidy {
     async fn remove(&self, found: &Found) -> Result<(), Error> {
         let storage = &self.target(&found.target)?.storage;
         match &found.what {
-            What::Attempt { key, audit_log_id, is_retracted: true } => {
+            What::Attempt { key, owners, .. } => {
                 let released = Event::CopyReleased { location: storage.location(key) };
-                let record = self.publisher.load(audit_log_id).await?;
-                if self.publisher.is_held(&record).await? {
-                    return Err(held());
+                for owner in owners {
+                    let record = self.publisher.load(owner).await?;
+                    if self.publisher.is_held(&record).await? {
+                        return Err(held());
+                    }
+                    // On record only as long as it is not held.
+                    let told = self.publisher.tell(record, |record| match record.hold {
+                        None => Ok(Some(released.clone())),
+                        Some(_) => Err(held()),
+                    });
+                    told.await?;
                 }
-                // On record only as long as it is not held.
-                let told = self.publisher.tell(record, |record| match record.hold {
-                    None => Ok(Some(released.clone())),
-                    Some(_) => Err(held()),
-                });
-                told.await?;
                 storage.remove(key).await
             }
-            What::Attempt { key, .. } | What::Trial(key) => storage.remove(key).await,
+            What::Trial(key) => storage.remove(key).await,
             What::Unfinished(unfinished) => storage.discard(unfinished).await,
         }
     }

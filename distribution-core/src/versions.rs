@@ -32,7 +32,9 @@ fn rollback_name(concept: &ConceptId, versions: u64, rollback: u64) -> Idempoten
 impl Publisher {
     /// The latest version of this work: the one that was published last, or that was rolled back to since; `None` if
     /// nothing of it was published. Whatever became of it since, it is told, and no other in its place. Of a work that
-    /// was published before there were versions, it is what was published and claimed last.
+    /// was published before there were versions, it is what was published and claimed last. A repeat of an older edit
+    /// moves nothing, for it is the version that it was: [`rollback`](Self::rollback) does. One edit on two targets is
+    /// two versions.
     ///
     /// # Errors
     /// As [`record`](Self::record).

@@ -106,7 +106,7 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected, retracted.
-    let table: [(&str, Event, [&str; 5]); 31] = [
+    let table: [(&str, Event, [&str; 5]); 32] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed", "-"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-", "-"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-", "-"]),
@@ -160,6 +160,7 @@ fn every_phase_meets_every_event() {
             ["claimed", "stored", "published", "rejected", "retracted"],
         ),
         ("retracted", Event::Retracted { reason: reason() }, ["retracted", "retracted", "retracted", "retracted", "-"]),
+        ("links ended", Event::LinksEnded { by: at(9) }, ["-", "-", "-", "-", "retracted"]),
         ("copy released", Event::CopyReleased { location: object(true).location }, ["-", "-", "-", "-", "retracted"]),
         ("kept alive, long ago", Event::KeptAlive { until: at(-99) }, ["claimed", "stored", "-", "-", "-"]),
     ];
@@ -243,6 +244,9 @@ fn what_is_to_be_done_follows_from_the_phase() {
     assert_eq!(next_action(&stored), Some(Action::Prove));
     assert_eq!(next_action(&published), Some(Action::Number));
     let published = step(&published, Event::Numbered { version: 3 }, at(3)).unwrap();
+    assert_eq!(next_action(&retracted), Some(Action::EndLinks));
+    let retracted = step(&retracted, Event::LinksEnded { by: at(3) }, at(3)).unwrap();
+    assert!(step(&retracted, Event::LinksEnded { by: at(4) }, at(4)).is_err());
     for record in [published, rejected, retracted] {
         assert_eq!(next_action(&record), Some(Action::Deliver));
         let partly = step(&record, Event::Delivered { before: 1 }, at(3)).unwrap();
@@ -305,7 +309,7 @@ fn a_row_that_was_tampered_with_does_not_decode() {
     let row = published.encode().unwrap();
     let body = String::from_utf8(row.body.to_vec()).unwrap();
     let wrong = [
-        (r#""format":1"#, r#""format":2"#),
+        (r#""format":2"#, r#""format":3"#),
         (&Checksum::of(APPROVED).to_string()[..], &Checksum::of(b"other").to_string()[..]),
         (r#""sequence":1"#, r#""sequence":7"#),
         (r#""title":"a""#, r#""title":"a","title":"b""#),

@@ -61,7 +61,7 @@ fn check(before: &Record, after: &Record) {
 }
 
 fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
-    match take.u8() % 19 {
+    match take.u8() % 20 {
         0 => Event::TakenUp {
             lease: lease(take, now),
             approval: approval(take, now),
@@ -90,6 +90,7 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
         15 => Event::Retracted { reason: reason(take) },
         16 => Event::CopyReleased { location: object(take).location },
         17 => Event::StagedFileReleased { url: url(take) },
+        18 => Event::LinksEnded { by: later(now, take) },
         _ => Event::LinkWanted,
     }
 }

@@ -119,7 +119,7 @@ impl AuthenticatedRoute {
     /// Answers for what was [taken back](Publisher::retract) that it was, with 410, whether or not its links still
     /// work. It costs a look at the records for each request. While they are out of reach nothing is served from here.
     pub fn retractions(mut self, publisher: Publisher, target: TargetName) -> Self {
-        self.files.retractions = Some(Retractions { publisher, target });
+        self.files.retractions = Some(Retractions { publisher, target, of_dead_links: false });
         self
     }
 

@@ -84,7 +84,15 @@ impl DownloadRoute {
     /// Answers for what was [taken back](Publisher::retract) that it was, with 410, whether or not its links still
     /// work. It costs a look at the records for each request. While they are out of reach nothing is served from here.
     pub fn retractions(mut self, publisher: Publisher, target: TargetName) -> Self {
-        self.files.retractions = Some(Retractions { publisher, target });
+        self.files.retractions = Some(Retractions { publisher, target, of_dead_links: false });
+        self
+    }
+
+    /// The same, asked of links only that do not work any more, so that those that do are served while the records are
+    /// out of reach: for a signer with revocations, since taking back revokes them.
+    #[cfg(feature = "config")]
+    pub(crate) fn retractions_of_dead_links(mut self, publisher: Publisher, target: TargetName) -> Self {
+        self.files.retractions = Some(Retractions { publisher, target, of_dead_links: true });
         self
     }
 

@@ -63,7 +63,7 @@ impl Files {
             tracing::warn!(%key, %error, "the store could not serve a download");
             Refusal::Failed(error)
         };
-        if let Some(retractions) = &self.retractions {
+        if let Some(retractions) = self.retractions.as_ref().filter(|retractions| !retractions.of_dead_links) {
             retractions.check(&key).await?;
         }
         let stat = self.storage.stat(&key).await.map_err(failed)?.ok_or(Refusal::Missing)?;

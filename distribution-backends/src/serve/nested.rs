@@ -28,9 +28,13 @@ pub(crate) fn nested(downloads: &[Download], publisher: &Publisher) -> Result<Op
         routes.push((path, download));
     }
     let nested = routes.into_iter().map(|(path, download)| {
-        let route = DownloadRoute::new(download.storage.clone(), download.signer.clone(), Arc::new(SystemClock))
-            .retractions(publisher.clone(), download.target.clone())
-            .into_router();
+        let route = DownloadRoute::new(download.storage.clone(), download.signer.clone(), Arc::new(SystemClock));
+        let (publisher, target) = (publisher.clone(), download.target.clone());
+        let route = match download.signer.can_revoke() {
+            true => route.retractions_of_dead_links(publisher, target),
+            false => route.retractions(publisher, target),
+        };
+        let route = route.into_router();
         if path.is_empty() { route } else { Router::new().nest(&path, route) }
     });
     Ok(nested.reduce(Router::merge))

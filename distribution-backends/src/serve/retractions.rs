@@ -8,6 +8,8 @@ use super::file::Refusal;
 pub(super) struct Retractions {
     pub(super) publisher: Publisher,
     pub(super) target: TargetName,
+    /// Whether only of links that do not work any more: taking back has revoked them.
+    pub(super) of_dead_links: bool,
 }
 
 impl Retractions {

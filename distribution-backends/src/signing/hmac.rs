@@ -159,6 +159,12 @@ impl HmacSigner {
         Self { revocations: Some(revocations), ..self }
     }
 
+    /// Whether its links can be revoked one object at a time.
+    #[cfg(all(feature = "serve", feature = "config"))]
+    pub(crate) fn can_revoke(&self) -> bool {
+        self.revocations.is_some()
+    }
+
     /// What links begin with, in its one form: lower case, without a trailing slash.
     pub fn base(&self) -> &str {
         self.base.as_str()

@@ -28,10 +28,9 @@ impl Tidy {
                         continue;
                     }
                     let Some(since) = self.is_old(&place.0, &place.1).await? else { continue };
-                    let is_held = is_retracted && self.publisher.is_held(record).await?;
                     let (target, key, audit_log_id) = (place.0.clone(), place.1.clone(), record.id().clone());
-                    let what = What::Attempt { key, audit_log_id, is_retracted };
-                    found.push_back(Found { target, since, what, kept: is_held.then(|| held().to_string()) });
+                    let what = What::Attempt { key, audit_log_id, is_retracted, owners: BTreeSet::new() };
+                    found.push_back(Found { target, since, what, kept: None });
                     seen.insert(place);
                 }
             }
@@ -88,8 +87,15 @@ impl Tidy {
         let wanted: BTreeSet<String> =
             found.iter().filter_map(Found::place).filter_map(|place| at(&place)).map(|at| at.to_string()).collect();
         let keys: BTreeSet<ObjectKey> = found.iter().filter_map(Found::place).map(|(_, key)| key).collect();
+        let mut taken_back: BTreeMap<String, BTreeSet<AuditLogId>> = BTreeMap::new();
         self.each_record(|record| {
             if matches!(record.phase, Phase::Retracted(_)) {
+                for attempt in 0..=record.attempt {
+                    let had = at(&place(record, record.publication.key.attempt(attempt)));
+                    if let Some(had) = had.filter(|had| wanted.contains(had.as_str())) {
+                        taken_back.entry(had.to_string()).or_default().insert(record.id().clone());
+                    }
+                }
                 return;
             }
             let place = place(record, record.object_key());
@@ -103,11 +109,30 @@ impl Tidy {
         for found in found {
             let Some(place) = found.place() else { continue };
             let owner = at(&place).and_then(|at| owned.get(at.as_str())).or_else(|| owned.get(place.1.as_str()));
-            if let Some(owner) = owner {
-                found.kept = Some(format!("it is, or may be, the object of {owner}"));
+            let had_it = at(&place).and_then(|at| taken_back.get(at.as_str()).cloned()).unwrap_or_default();
+            found.kept = match owner {
+                Some(owner) => Some(format!("it is, or may be, the object of {owner}")),
+                None => self.kept_by(&had_it).await?,
+            };
+            if let What::Attempt { owners, .. } = &mut found.what {
+                *owners = had_it;
             }
         }
         Ok(())
+    }
+
+    /// Why one of these publications, which were taken back, keeps what it had, if one does.
+    async fn kept_by(&self, taken_back: &BTreeSet<AuditLogId>) -> Result<Option<String>, Error> {
+        for id in taken_back {
+            let record = self.publisher.load(id).await?;
+            if self.publisher.is_held(&record).await? {
+                return Ok(Some(held().to_string()));
+            }
+            if self.left_by(&record).is_empty() {
+                return Ok(Some(format!("{id} was taken back a short time ago")));
+            }
+        }
+        Ok(None)
     }
 
     async fn each_record(&self, mut visit: impl FnMut(&Record) + Send) -> Result<(), Error> {

@@ -136,6 +136,62 @@ fn another_publication_keeps_its_bytes_and_its_links() {
 }
 
 #[test]
+fn a_hold_on_one_of_two_that_had_the_object_keeps_it() {
+    for held_first in [true, false] {
+        let world = staged();
+        let first = publish(&world, &request("clip.mp4", VIDEO)).unwrap().audit_log_id;
+        world.advance(Duration::from_secs(1));
+        let second = publish(&world, &shared()).unwrap().audit_log_id;
+        retract(&world, &first).unwrap();
+        world.advance(DAY / 2);
+        retract(&world, &second).unwrap();
+        world.advance(DAY / 2);
+        let [kept] = tidy(&world).try_into().unwrap();
+        assert!(
+            matches!(&kept.outcome, LeftOverOutcome::Keep { reason } if reason.contains("a short time ago")),
+            "{kept}"
+        );
+        world.advance(DAY);
+        let on = HoldOn::Publication(if held_first { first } else { second });
+        block_on(world.publisher("ops").hold(&on, &why())).unwrap();
+        let [kept] = tidy(&world).try_into().unwrap();
+        assert!(matches!(&kept.outcome, LeftOverOutcome::Keep { reason } if reason == "it is held"), "{kept}");
+        block_on(world.publisher("ops").release(&on, &why())).unwrap();
+        assert!(matches!(tidy(&world)[..], [LeftOver { outcome: LeftOverOutcome::Removed, .. }]));
+        let told = world.audit().iter().filter(|entry| matches!(entry.event, AuditEvent::CopyReleased { .. })).count();
+        assert_eq!(told, 2, "each tells of it");
+        world.keeps_promises().unwrap();
+    }
+}
+
+#[test]
+fn a_retraction_survives_every_fault_and_every_crash() {
+    let clean = {
+        let world = staged();
+        let id = publish(&world, &request("clip.mp4", VIDEO)).unwrap().audit_log_id;
+        let before = world.effects().len();
+        retract(&world, &id).unwrap();
+        before..world.effects().len()
+    };
+    for number in clean {
+        for fault in [Fault::LostRequest, Fault::LostAnswer, Fault::CrashBefore, Fault::CrashAfter, Fault::HangAfter] {
+            let world = staged();
+            let id = publish(&world, &request("clip.mp4", VIDEO)).unwrap().audit_log_id;
+            world.inject(number, fault);
+            let (publisher, of) = (world.publisher("ops"), id.clone());
+            let _ = world.run(async move { publisher.retract(&of, &why()).await });
+            let _ = block_on(world.publisher("later").recover()).unwrap();
+            world.keeps_promises().unwrap_or_else(|broken| panic!("{fault:?} at {number}: {broken}"));
+            if world.rows()[0].index.state == State::Retracted {
+                let route = world.publisher("route");
+                let retracted = block_on(route.retracted_at(&TargetName::default(), &key(&world, &id)));
+                assert_eq!(retracted.unwrap(), Some(id), "{fault:?} at {number}: a recovery finishes it");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_comes_later_with_the_same_bytes_has_a_place_of_its_own() {
     let world = staged();
     let id = publish(&world, &request("clip.mp4", VIDEO)).unwrap().audit_log_id;

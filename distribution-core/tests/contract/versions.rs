@@ -48,7 +48,7 @@ fn rollback(world: &World, version: u64) -> Result<u64, Error> {
 #[test]
 fn versions_are_numbered_in_the_order_of_their_publication() {
     let world = World::new();
-    assert_eq!((latest(&world), world.effects().len()), (None, 2), "one look for each name that there may be");
+    assert_eq!((latest(&world), world.effects().len()), (None, 3), "nothing newer, no first version, nothing older");
     for n in [3, 1, 2] {
         publish(&world, &edit(4)).expect_err("what is not published takes no number");
         stage(&world, n);

@@ -118,6 +118,7 @@ fn check_questions(machine: &Machine, expected: &Reference) {
         Action::Transfer => "transfer",
         Action::Prove => "prove",
         Action::Number => "number",
+        Action::EndLinks => "end links",
         Action::Deliver => "deliver",
     });
     assert_eq!(action, expected.next());
@@ -192,6 +193,7 @@ fn event(transition: &Transition, now: i64) -> Event {
         Transition::HoldPlaced => Event::HoldPlaced { concept_id: None, reason: reason() },
         Transition::HoldReleased => Event::HoldReleased { concept_id: None, reason: reason() },
         Transition::Retracted => Event::Retracted { reason: reason() },
+        Transition::LinksEnded => Event::LinksEnded { by: at(now) },
         Transition::CopyReleased => {
             Event::CopyReleased { location: Location::parse("memory://default/mvp/clip.mp4").unwrap() }
         }

@@ -85,6 +85,7 @@ pub(crate) enum Transition {
     HoldPlaced,
     HoldReleased,
     Retracted,
+    LinksEnded,
     CopyReleased,
     StagedFileReleased,
     /// The process dies; another reads the record.
@@ -112,6 +113,7 @@ pub(crate) struct Reference {
     /// Its number, 0 as long as it is to have one.
     pub(crate) number: Option<u64>,
     pub(crate) held: bool,
+    pub(crate) links_ended: bool,
     pub(crate) link_until: Option<i64>,
     pub(crate) revision: u64,
     /// Whether the last transition could happen.
@@ -134,6 +136,7 @@ impl Reference {
             At::Claimed => Some("transfer"),
             At::Stored { .. } => Some("prove"),
             At::Published if self.number == Some(0) => Some("number"),
+            At::Retracted if self.published_at.is_some() && !self.links_ended => Some("end links"),
             At::Published | At::Rejected(_) | At::Retracted if self.waiting().is_empty() => None,
             At::Published | At::Rejected(_) | At::Retracted => Some("deliver"),
         }
@@ -259,6 +262,7 @@ impl Reference {
                 self.at = At::Retracted;
                 self.tell("retracted");
             }
+            (Transition::LinksEnded, At::Retracted) if !self.links_ended => self.links_ended = true,
             (Transition::CopyReleased, At::Retracted) if !self.held => self.tell("copy_released"),
             (Transition::StagedFileReleased, At::Published) if !self.held => self.tell("staged_file_released"),
             (Transition::Amended(_), At::Retracted) => return false,
@@ -308,6 +312,7 @@ impl ReferenceStateMachine for Reference {
                 published_at: None,
                 number: None,
                 held: false,
+                links_ended: false,
                 link_until: None,
                 revision: 0,
                 happened: true,
@@ -340,6 +345,7 @@ impl ReferenceStateMachine for Reference {
                 Transition::HoldPlaced,
                 Transition::HoldReleased,
                 Transition::HoldReleased,
+                Transition::LinksEnded,
                 Transition::CopyReleased,
                 Transition::StagedFileReleased,
                 Transition::Retracted,

@@ -68,20 +68,20 @@ fn check_record(id: impl std::fmt::Display, was: &Body, is: &Body, found: &mut F
         let same = matches!(is.phase, Phase::Retracted(_));
         found.expect(same, Promise::P3, &id, || "was taken back, and the record does not say so any more".to_owned());
     }
-    let Some(was_number) = was.number().or_else(|| is.number()) else { return check_published(id, was, is, found) };
-    found.expect(is.number() == Some(was_number), Promise::P3, &id, || {
-        format!("was version {was_number} of its work, and is {:?}", is.number())
-    });
     check_published(id, was, is, found);
 }
 
-fn check_published(id: impl std::fmt::Display, was: &Body, is: &Body, found: &mut Findings) {
-    let Some(was) = was.was_published() else { return };
-    let Some(is) = is.was_published() else {
+fn check_published(id: impl std::fmt::Display, was_body: &Body, is_body: &Body, found: &mut Findings) {
+    let Some(was) = was_body.was_published() else { return };
+    let Some(is) = is_body.was_published() else {
         return found.add(Promise::P3, &id, "was published, and the record does not say so any more");
     };
     let same = (is.at, &is.location, &is.proof, &is.pin) == (was.at, &was.location, &was.proof, &was.pin);
     found.expect(same, Promise::P3, &id, || "was published a second time".to_owned());
+    let Some(number) = was_body.number() else { return };
+    found.expect(is_body.number() == Some(number), Promise::P3, &id, || {
+        format!("was version {number} of its work, and is {:?}", is_body.number())
+    });
 }
 
 fn check_audit(before: &Evidence, after: &Evidence, found: &mut Findings) {

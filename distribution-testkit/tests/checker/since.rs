@@ -21,6 +21,7 @@ pub(crate) const HISTORY: &[Damage] = &[
     }),
     ("a publication was moved", &[P3], |e| advance(e, |r| r["phase"]["location"] = "s3://elsewhere/a.mp4".into())),
     ("a publication was proven anew", &[P3], |e| advance(e, |r| r["phase"]["at"] = "2027-01-01T00:00:00Z".into())),
+    ("a version was given another number", &[P3], |e| advance(e, |r| r["phase"]["version"] = json!({"number": 9}))),
     ("what is published was changed", &[P3], |e| advance(e, |r| r["publication"]["duration_seconds"] = 2.into())),
     ("an attempt came back", &[P4], |e| advance(e, |r| r["attempt"] = 0.into())),
     ("the trail became shorter", &[P5], |e| advance(e, |r| r["trail"]["next"] = 1.into())),

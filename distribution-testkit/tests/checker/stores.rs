@@ -67,7 +67,7 @@ pub(crate) const ROWS: &[Damage] = &[
     ("a row of another format", &[P7], |e| {
         let place = row(e, "first");
         let body = String::from_utf8(e.rows[place].body.to_vec()).unwrap();
-        e.rows[place].body = body.replacen(r#""format":1"#, r#""format":2"#, 1).into();
+        e.rows[place].body = body.replacen(r#""format":2"#, r#""format":3"#, 1).into();
     }),
     ("a row is hidden from recovery", &[P7], |e| {
         let row = row(e, "waiting");

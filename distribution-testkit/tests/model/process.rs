@@ -251,6 +251,7 @@ impl Turn<'_> {
             Some(Action::Transfer) => self.transfer(record),
             Some(Action::Prove) if self.see().is_anothers(record) => self.fail(Outcome::Busy),
             Some(Action::Prove) => Pc::Prove { record },
+            Some(Action::EndLinks) => unreachable!("nobody takes anything back here"),
             Some(Action::Number) => unreachable!("publications here are of no work: `versions.rs` has theirs"),
             Some(Action::Deliver) => Pc::Deliver { record, then: Then::Drive },
             None => self.finish(record),
