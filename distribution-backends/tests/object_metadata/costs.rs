@@ -47,7 +47,7 @@ fn a_publish_costs_a_few_requests_and_objects() {
     let storage = Arc::new(MemoryStorage::new(&world, &records));
     let publisher = world.builder("host").metadata(Arc::new(ObjectMetadata::new(storage, prefix()))).build().unwrap();
     let mut told = Vec::new();
-    for (what, expected) in [("publish", [9, 1, 5, 3]), ("the same again", [0, 1, 1, 0])] {
+    for (what, expected) in [("publish", [9, 2, 6, 3]), ("the same again", [0, 2, 2, 0])] {
         let before = world.effects().len();
         block_on(publisher.publish(request("clip.mp4", b"approved bytes"))).unwrap();
         let effects = world.effects().split_off(before);
