@@ -69,6 +69,7 @@ pub(crate) enum Fact {
     },
     Amended,
     LinkWanted,
+    Numbered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,6 +156,7 @@ impl Ledger {
             Fact::Delivered { before } => Event::Delivered { before },
             Fact::Amended => Event::Amended(Box::new(self.scenario.actor(actor).order().unwrap().details.clone())),
             Fact::LinkWanted => Event::LinkWanted,
+            Fact::Numbered => Event::Numbered { version: 1 },
         }
     }
 

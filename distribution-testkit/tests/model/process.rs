@@ -252,7 +252,8 @@ impl Turn<'_> {
             Some(Action::Prove) if self.see().is_anothers(record) => self.fail(Outcome::Busy),
             Some(Action::Prove) => Pc::Prove { record },
             Some(Action::EndLinks) => unreachable!("nobody takes anything back here"),
-            Some(Action::Number) => unreachable!("publications here are of no work: `versions.rs` has theirs"),
+            // Each is the only version of its work, so its number is not what others could take.
+            Some(Action::Number) => self.advance(record, Fact::Numbered, Then::Drive),
             Some(Action::Deliver) => Pc::Deliver { record, then: Then::Drive },
             None => self.finish(record),
         }
