@@ -53,7 +53,7 @@ fn simulate(seed: u64, makings: &Makings) -> (World, Run) {
     let mut simulation = Simulation::new(&world);
     let times = [DAY * 7, DAY * 7 + HOUR, Duration::ZERO];
     for (n, later) in [(0, Duration::ZERO), (1, times[schedule.pick(if makings.calm { 1 } else { 3 })])] {
-        let (makings, ahead, looks) = (makings.clone(), skew(&schedule), schedule.pick(24));
+        let (makings, ahead, looks) = (makings.clone(), skew(&schedule), schedule.pick(40));
         let call = request_for(["concept-1", "concept-2"][n]);
         simulation = simulation.process(&format!("host-{n}"), move |world, holder| {
             publish(world, holder, makings.clone(), call.clone(), ahead, (later, looks))
@@ -94,9 +94,10 @@ async fn publish(
     let parts = world.parts(&distribution_core::TargetName::default());
     let builder = world.builder(&holder).clock(parts.clock.ahead(ahead)).metadata((makings.metadata)(&world));
     let publisher = builder.build().unwrap();
-    // So that it comes at any step of the sweep.
+    // So that it comes at any step of the sweep: each look is one effect.
+    let nobody = AuditLogId::parse("dist_00000000000000000000000000").unwrap();
     for _ in 0..looks {
-        let _ = publisher.latest(&"concept-3".parse().unwrap()).await;
+        let _ = publisher.record(&nobody).await;
     }
     for _ in 0..20 {
         match world.timeout(HOUR, publisher.publish(call.clone())).await {
