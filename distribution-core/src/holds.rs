@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::ConceptId;
 use crate::machine::Event;
-use crate::publisher::Publisher;
+use crate::publisher::{Publisher, STEPS_MAX, Swap, overtaken};
 use crate::record::Record;
 use crate::request::IdempotencyKey;
 use crate::text::Reason;
@@ -80,8 +80,7 @@ impl Publisher {
         let (concept_id, reason) = (Some(concept.clone()), reason.clone());
         if held {
             // On record first, so that no hold is without an entry; and in force before that has been delivered.
-            let (told, placed) = (record.trail.next, Event::HoldPlaced { concept_id, reason });
-            let record = self.note(record, |record| (record.trail.next == told).then(|| placed.clone())).await?;
+            let record = self.place(record, Event::HoldPlaced { concept_id, reason }).await?;
             self.change_hold(concept, changes, record.id()).await?;
             return self.tell(record, |_| Ok(None)).await;
         }
@@ -90,6 +89,17 @@ impl Publisher {
         let record = self.tell(record, |_| Ok(Some(released.clone()))).await?;
         self.change_hold(concept, changes, record.id()).await?;
         Ok(record)
+    }
+
+    /// Puts the event on record once, whoever else changes the record meanwhile.
+    async fn place(&self, mut record: Record, event: Event) -> Result<Record, Error> {
+        for _ in 0..STEPS_MAX {
+            record = match self.swap(&record, event.clone()).await? {
+                Swap::Done(next) => return Ok(next),
+                Swap::Superseded(newer) => newer,
+            };
+        }
+        Err(overtaken(&record))
     }
 
     async fn hold_changes(&self, concept: &ConceptId) -> Result<u64, Error> {

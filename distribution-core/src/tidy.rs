@@ -130,7 +130,8 @@ impl Publisher {
 
     /// Removes what is left over in storage and has been there for longer than `grace` by the store's clock: choose
     /// a time that no publish lasts, such as a day. These are objects of attempts that were given up and of
-    /// publications that were [taken back](Self::retract), unless they are another publication's, or held; objects that were stored to try something out; and unfinished uploads and files.
+    /// publications that were [taken back](Self::retract), unless they are another publication's, or held; objects that
+    /// were stored to try something out; and unfinished uploads and files.
     ///
     /// ```
     /// use chrono::TimeDelta;
