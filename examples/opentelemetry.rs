@@ -92,8 +92,13 @@ async fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use distribution_testkit::{Fault, Op};
+    use tokio::sync::Mutex;
 
     use super::*;
+
+    /// While only one thread of a process has a subscriber, `tracing` asks the one of the thread that comes to a place
+    /// first whether the place is wanted, and keeps the answer for all: so these tests take turns.
+    static TURN: Mutex<()> = Mutex::const_new(());
 
     /// The stages within the one span of this name, whose id is that of the publication.
     fn stages(lines: &[Line], name: &str, audit_log_id: &str) -> Vec<String> {
@@ -108,6 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_publish_is_a_span_with_its_id_and_its_actions_are_within() {
+        let _turn = TURN.lock().await;
         let world = world();
         let publisher = world.publisher("host-1");
         let lines = spans(publisher.publish(request("clip.mp4", b"approved bytes"))).await.unwrap();
@@ -121,6 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_recovery_finishes_is_within_a_span_with_its_id() {
+        let _turn = TURN.lock().await;
         let world = world();
         let publisher = world.publisher("host-1");
         world.fail(|effect| (effect.op == Op::AuditAppend).then_some(Fault::LostRequest));
