@@ -18,6 +18,7 @@ mod open;
 mod place;
 mod plan;
 mod preflight;
+mod replicas;
 mod secret;
 mod staging;
 mod story;

@@ -108,7 +108,7 @@ impl AlertKind {
             Self::AuditUnreachable => "bring the audit sink back, and repeat the call: nothing gets a link before",
             Self::MetadataUnreachable => "bring the metadata store back, and repeat the call",
             Self::StagingStuck => "publish them, or remove them by hand: a plan of the sweep names each",
-            Self::ReplicaLost => "have the object copied to that target again",
+            Self::ReplicaLost => "bring that target back: recovery copies the object there again",
         }
     }
 

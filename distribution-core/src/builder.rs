@@ -16,6 +16,7 @@ use crate::origin::Named;
 use crate::parts::{Parts, Policy, Reach, Target};
 use crate::preflight::Inspector;
 use crate::publisher::Publisher;
+use crate::replicas::Replication;
 use crate::signer::UrlSigner;
 use crate::source::Source;
 use crate::storage::Storage;
@@ -26,6 +27,7 @@ use crate::time::Clock;
 pub struct Builder {
     targets: BTreeMap<TargetName, Target>,
     authenticated: BTreeMap<TargetName, BaseUrl>,
+    replications: BTreeMap<TargetName, Replication>,
     source: Option<Arc<dyn Source>>,
     inspector: Option<Arc<dyn Inspector>>,
     metadata: Option<Arc<dyn MetadataStore>>,
@@ -48,14 +50,14 @@ impl Builder {
     /// of all that is published there, so it must never change.
     pub fn target(mut self, name: TargetName, storage: Arc<dyn Storage>, signer: Arc<dyn UrlSigner>) -> Self {
         let reach = Reach::Private { signer, authenticated: None };
-        self.targets.insert(name, Target { storage, reach });
+        self.targets.insert(name, Target { storage, reach, replication: None });
         self
     }
 
     /// A target that everybody can read: what is published there has, for ever, the link `{base}/{key}`. That
     /// the base leads to the storage, and lets everybody through, is the host's to see to.
     pub fn public_target(mut self, name: TargetName, storage: Arc<dyn Storage>, base: BaseUrl) -> Self {
-        self.targets.insert(name, Target { storage, reach: Reach::Public(base) });
+        self.targets.insert(name, Target { storage, reach: Reach::Public(base), replication: None });
         self
     }
 
@@ -64,6 +66,15 @@ impl Builder {
     /// is not public.
     pub fn authenticated(mut self, name: TargetName, base: BaseUrl) -> Self {
         self.authenticated.insert(name, base);
+        self
+    }
+
+    /// Where else copies of what is published on this target go, and how many of them, the one on the target
+    /// included, must be proven before it is published. The others are made by [`Publisher::recover`]. The targets of
+    /// the copies are configured like any other, each as public, or not, as this one. It is in force for what is
+    /// claimed from now on.
+    pub fn replicate(mut self, name: TargetName, replication: Replication) -> Self {
+        self.replications.insert(name, replication);
         self
     }
 
@@ -134,6 +145,12 @@ impl Builder {
             };
             *authenticated = Some(base);
         }
+        for (name, replication) in self.replications {
+            check_replication(&targets, &name, &replication)?;
+            if let Some(target) = targets.get_mut(&name) {
+                target.replication = Some(replication);
+            }
+        }
         let Some(usual) = targets.get(&policy.target) else {
             let names: Vec<&str> = targets.keys().map(TargetName::as_str).collect();
             let message = format!("`{}` is no configured target: there are [{}]", policy.target, names.join(", "));
@@ -161,6 +178,29 @@ impl Builder {
             outcomes: Outcomes::default(),
         }))
     }
+}
+
+fn check_replication(
+    targets: &BTreeMap<TargetName, Target>,
+    name: &TargetName,
+    replication: &Replication,
+) -> Result<(), Error> {
+    let is_public = |name: &TargetName| {
+        let target = targets.get(name).ok_or_else(|| {
+            let message = format!("`{name}` is no configured target: configure it, or leave it out");
+            Error::invalid("replication", message)
+        })?;
+        Ok::<_, Error>(matches!(target.reach, Reach::Public(_)))
+    };
+    let is_public_itself = is_public(name)?;
+    replication.check(name)?;
+    for replica in &replication.targets {
+        if is_public(replica)? != is_public_itself {
+            let message = format!("of `{name}` and `{replica}`, one is public and the other is not");
+            return Err(Error::invalid("replication", message));
+        }
+    }
+    Ok(())
 }
 
 fn required<T: ?Sized>(name: &str, part: Option<Arc<T>>) -> Result<Arc<T>, Error> {

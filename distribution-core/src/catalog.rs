@@ -12,6 +12,7 @@ use crate::preflight::Preflight;
 use crate::publisher::Publisher;
 use crate::receipt::RecordMetadata;
 use crate::record::{Hold, Phase, Record, Version};
+use crate::replicas::Replica;
 use crate::request::Access;
 use crate::time::Timestamp;
 
@@ -55,6 +56,11 @@ pub struct PublishedAsset {
     /// Which version of its work it is, counted from 1; absent where it has no `concept_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
+    /// How many proven copies there are, the one at `storage_location` included.
+    pub replica_count: u32,
+    /// Those on other targets, and what is missing there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaAsset>,
     /// Who may download.
     pub access: Access,
     /// Until when the link that `publish` answers works, where it is signed; else `null`.
@@ -62,6 +68,15 @@ pub struct PublishedAsset {
     /// What preflight has found in the staged file, where that was asked and is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<Preflight>,
+}
+
+/// A copy on another target, as a user interface shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaAsset {
+    /// The target.
+    pub storage_target: TargetName,
+    /// Where the proven copy is; `null` as long as there is none.
+    pub storage_location: Option<Location>,
 }
 
 /// Some of the records that match a query.
@@ -134,6 +149,13 @@ impl Publisher {
     }
 }
 
+impl From<&Replica> for ReplicaAsset {
+    fn from(replica: &Replica) -> Self {
+        let storage_location = replica.proven.as_ref().map(|copy| copy.location.clone());
+        Self { storage_target: replica.target.clone(), storage_location }
+    }
+}
+
 impl From<&Record> for AssetRecord {
     fn from(record: &Record) -> Self {
         let published = record.published().map(|known| PublishedAsset {
@@ -142,6 +164,8 @@ impl From<&Record> for AssetRecord {
             published_at: known.at,
             verification: known.proof.how,
             version: known.version.and_then(Version::number),
+            replica_count: record.replica_count(),
+            replicas: record.replicas.wanted.iter().map(ReplicaAsset::from).collect(),
             access: record.details.access,
             expires_at: known.link_expires_at.filter(|_| record.details.access == Access::Signed),
             preflight: known.preflight.as_deref().cloned(),
@@ -152,7 +176,7 @@ impl From<&Record> for AssetRecord {
                 Some(reason.error(approved, &key, &record.source.url).to_string())
             }
             Phase::Retracted(retracted) => Some(retracted.error(record.id()).to_string()),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Published(_) => None,
+            _ => None,
         };
         Self {
             audit_log_id: record.id().clone(),

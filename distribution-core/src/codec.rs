@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::invariants;
-use crate::machine::next_action;
-use crate::metadata::{Index, Row};
+use crate::machine::{Action, next_action};
+use crate::metadata::{Index, Row, State};
 use crate::record::Record;
 use crate::strict_json;
 
@@ -14,6 +14,11 @@ impl Record {
     /// Whether nothing is left to do.
     pub fn is_settled(&self) -> bool {
         next_action(self).is_none()
+    }
+
+    /// Whether it is published and its trail is delivered: all that may be left to do is to copy it to other targets.
+    pub fn is_told(&self) -> bool {
+        self.state() == State::Published && matches!(next_action(self), None | Some(Action::Replicate))
     }
 
     /// The row that stores this record.

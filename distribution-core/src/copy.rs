@@ -156,7 +156,13 @@ impl Publisher {
     }
 
     /// Drives `work`, and renews the lease when bytes have moved.
-    async fn attended<T>(&self, record: &mut Record, call: &Call, pulse: &Pulse, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn attended<T>(
+        &self,
+        record: &mut Record,
+        call: &Call,
+        pulse: &Pulse,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = pin!(work);
         loop {
             if let Either::Left((output, _)) = select(work.as_mut(), pin!(pulse.beat())).await {
@@ -178,8 +184,9 @@ fn found(location: Location, versions: u64) -> Event {
     Event::Transferred { object, proof: None }
 }
 
-fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
-    let headers = ContentHeaders {
+/// What every copy of a publication is served with.
+pub(crate) fn headers(record: &Record) -> ContentHeaders {
+    ContentHeaders {
         content_type: "video/mp4".to_owned(),
         content_disposition: format!("inline; filename=\"{}\"", record.object_key().file_name()),
         cache_control: "private, max-age=31536000, immutable".to_owned(),
@@ -188,7 +195,11 @@ fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
             ("audit-log-id".to_owned(), record.publication.audit_log_id.to_string()),
         ]
         .into(),
-    };
+    }
+}
+
+pub(crate) fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
+    let headers = headers(record);
     // A copy that was made unread has been wrong once: who reads it finds out which side is.
     let body = if record.attempt > 0 { staged.body.to_be_read() } else { staged.body };
     Content { size: staged.pin.size, expected: record.publication.checksum, headers, body, meter }
@@ -196,12 +207,12 @@ fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
 
 /// Beats when bytes have moved since the last beat.
 #[derive(Default)]
-struct Pulse {
+pub(crate) struct Pulse {
     moved: AtomicBool,
     waker: AtomicWaker,
 }
 
-fn pulse(call: &Call) -> (Arc<Pulse>, Meter) {
+pub(crate) fn pulse(call: &Call) -> (Arc<Pulse>, Meter) {
     let pulse = Arc::new(Pulse::default());
     let (beats, progress) = (pulse.clone(), call.progress.clone());
     let meter = Meter::new(move |bytes| {

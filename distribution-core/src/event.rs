@@ -6,6 +6,7 @@ use crate::publication::Details;
 use crate::qc::QcApproval;
 use crate::record::{Lease, StoredObject};
 use crate::rejection::SourceFault;
+use crate::replicas::CopyExamined;
 use crate::request::VideoUrl;
 use crate::text::Reason;
 use crate::time::Timestamp;
@@ -45,6 +46,17 @@ pub enum Event {
     SourceUnfit(SourceFault),
     /// The attempt's object was read: this is in it, or it is not there.
     Examined(Option<Proof>),
+    /// A copy on another target was read.
+    CopyExamined(CopyExamined),
+    /// What is published was copied anew, since its object was lost, and read back.
+    Restored {
+        /// The attempt whose object it is from now on.
+        attempt: u32,
+        /// Where it is.
+        location: Location,
+        /// What was read there.
+        proof: Proof,
+    },
     /// The approval does not count any more.
     ApprovalLapsed,
     /// The audit sink has the waiting entries before this sequence.

@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::ATTEMPT_MAX;
-use crate::record::{Record, Version};
+use crate::record::{Phase, Record, Version};
+use crate::replicas::{Replicas, Replication};
 
 /// The most entries that may wait for the audit sink in one record.
 pub const TRAIL_WAITING_MAX: usize = 128;
@@ -14,9 +15,26 @@ pub const HOLDER_BYTES_MAX: usize = 256;
 type Promise = (&'static str, fn(&Record) -> bool);
 
 /// What holds for every record, written or read.
-const PROMISES: [Promise; 7] = [
+const PROMISES: [Promise; 9] = [
     ("P1 proof: what is published was proven to be the approved bytes", |record| {
         record.published().is_none_or(|published| published.proof.digest.checksum == record.publication.checksum)
+    }),
+    ("P1 proof: what is being copied was proven to be the approved bytes, and every copy that counts", |record| {
+        let own = match &record.phase {
+            Phase::Replicating { proof, .. } => Some(proof),
+            _ => None,
+        };
+        let copies = record.replicas.wanted.iter().filter_map(|replica| Some(&replica.proven.as_ref()?.proof));
+        own.into_iter().chain(copies).all(|proof| proof.digest.checksum == record.publication.checksum)
+    }),
+    ("P10 bounded: a quorum is of copies that are wanted, each on a target of its own", |record| {
+        let Replicas { quorum, wanted } = &record.replicas;
+        let own = &record.publication.target;
+        let others = |at: usize| wanted.iter().take(at).map(|replica| &replica.target).chain([own]);
+        wanted.len() <= Replication::TARGETS_MAX
+            && (1..=wanted.len() + 1).contains(&(*quorum as usize))
+            && wanted.iter().enumerate().all(|(at, replica)| others(at).all(|other| *other != replica.target))
+            && wanted.iter().all(|replica| replica.attempt <= ATTEMPT_MAX + 1)
     }),
     ("P2 gate: the approval is for these bytes", |record| record.approval.checksum() == &record.publication.checksum),
     ("P3 once: the id follows from the identity", |record| {

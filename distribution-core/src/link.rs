@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
+use crate::key::ObjectKey;
 use crate::machine::Event;
+use crate::parts::Target;
 use crate::publisher::{Publisher, STEPS_MAX, Swap, overtaken};
 use crate::record::{Phase, Published, Record};
 use crate::request::Access;
@@ -47,7 +49,9 @@ impl Publisher {
     pub async fn revoke_links(&self, audit_log_id: &AuditLogId) -> Result<(), Error> {
         let record = self.load_published(audit_log_id).await?;
         // First, so that the trail tells of nothing that has not happened.
-        self.target(&record.publication)?.signer()?.revoke(&record.object_key()).await?;
+        for (name, key) in record.places().into_iter().chain(record.given_up()) {
+            self.target_named(&name)?.signer()?.revoke(&key).await?;
+        }
         self.tell(record, |_| Ok(Some(Event::LinksRevoked))).await.map(drop)
     }
 
@@ -63,7 +67,7 @@ impl Publisher {
         match &record.phase {
             Phase::Published(published) => Ok(published),
             Phase::Retracted(retracted) => Err(retracted.error(record.id())),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } | Phase::Rejected { .. } => {
                 let (id, state) = (record.id(), record.state().as_str());
                 Err(Error::invalid("audit_log_id", format!("{id} is {state}, not published: publish it first")))
             }
@@ -88,12 +92,13 @@ impl Publisher {
     }
 
     async fn the_link(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
-        match self.target(&record.publication)?.base(record.details.access)? {
-            Some(base) => {
-                self.check_stored(record, published).await?;
-                Ok(IssuedLink { link: base.link(&record.object_key()), expires_at: None, limited_by: None })
+        match record.details.access {
+            access @ (Access::Public | Access::Authenticated) => {
+                let (target, key) = self.healthy(record, published).await?;
+                let base = target.base(access)?.ok_or_else(|| overtaken(record))?;
+                Ok(IssuedLink { link: base.link(&key), expires_at: None, limited_by: None })
             }
-            None => {
+            Access::Signed => {
                 let granted = published.link_expires_at.ok_or_else(|| overtaken(record))?;
                 self.sign(record, published, granted).await.map(IssuedLink::from)
             }
@@ -180,15 +185,15 @@ impl Publisher {
 
     /// A link that works until `granted`, or less if the signer cannot.
     async fn sign(&self, record: &Record, published: &Published, granted: Timestamp) -> Result<SignedUrl, Error> {
-        let signer = self.target(&record.publication)?.signer()?;
-        self.check_stored(record, published).await?;
+        let (target, key) = self.healthy(record, published).await?;
+        let signer = target.signer()?;
         let now = self.now();
         if granted <= now {
             return Err(expired());
         }
         // Another host's clock, which granted it, may have been ahead of this one.
         let longest = link_expiry(now, signer.limits().valid_hours_max).unwrap_or(granted);
-        let link = LinkRequest { key: record.object_key(), expires_at: granted.min(longest) };
+        let link = LinkRequest { key, expires_at: granted.min(longest) };
         let mut signed = signer.sign(&link, now).await?;
         self.alert_if_shortened(record, signed.limited_by.as_deref());
         if longest < granted {
@@ -196,6 +201,34 @@ impl Publisher {
             signed.limited_by.get_or_insert_with(|| reason.to_owned());
         }
         Ok(signed)
+    }
+
+    /// The copy that a link is made to: the publication's own object, or else the first replica, that is there. What
+    /// is not there is told to the operators, also where another one is.
+    async fn healthy(&self, record: &Record, published: &Published) -> Result<(&Target, ObjectKey), Error> {
+        let missing = match self.check_stored(record, published).await {
+            Ok(()) => return Ok((self.target(&record.publication)?, record.object_key())),
+            Err(error) if error.kind() == ErrorKind::Retracted => return Err(error),
+            Err(error) => error,
+        };
+        for (name, key) in record.proven_places().into_iter().skip(1) {
+            // One that has no such links, or is not configured here, is no help.
+            let target = self.parts().targets.get(&name).filter(|target| target.base(record.details.access).is_ok());
+            let Some(target) = target else { continue };
+            match target.storage.stat(&key).await {
+                Ok(Some(stat)) if stat.size == published.proof.digest.size => {
+                    self.alert(record.id(), &missing);
+                    return Ok((target, key));
+                }
+                Ok(_) => {
+                    let error =
+                        Error::corrupt(format!("{} is missing or of another size", target.storage.location(&key)));
+                    self.alert_of_replica(record, &name, &error);
+                }
+                Err(error) => self.alert_of_replica(record, &name, &error),
+            }
+        }
+        Err(missing)
     }
 
     pub(crate) async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {

@@ -11,17 +11,20 @@
 //!                │  ▲  └── with a proof ───────────────────────┐           │
 //!                │  └── TakenUp ── Rejected ◀── attempts used up, key taken, QC lapsed
 //!                └─ staged file missing or other ──▶ ▲         ▼
-//!                                                          Published
+//!                                                          Published ◀── quorum ── Replicating
 //! ```
+//!
+//! Where a quorum of more than the one copy is wanted, what is proven is `Replicating` first.
 
+pub use crate::entry::{Caller, Entry, entry};
 pub use crate::event::Event;
 use crate::key::ATTEMPT_MAX;
-use crate::metadata::State;
 use crate::object::{Location, Proof};
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::record::{Hold, Lease, Phase, Published, Record, Retracted, StagedAt, StoredObject, Version, Work};
 use crate::rejection::{Rejection, SourceFault};
+use crate::replicas::{CopyExamined, ProvenCopy, Replicas};
 use crate::request::{Access, VideoUrl};
 use crate::time::{Timestamp, link_expiry, to_micros};
 use crate::trail::{AuditEvent, TrailEnd};
@@ -33,6 +36,8 @@ pub enum Action {
     Transfer,
     /// Read the attempt's object back.
     Prove,
+    /// Make the copies on other targets that are not proven.
+    Replicate,
     /// Give the publication its place among the versions of its work.
     Number,
     /// Have the links of what was taken back end.
@@ -53,6 +58,7 @@ pub fn claim(
     approval: QcApproval,
     source: &VideoUrl,
     work: Work,
+    replicas: Replicas,
     now: Timestamp,
 ) -> Record {
     let now = to_micros(now);
@@ -65,6 +71,7 @@ pub fn claim(
         source: source.into(),
         details,
         hold: None,
+        replicas,
         trail: TrailEnd::default(),
         claimed_at: now,
         revision: 0,
@@ -79,77 +86,19 @@ const DELIVER_AT: usize = 16;
 /// What is left to do; `None` if nothing is.
 pub fn next_action(record: &Record) -> Option<Action> {
     match record.phase {
-        Phase::Claimed { .. } | Phase::Stored { .. } if record.trail.waiting.len() >= DELIVER_AT => {
+        Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. }
+            if record.trail.waiting.len() >= DELIVER_AT =>
+        {
             Some(Action::Deliver)
         }
         Phase::Claimed { .. } => Some(Action::Transfer),
         Phase::Stored { .. } => Some(Action::Prove),
+        Phase::Replicating { .. } => Some(Action::Replicate),
         Phase::Published(Published { version: Some(Version::After(_)), .. }) => Some(Action::Number),
         Phase::Retracted(Retracted { published: Some(_), links_end: None, .. }) => Some(Action::EndLinks),
-        Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => {
-            (!record.trail.waiting.is_empty()).then_some(Action::Deliver)
-        }
-    }
-}
-
-/// Who comes to a record, and what for.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
-    /// The publisher.
-    pub holder: &'a str,
-    /// What the asset is to be shown as; `None` for a recovery, which only finishes what was begun.
-    pub details: Option<&'a Details>,
-    /// Whether this call has taken the work up already.
-    pub taken_up: bool,
-    /// Whether its details have been on record during this call. What another records after them stands:
-    /// otherwise two callers could amend each other's without end.
-    pub amended: bool,
-}
-
-/// What a call does before it works on what is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Entry {
-    /// Deliver the outbox, so that it cannot grow from call to call.
-    Deliver,
-    /// Leave the work alone: somebody is at it, until then at most.
-    Busy {
-        /// When the lease ends.
-        until: Timestamp,
-    },
-    /// Take the work up, or open it again.
-    TakeUp,
-    /// Record what the asset is to be shown as.
-    Amend,
-    /// Nothing: go on to [`next_action`].
-    Drive,
-}
-
-/// How this caller enters the work on the record at `now`.
-pub fn entry(record: &Record, caller: Caller<'_>, now: Timestamp) -> Entry {
-    if next_action(record) == Some(Action::Deliver) {
-        return Entry::Deliver;
-    }
-    let recovers = caller.details.is_none();
-    match record.work().map(|work| &work.lease) {
-        Some(lease) => {
-            let mine = lease.holder == caller.holder;
-            // A recovery leaves its own process alone too: a call may be under the lease.
-            if lease.is_live(now) && !(mine && (caller.taken_up || !recovers)) {
-                return Entry::Busy { until: lease.until };
-            }
-            // Once taken up, a lease that is over again does not matter: taking it up anew would only
-            // undo the work of another who is as slow.
-            if !(mine && caller.taken_up) {
-                return Entry::TakeUp;
-            }
-        }
-        None if record.state() == State::Rejected && !recovers => return Entry::TakeUp,
-        None if record.state() == State::Retracted => return Entry::Drive,
-        None => {}
-    }
-    match caller.details {
-        Some(details) if !caller.amended && *details != record.details => Entry::Amend,
-        Some(_) | None => Entry::Drive,
+        _ if !record.trail.waiting.is_empty() => Some(Action::Deliver),
+        Phase::Published(_) => record.replicas.missing().next().map(|_| Action::Replicate),
+        Phase::Rejected { .. } | Phase::Retracted(_) => None,
     }
 }
 
@@ -183,13 +132,30 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             }
             next.reject(Rejection::Source { fault }, now);
         }
-        (Phase::Claimed { .. } | Phase::Stored { .. }, Event::ApprovalLapsed) => {
+        (Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. }, Event::ApprovalLapsed) => {
             if record.approval.holds_at(now) {
                 return Err(IllegalTransition);
             }
             next.reject(Rejection::QcLapsed, now);
         }
 
+        (Phase::Replicating { object, proof, .. }, Event::CopyExamined(seen)) => {
+            next.observe_copy(seen, now)?;
+            if next.replicas.is_quorum_reached() {
+                next.publish(object, *proof, now);
+            }
+        }
+        (Phase::Published(_), Event::CopyExamined(seen)) => next.observe_copy(seen, now)?,
+
+        (Phase::Published(published), Event::Restored { attempt, location, proof }) => {
+            let is_later = record.attempt < attempt && attempt <= ATTEMPT_MAX;
+            if !is_later || proof.digest.checksum != record.publication.checksum {
+                return Err(IllegalTransition);
+            }
+            next.attempt = attempt;
+            next.phase = Phase::Published(Published { location: location.clone(), proof, ..published.clone() });
+            next.log(now, AuditEvent::Restored { attempt, location, proof });
+        }
         (Phase::Published(published), Event::Numbered { version: number }) => {
             if !matches!(published.version, Some(Version::After(others)) if others < number) {
                 return Err(IllegalTransition);
@@ -208,7 +174,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         (phase, Event::Retracted { reason }) => {
             let published = match phase {
                 Phase::Published(published) => Some(published.clone()),
-                Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
+                _ => None,
             };
             next.log(now, AuditEvent::Retracted { reason: reason.clone() });
             next.phase = Phase::Retracted(Retracted { at: now, reason, published, links_end: None });
@@ -264,6 +230,8 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::KeyBuried { .. }
             | Event::SourceUnfit(_)
             | Event::Examined(_)
+            | Event::CopyExamined(_)
+            | Event::Restored { .. }
             | Event::ApprovalLapsed
             | Event::Numbered { .. }
             | Event::RolledBack { .. }
@@ -294,7 +262,7 @@ impl Record {
 
     fn work_mut(&mut self) -> Option<&mut Work> {
         match &mut self.phase {
-            Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
+            Phase::Claimed { work } | Phase::Stored { work, .. } | Phase::Replicating { work, .. } => Some(work),
             Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => None,
         }
     }
@@ -327,12 +295,39 @@ impl Record {
     /// Judges what was found in the attempt's object.
     fn judge(&mut self, work: &Work, object: &StoredObject, found: Option<Proof>, now: Timestamp) {
         match found {
-            Some(proof) if proof.digest.checksum == self.publication.checksum => self.publish(object, proof, now),
+            Some(proof) if proof.digest.checksum == self.publication.checksum => {
+                if self.replicas.is_quorum_reached() {
+                    self.publish(object, proof, now);
+                } else {
+                    self.phase = Phase::Replicating { work: work.clone(), object: object.clone(), proof };
+                }
+            }
             Some(proof) if !object.created && !self.publication.key_tells_bytes => {
                 self.reject(Rejection::KeyTaken { found: proof.digest }, now);
             }
             Some(_) | None => self.try_again(work, &object.location, found, now),
         }
+    }
+
+    /// What was found in an object on another target is on record, if that is the one that is wanted now.
+    fn observe_copy(&mut self, seen: CopyExamined, now: Timestamp) -> Result<(), IllegalTransition> {
+        let CopyExamined { target, attempt, location, found } = seen;
+        let approved = self.publication.checksum;
+        let replica = self.replicas.wanted.iter_mut().find(|replica| replica.target == target);
+        let replica = replica.filter(|replica| replica.attempt == attempt).ok_or(IllegalTransition)?;
+        match found {
+            Some(proof) if proof.digest.checksum == approved && replica.proven.is_none() => {
+                replica.proven = Some(ProvenCopy { at: now, location: location.clone(), proof });
+                self.log(now, AuditEvent::Replicated { target, location, proof });
+            }
+            Some(proof) if proof.digest.checksum == approved => return Err(IllegalTransition),
+            Some(_) | None if attempt > ATTEMPT_MAX => return Err(IllegalTransition),
+            Some(_) | None => {
+                (replica.attempt, replica.proven) = (attempt + 1, None);
+                self.log(now, AuditEvent::ReplicaLost { target, attempt, location, found });
+            }
+        }
+        Ok(())
     }
 
     /// The gate once more, then the end.

@@ -5,18 +5,19 @@
 //! |---|---|---|---|
 //! | `distribution.publish_success_rate` | gauge | | 0 to 1: see below |
 //! | `distribution.latency_ms` | histogram | `target`, `outcome` | one publish, from the gate to its answer, in ms |
-//! | `distribution.replica_count` | gauge | `target` | proven copies of what was published last: 1 |
+//! | `distribution.replica_count` | gauge | `target` | proven copies of what was published, or copied to another target, last |
 //! | `distribution.publish_total` | counter | `target`, `outcome`, `kind` | publishes that ended |
 //! | `distribution.stage_ms` | histogram | `target`, `stage`, `outcome` | one action, in ms |
 //! | `distribution.bytes_total` | counter | `target` | bytes of objects that became published |
 //! | `distribution.retries_total` | counter | `target` | attempts whose object was lost or had other bytes |
 //! | `distribution.alerts_total` | counter | `kind` | alerts raised, before any deduplication |
 //! | `distribution.swept_total` | counter | `verdict` | staged files that a sweep has decided on |
+//! | `distribution.scrubbed_total` | counter | `outcome` | copies that a scrub found `sound` or `lost`, or has `repaired` |
 //!
 //! Labels have few values: `target` is a name from the configuration (empty for a request that names none
 //! that works); `kind` of a publish is that of its [`Error`], or `none`, and of an alert its
 //! [`AlertKind`]; `verdict` is `removed`, or the reason why the file was kept, such as `retained`; `stage` is `gate`, `transfer`, `preflight` (a part
-//! of `transfer`), `prove`, `record`, `audit` or `sign`. `outcome` is
+//! of `transfer`), `prove`, `replicate`, `record`, `audit` or `sign`. `outcome` is
 //! * `published`: the call was answered, by a publication of its own or by that of an equal request;
 //! * `failed`: [`Rejected`](ErrorKind::Rejected), [`Corrupt`](ErrorKind::Corrupt) or
 //!   [`Unavailable`](ErrorKind::Unavailable);
@@ -69,6 +70,9 @@ pub const ALERTS_TOTAL: &str = "distribution.alerts_total";
 /// The counter of staged files that were swept or kept.
 pub const SWEPT_TOTAL: &str = "distribution.swept_total";
 
+/// The counter of copies that were read again.
+pub const SCRUBBED_TOTAL: &str = "distribution.scrubbed_total";
+
 /// What is measured by itself, and has a span of its own.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
@@ -76,6 +80,7 @@ pub(crate) enum Step {
     Preflight,
     Transfer,
     Prove,
+    Replicate,
     Record,
     Audit,
     Sign,
@@ -88,6 +93,7 @@ impl Step {
             Self::Preflight => "preflight",
             Self::Transfer => "transfer",
             Self::Prove => "prove",
+            Self::Replicate => "replicate",
             Self::Record => "record",
             Self::Audit => "audit",
             Self::Sign => "sign",
@@ -158,8 +164,15 @@ pub(crate) fn advanced(before: &Record, after: &Record) {
         && !matches!(before.phase, Phase::Published(_))
     {
         counter!(BYTES_TOTAL, "target" => target()).increment(published.proof.digest.size);
-        gauge!(REPLICA_COUNT, "target" => target()).set(1.0);
     }
+    if after.published().is_some() && after.replica_count() != before.replica_count() {
+        gauge!(REPLICA_COUNT, "target" => target()).set(f64::from(after.replica_count()));
+    }
+}
+
+/// A copy was read again, or made again.
+pub(crate) fn scrubbed(outcome: &'static str) {
+    counter!(SCRUBBED_TOTAL, "outcome" => outcome).increment(1);
 }
 
 /// An alert was raised.

@@ -16,6 +16,8 @@ use crate::trail::AuditEntry;
 pub(crate) enum Part {
     Audit,
     Metadata,
+    /// Copies on other targets, of which each has been told by itself.
+    Replica,
 }
 
 /// The part, whose errors say where they come from.

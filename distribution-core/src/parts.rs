@@ -16,6 +16,7 @@ use crate::preflight::{Inspector, PreflightPolicy};
 use crate::qc::QcPolicy;
 use crate::receipt::DistributionRecord;
 use crate::record::Lease;
+use crate::replicas::{Replicas, Replication};
 use crate::request::Access;
 use crate::signer::UrlSigner;
 use crate::source::Source;
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
 pub(crate) struct Target {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) reach: Reach,
+    /// Where else copies of what is published here go.
+    pub(crate) replication: Option<Replication>,
 }
 
 /// How the objects of a target are read. Where everybody can read one, nothing there is a secret: so a target
@@ -74,6 +77,11 @@ impl Target {
                 lacks("this target has no route that asks who it is: name one that has, or ask for `signed`")
             }
         }
+    }
+
+    /// The copies on other targets that are wanted of what is published here.
+    pub(crate) fn replicas(&self) -> Replicas {
+        self.replication.as_ref().map_or_else(Replicas::default, Replicas::from)
     }
 
     /// # Errors

@@ -97,7 +97,7 @@ impl Publisher {
         }
         let published = record.as_ref().and_then(|record| match &record.phase {
             Phase::Published(published) => Some((record, published)),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
+            _ => None,
         });
         let (action, storage_location, size_bytes, preflight) = match published {
             Some((record, published)) => {

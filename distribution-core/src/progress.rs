@@ -14,6 +14,8 @@ pub enum Stage {
     },
     /// Reading the stored object back.
     Prove,
+    /// Copying to other targets, and reading those copies back.
+    Replicate,
     /// Delivering the audit trail.
     Audit,
     /// Signing the link.

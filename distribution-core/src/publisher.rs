@@ -6,9 +6,10 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
+use crate::key::TargetName;
 use crate::lease::{OwnLease, busy};
 use crate::machine::{self, Action, Caller, Entry, Event, entry, next_action, step};
-use crate::metadata::{Advance, Claim};
+use crate::metadata::{Advance, Claim, State};
 use crate::metrics::{self, Step};
 use crate::object::Checksum;
 use crate::order::Order;
@@ -40,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) progress: Arc<dyn Progress>,
     /// The lease that this call wrote last and that no other call was under.
     pub(crate) lease: OwnLease,
+    /// Whether it makes all copies that are wanted, also those without which there are links already.
+    pub(crate) repairs: bool,
 }
 
 impl Call {
@@ -133,7 +136,8 @@ impl Publisher {
     async fn gate_and_run(&self, order: Order, progress: Arc<dyn Progress>) -> Result<DistributionRecord, Error> {
         let approval = self.timed(Step::Gate, &order.publication.target, self.gate(&order)).await?;
         self.bind(&order).await?;
-        let call = Call { approval, source: Some(order.source.clone()), progress, lease: OwnLease::default() };
+        let call =
+            Call { approval, source: Some(order.source.clone()), progress, lease: OwnLease::default(), repairs: false };
         let outcome = self.work(&order, &call).await;
         if outcome.is_err() {
             self.let_go(&order.publication.audit_log_id, &call).await;
@@ -216,7 +220,8 @@ impl Publisher {
         call.lease.set(Some(lease.clone()));
         let work = Work { lease, attempts_left: self.parts.policy.attempts_max.saturating_sub(1) };
         let (publication, details) = (order.publication.clone(), order.details.clone());
-        let first = machine::claim(publication, details, call.approval.clone(), &order.source, work, now);
+        let replicas = self.target(&publication)?.replicas();
+        let first = machine::claim(publication, details, call.approval.clone(), &order.source, work, replicas, now);
         let row = first.encode()?;
         let claim = self.parts.metadata.claim(&row);
         match self.timed(Step::Record, &first.publication.target, claim).await? {
@@ -280,7 +285,7 @@ impl Publisher {
                     return Err(reason.error(approved, &key, &record.source.url));
                 }
                 Phase::Retracted(retracted) => return Err(retracted.error(record.id())),
-                Phase::Claimed { .. } | Phase::Stored { .. } => continue,
+                Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } => continue,
             };
             let is_signed = record.details.access == Access::Signed;
             if !is_signed || published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
@@ -305,6 +310,12 @@ impl Publisher {
                 }
                 Action::Transfer => self.timed(Step::Transfer, &target, self.transfer(&mut record, call)).await?,
                 Action::Prove => self.timed(Step::Prove, &target, self.prove(&mut record, call)).await?,
+                Action::Replicate if record.state() == State::Published && !call.repairs => return Ok(record),
+                Action::Replicate => {
+                    let copied = self.replicate(record, call);
+                    record = self.timed(Step::Replicate, &target, copied).await?;
+                    continue;
+                }
                 Action::Number => self.timed(Step::Record, &target, self.number(&record)).await?,
                 Action::EndLinks => self.end_links(&record).await?,
                 Action::Deliver => self.deliver(&record, &*call.progress).await?,
@@ -374,6 +385,11 @@ impl Publisher {
             let message = format!("the target `{target}` of {audit_log_id} is not configured here");
             Error::new(ErrorKind::Unsupported, message)
         })
+    }
+
+    pub(crate) fn target_named(&self, name: &TargetName) -> Result<&Target, Error> {
+        let target = self.parts.targets.get(name);
+        target.ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("`{name}` is not configured here")))
     }
 }
 

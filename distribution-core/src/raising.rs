@@ -3,6 +3,7 @@
 use crate::alert::{Alert, AlertKind};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
+use crate::key::TargetName;
 use crate::metrics;
 use crate::origin::Part;
 use crate::publisher::Publisher;
@@ -45,6 +46,13 @@ impl Publisher {
         }
     }
 
+    /// That a copy on another target is lost, or cannot be made.
+    pub(crate) fn alert_of_replica(&self, record: &Record, target: &TargetName, error: &Error) {
+        let (kind, id) = (AlertKind::ReplicaLost, record.id().clone());
+        let message = told(format_args!("{id} lacks a proven copy on the target `{target}`: {error}"), kind);
+        self.raise(Alert { kind, audit_log_id: Some(id), target: Some(target.clone()), message });
+    }
+
     /// That nobody publishes so many staged files, of which this is one.
     pub(crate) fn alert_of_stuck(&self, files: u64, one: &VideoUrl) {
         let kind = AlertKind::StagingStuck;
@@ -65,6 +73,7 @@ fn kind(error: &Error) -> Option<AlertKind> {
         (ErrorKind::Corrupt, _) => Some(AlertKind::Corrupt),
         (ErrorKind::Unavailable, Some(Part::Audit)) => Some(AlertKind::AuditUnreachable),
         (ErrorKind::Unavailable, Some(Part::Metadata)) => Some(AlertKind::MetadataUnreachable),
+        (_, Some(Part::Replica)) => None,
         (ErrorKind::Unavailable, None) => Some(AlertKind::Unavailable),
         (
             ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Retracted | ErrorKind::Unsupported,

@@ -40,6 +40,8 @@ pub struct DistributionRecord {
     pub published_at: Timestamp,
     /// How the bytes were proven.
     pub verification: Verification,
+    /// How many proven copies there are, the one at `storage_location` included.
+    pub replica_count: u32,
     /// Which version of its work it is, counted from 1; `null` where it has no `concept_id`.
     pub version: Option<u64>,
     /// Why the link ends earlier than asked for, if it does.
@@ -77,6 +79,7 @@ impl DistributionRecord {
             size_bytes: published.proof.digest.size,
             published_at: published.at,
             verification: published.proof.how,
+            replica_count: record.replica_count(),
             version: published.version.and_then(Version::number),
             expiry_limited_by: issued.limited_by,
         }

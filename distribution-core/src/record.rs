@@ -12,6 +12,7 @@ use crate::preflight::Preflight;
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::rejection::Rejection;
+use crate::replicas::Replicas;
 use crate::request::VideoUrl;
 use crate::text::Reason;
 use crate::time::{Timestamp, plus_secs};
@@ -37,6 +38,9 @@ pub struct Record {
     /// Why what is published must not be removed, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// The copies on other targets: wanted ones, and how many must be proven.
+    #[serde(default, skip_serializing_if = "Replicas::is_none")]
+    pub replicas: Replicas,
     /// The audit trail's end.
     pub trail: TrailEnd,
     /// When the publication began.
@@ -77,6 +81,15 @@ pub enum Phase {
         work: Work,
         /// What is known of the object.
         object: StoredObject,
+    },
+    /// The approved bytes are proven at their place, and on too few other targets.
+    Replicating {
+        /// Who is at it.
+        work: Work,
+        /// The object.
+        object: StoredObject,
+        /// What was read in it.
+        proof: Proof,
     },
     /// The approved bytes are proven at their place. Final.
     Published(Published),
@@ -228,7 +241,7 @@ impl Record {
     /// How far the publication is.
     pub fn state(&self) -> State {
         match self.phase {
-            Phase::Claimed { .. } | Phase::Stored { .. } => State::InProgress,
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } => State::InProgress,
             Phase::Published(_) => State::Published,
             Phase::Rejected { .. } => State::Rejected,
             Phase::Retracted(_) => State::Retracted,
@@ -238,7 +251,7 @@ impl Record {
     /// The work in progress, if it is in progress.
     pub fn work(&self) -> Option<&Work> {
         match &self.phase {
-            Phase::Claimed { work } | Phase::Stored { work, .. } => Some(work),
+            Phase::Claimed { work } | Phase::Stored { work, .. } | Phase::Replicating { work, .. } => Some(work),
             Phase::Published(_) | Phase::Rejected { .. } | Phase::Retracted(_) => None,
         }
     }
@@ -248,7 +261,7 @@ impl Record {
         match &self.phase {
             Phase::Published(published) => Some(published),
             Phase::Retracted(retracted) => retracted.published.as_ref(),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => None,
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } | Phase::Rejected { .. } => None,
         }
     }
 }

@@ -98,6 +98,7 @@ impl Publisher {
             source: record.source.whole.then(|| record.source.url.clone()),
             progress: Arc::new(()),
             lease: OwnLease::default(),
+            repairs: true,
         };
         let record = self.enter(record, None, &call).await?;
         let record = self.drive(record, &call).await?;

@@ -11,7 +11,7 @@ use crate::lease::OwnLease;
 use crate::machine::Event;
 use crate::metadata::{Query, State};
 use crate::object::{Checksum, Location};
-use crate::parts::Reach;
+use crate::parts::{Reach, Target};
 use crate::publisher::{Call, Publisher, overtaken};
 use crate::record::{Phase, Record, Retracted};
 use crate::request::IdempotencyKey;
@@ -83,6 +83,7 @@ impl Publisher {
             source: None,
             progress: Arc::new(()),
             lease: OwnLease::default(),
+            repairs: false,
         };
         let record = self.drive(record, &call).await?;
         Ok(Retraction { links_left: self.links_left(&record)?, record: AssetRecord::from(&record) })
@@ -90,20 +91,26 @@ impl Publisher {
 
     /// Has the links that are out end, where they can, and says by when they all have.
     pub(crate) async fn end_links(&self, record: &Record) -> Result<Event, Error> {
-        let (Phase::Retracted(retracted), Some(published)) = (&record.phase, record.published()) else {
+        let Phase::Retracted(retracted @ Retracted { published: Some(_), .. }) = &record.phase else {
             return Err(overtaken(record));
         };
-        self.parts().metadata.bind(&retracted_name(&published.location), record.id()).await?;
-        let by = match &self.target(&record.publication)?.reach {
-            Reach::Public(_) => retracted.at,
-            Reach::Private { signer, .. } => match signer.revoke(&record.object_key()).await {
-                Ok(()) => retracted.at,
+        for location in record.proven_locations() {
+            self.parts().metadata.bind(&retracted_name(location), record.id()).await?;
+        }
+        let mut by = retracted.at;
+        // Links to a copy that was lost since may work as well.
+        for (name, key) in record.places().into_iter().chain(record.given_up()) {
+            let Target { reach, .. } = self.target_named(&name)?;
+            let Reach::Private { signer, .. } = reach else { continue };
+            match signer.revoke(&key).await {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Unsupported => {
-                    link_expiry(self.now(), signer.limits().valid_hours_max).unwrap_or(Timestamp::MAX_UTC)
+                    let end = link_expiry(self.now(), signer.limits().valid_hours_max);
+                    by = by.max(end.unwrap_or(Timestamp::MAX_UTC));
                 }
                 Err(error) => return Err(error),
-            },
-        };
+            }
+        }
         Ok(Event::LinksEnded { by })
     }
 
@@ -111,12 +118,13 @@ impl Publisher {
         let Phase::Retracted(Retracted { published: Some(_), links_end, .. }) = &record.phase else {
             return Ok(LinksLeft::Dead);
         };
-        Ok(match (&self.target(&record.publication)?.reach, links_end) {
+        for (name, _) in record.places() {
             // It may have been `authenticated` once, whatever it was in the end.
-            (Reach::Public(_) | Reach::Private { authenticated: Some(_), .. }, _) => LinksLeft::UntilRemoved,
-            (Reach::Private { .. }, Some(end)) if *end > self.now() => LinksLeft::Until(*end),
-            (Reach::Private { .. }, _) => LinksLeft::Dead,
-        })
+            if let Reach::Public(_) | Reach::Private { authenticated: Some(_), .. } = self.target_named(&name)?.reach {
+                return Ok(LinksLeft::UntilRemoved);
+            }
+        }
+        Ok(links_end.filter(|end| *end > self.now()).map_or(LinksLeft::Dead, LinksLeft::Until))
     }
 
     /// The publication that was taken back of which an object is, if no other publication has it: what whoever serves
@@ -138,7 +146,7 @@ impl Publisher {
             // Some other publication may have it: nobody is told that a file was taken back which was not.
             return Ok(None);
         }
-        let shares = |row| Record::decode(row).ok().and_then(|record| Some(record.published()?.location == location));
-        Ok(Some(id).filter(|_| !found.rows.iter().any(|row| shares(row) == Some(true))))
+        let shares = |row| Record::decode(row).is_ok_and(|record| record.proven_locations().contains(&&location));
+        Ok(Some(id).filter(|_| !found.rows.iter().any(shares)))
     }
 }

@@ -127,6 +127,8 @@ pub struct User<'a> {
     pub is_this_state: bool,
     /// What was read back from its copy; `None` if nothing was there.
     pub found: Option<Digest>,
+    /// How many copies on other targets were read back and are sound.
+    pub replicas: u32,
     /// For how long the copy has been there by the clock of its store, which also must be the retention. `None`, where
     /// the store does not tell, keeps the file.
     pub stored_for: Option<TimeDelta>,
@@ -140,7 +142,7 @@ pub struct User<'a> {
 /// # Errors
 /// Why not.
 pub fn may_remove(users: &[User<'_>], now: Timestamp, retention: TimeDelta) -> Result<(), Kept> {
-    for User { record, found, stored_for, is_held, .. } in users {
+    for User { record, found, replicas, stored_for, is_held, .. } in users {
         let audit_log_id = record.id().clone();
         if *is_held {
             return Err(Kept::Held { audit_log_id });
@@ -148,18 +150,18 @@ pub fn may_remove(users: &[User<'_>], now: Timestamp, retention: TimeDelta) -> R
         let published = match &record.phase {
             Phase::Published(published) => published,
             Phase::Retracted(_) => return Err(Kept::Retracted { audit_log_id }),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } => {
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } | Phase::Rejected { .. } => {
                 return Err(Kept::InUse { audit_log_id });
             }
         };
-        if !record.is_settled() {
+        if !record.is_told() {
             return Err(Kept::InUse { audit_log_id });
         }
         let until = kept_until(published.at, retention);
         if now < until {
             return Err(Kept::Retained { until });
         }
-        if *found != Some(published.proof.digest) {
+        if *found != Some(published.proof.digest) || replicas.saturating_add(1) < record.replicas.quorum {
             return Err(Kept::Unproven { audit_log_id });
         }
         match stored_for {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::AuditLogId;
-use crate::key::ConceptId;
+use crate::key::{ConceptId, TargetName};
 use crate::object::{Location, Proof};
 use crate::publication::Details;
 use crate::rejection::Rejection;
@@ -89,6 +89,35 @@ pub enum AuditEvent {
     },
     /// The approved bytes were proven at their place.
     Published {
+        /// Where.
+        location: Location,
+        /// How, and what was read.
+        proof: Proof,
+    },
+    /// The approved bytes were proven on another target as well.
+    Replicated {
+        /// The target.
+        target: TargetName,
+        /// Where.
+        location: Location,
+        /// How, and what was read.
+        proof: Proof,
+    },
+    /// A copy on another target is missing or has other bytes; the next one there has a key of its own.
+    ReplicaLost {
+        /// The target.
+        target: TargetName,
+        /// The attempt there, counted from 0.
+        attempt: u32,
+        /// Where the copy is or was.
+        location: Location,
+        /// What was read there; `None` if nothing was there.
+        found: Option<Proof>,
+    },
+    /// The object was lost, and the approved bytes were copied anew and proven at this place.
+    Restored {
+        /// The attempt whose object it is.
+        attempt: u32,
         /// Where.
         location: Location,
         /// How, and what was read.

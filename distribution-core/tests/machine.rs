@@ -11,9 +11,10 @@
 
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, Details, Digest, DurationSeconds, ErrorKind, Identity,
-    Lease, Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Reason, Record, Rejection, Row,
-    SourceFault, SourcePin, StoredObject, TargetName, Timestamp, Verification, Version, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, CopyExamined, Details, Digest, DurationSeconds, ErrorKind,
+    Identity, Lease, Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Reason, Record, Rejection,
+    Replicas, Replication, Row, SourceFault, SourcePin, StoredObject, TargetName, Timestamp, Verification, Version,
+    VideoUrl, Work,
 };
 
 const APPROVED: &[u8] = b"approved";
@@ -50,7 +51,15 @@ fn claimed(key_tells_bytes: bool, qc_expires_at: Option<Timestamp>) -> Record {
     };
     let qc = QcReport { expires_at: qc_expires_at, ..QcReport::pass() };
     let approval = qc.approve(&checksum, QcPolicy::default(), at(0)).unwrap();
-    claim(publication, details("a"), approval, &url(), Work { lease: lease(60), attempts_left: 1 }, at(0))
+    claim(
+        publication,
+        details("a"),
+        approval,
+        &url(),
+        Work { lease: lease(60), attempts_left: 1 },
+        Replicas::default(),
+        at(0),
+    )
 }
 
 fn proof(bytes: &[u8]) -> Proof {
@@ -73,13 +82,31 @@ fn taken_up(record: &Record) -> Event {
 }
 
 /// One record in each phase, from the shortest way there.
-fn phases() -> [Record; 5] {
+fn phases() -> [Record; 6] {
     let claimed = claimed(true, Some(at(1000)));
     let stored = step(&claimed, transferred(None), at(1)).unwrap();
     let published = step(&stored, Event::Examined(Some(proof(APPROVED))), at(2)).unwrap();
     let rejected = step(&claimed, Event::SourceUnfit(SourceFault::Missing), at(1)).unwrap();
     let retracted = step(&published, Event::Retracted { reason: reason() }, at(2)).unwrap();
-    [claimed, stored, published, rejected, retracted]
+    let mut wanted = stored.clone();
+    wanted.replicas = Replicas::from(&two_of_two());
+    let replicating = step(&wanted, Event::Examined(Some(proof(APPROVED))), at(2)).unwrap();
+    [claimed, stored, published, rejected, retracted, replicating]
+}
+
+fn restored(attempt: u32, bytes: &[u8]) -> Event {
+    let location = Location::parse("memory://default/clip-r1.mp4").unwrap();
+    Event::Restored { attempt, location, proof: proof(bytes) }
+}
+
+/// A quorum of two, with a copy on `eu`.
+fn two_of_two() -> Replication {
+    Replication { targets: vec![TargetName::parse("eu").unwrap()], quorum: 2 }
+}
+
+fn copy_examined(attempt: u32, found: Option<Proof>) -> Event {
+    let location = Location::parse("memory://eu/clip.mp4").unwrap();
+    Event::CopyExamined(CopyExamined { target: TargetName::parse("eu").unwrap(), attempt, location, found })
 }
 
 fn reason() -> Reason {
@@ -97,6 +124,7 @@ fn name(record: &Record) -> &'static str {
         Phase::Published(_) => "published",
         Phase::Rejected { .. } => "rejected",
         Phase::Retracted(_) => "retracted",
+        Phase::Replicating { .. } => "replicating",
     }
 }
 
@@ -105,64 +133,88 @@ fn every_phase_meets_every_event() {
     let [any, ..] = phases();
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
-    // What follows from each event in: claimed, stored, published, rejected, retracted.
-    let table: [(&str, Event, [&str; 5]); 32] = [
-        ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed", "-"]),
-        ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-", "-"]),
-        ("transferred", transferred(None), ["stored", "-", "-", "-", "-"]),
-        ("transferred, proven", transferred(Some(proof(APPROVED))), ["published", "-", "-", "-", "-"]),
-        ("transferred, other bytes", transferred(Some(proof(b"other"))), ["claimed", "-", "-", "-", "-"]),
-        ("key buried", Event::KeyBuried { location: object(true).location }, ["claimed", "-", "-", "-", "-"]),
-        ("source missing", Event::SourceUnfit(SourceFault::Missing), ["rejected", "-", "-", "-", "-"]),
-        ("source changed", Event::SourceUnfit(SourceFault::Changed), ["rejected", "-", "-", "-", "-"]),
+    // What follows from each event in: claimed, stored, published, rejected, retracted, replicating.
+    let table: [(&str, Event, [&str; 6]); 36] = [
+        ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed", "-", "replicating"]),
+        ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-", "-", "replicating"]),
+        ("transferred", transferred(None), ["stored", "-", "-", "-", "-", "-"]),
+        ("transferred, proven", transferred(Some(proof(APPROVED))), ["published", "-", "-", "-", "-", "-"]),
+        ("transferred, other bytes", transferred(Some(proof(b"other"))), ["claimed", "-", "-", "-", "-", "-"]),
+        ("key buried", Event::KeyBuried { location: object(true).location }, ["claimed", "-", "-", "-", "-", "-"]),
+        ("source missing", Event::SourceUnfit(SourceFault::Missing), ["rejected", "-", "-", "-", "-", "-"]),
+        ("source changed", Event::SourceUnfit(SourceFault::Changed), ["rejected", "-", "-", "-", "-", "-"]),
         (
             "source refused",
             Event::SourceUnfit(SourceFault::Refused { message: "no".into() }),
-            ["rejected", "-", "-", "-", "-"],
+            ["rejected", "-", "-", "-", "-", "-"],
         ),
         (
             "source other",
             Event::SourceUnfit(SourceFault::OtherBytes { found: other }),
-            ["rejected", "-", "-", "-", "-"],
+            ["rejected", "-", "-", "-", "-", "-"],
         ),
         (
             "source not other",
             Event::SourceUnfit(SourceFault::OtherBytes { found: approved }),
-            ["-", "-", "-", "-", "-"],
+            ["-", "-", "-", "-", "-", "-"],
         ),
-        ("examined, proven", Event::Examined(Some(proof(APPROVED))), ["-", "published", "-", "-", "-"]),
-        ("examined, other", Event::Examined(Some(proof(b"other"))), ["-", "claimed", "-", "-", "-"]),
-        ("examined, missing", Event::Examined(None), ["-", "claimed", "-", "-", "-"]),
-        ("delivered", Event::Delivered { before: 99 }, ["claimed", "stored", "published", "rejected", "retracted"]),
-        ("amended", Event::Amended(Box::new(details("b"))), ["claimed", "stored", "published", "rejected", "-"]),
-        ("link wanted", Event::LinkWanted, ["-", "-", "published", "-", "-"]),
-        ("links revoked", Event::LinksRevoked, ["-", "-", "published", "-", "-"]),
-        ("staged file released", Event::StagedFileReleased { url: url() }, ["-", "-", "published", "-", "-"]),
-        ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-", "-"]),
-        ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-", "-"]),
+        ("examined, proven", Event::Examined(Some(proof(APPROVED))), ["-", "published", "-", "-", "-", "-"]),
+        ("examined, other", Event::Examined(Some(proof(b"other"))), ["-", "claimed", "-", "-", "-", "-"]),
+        ("examined, missing", Event::Examined(None), ["-", "claimed", "-", "-", "-", "-"]),
+        (
+            "delivered",
+            Event::Delivered { before: 99 },
+            ["claimed", "stored", "published", "rejected", "retracted", "replicating"],
+        ),
+        (
+            "amended",
+            Event::Amended(Box::new(details("b"))),
+            ["claimed", "stored", "published", "rejected", "-", "replicating"],
+        ),
+        ("link wanted", Event::LinkWanted, ["-", "-", "published", "-", "-", "-"]),
+        ("links revoked", Event::LinksRevoked, ["-", "-", "published", "-", "-", "-"]),
+        ("staged file released", Event::StagedFileReleased { url: url() }, ["-", "-", "published", "-", "-", "-"]),
+        ("link asked", Event::LinkAsked { expires_at: at(4) }, ["-", "-", "published", "-", "-", "-"]),
+        ("link asked, for no time", Event::LinkAsked { expires_at: at(3) }, ["-", "-", "-", "-", "-", "-"]),
         (
             "link asked, for no whole second",
             Event::LinkAsked { expires_at: at(4) + chrono::TimeDelta::microseconds(1) },
-            ["-", "-", "-", "-", "-"],
+            ["-", "-", "-", "-", "-", "-"],
         ),
-        ("numbered", Event::Numbered { version: 3 }, ["-", "-", "published", "-", "-"]),
-        ("numbered as another", Event::Numbered { version: 2 }, ["-", "-", "-", "-", "-"]),
-        ("rolled back before it has a number", Event::RolledBack { version: 3, versions: 3 }, ["-"; 5]),
+        ("numbered", Event::Numbered { version: 3 }, ["-", "-", "published", "-", "-", "-"]),
+        ("numbered as another", Event::Numbered { version: 2 }, ["-", "-", "-", "-", "-", "-"]),
+        ("rolled back before it has a number", Event::RolledBack { version: 3, versions: 3 }, ["-"; 6]),
         (
             "hold placed",
             Event::HoldPlaced { concept_id: None, reason: reason() },
-            ["claimed", "stored", "published", "rejected", "retracted"],
+            ["claimed", "stored", "published", "rejected", "retracted", "replicating"],
         ),
-        ("hold released, there is none", Event::HoldReleased { concept_id: None, reason: reason() }, ["-"; 5]),
+        ("hold released, there is none", Event::HoldReleased { concept_id: None, reason: reason() }, ["-"; 6]),
         (
             "hold on the work released",
             Event::HoldReleased { concept_id: Some(concept()), reason: reason() },
-            ["claimed", "stored", "published", "rejected", "retracted"],
+            ["claimed", "stored", "published", "rejected", "retracted", "replicating"],
         ),
-        ("retracted", Event::Retracted { reason: reason() }, ["retracted", "retracted", "retracted", "retracted", "-"]),
-        ("links ended", Event::LinksEnded { by: at(9) }, ["-", "-", "-", "-", "retracted"]),
-        ("copy released", Event::CopyReleased { location: object(true).location }, ["-", "-", "-", "-", "retracted"]),
-        ("kept alive, long ago", Event::KeptAlive { until: at(-99) }, ["claimed", "stored", "-", "-", "-"]),
+        (
+            "retracted",
+            Event::Retracted { reason: reason() },
+            ["retracted", "retracted", "retracted", "retracted", "-", "retracted"],
+        ),
+        ("links ended", Event::LinksEnded { by: at(9) }, ["-", "-", "-", "-", "retracted", "-"]),
+        (
+            "copy released",
+            Event::CopyReleased { location: object(true).location },
+            ["-", "-", "-", "-", "retracted", "-"],
+        ),
+        ("copied", copy_examined(0, Some(proof(APPROVED))), ["-", "-", "-", "-", "-", "published"]),
+        ("copied wrongly", copy_examined(0, Some(proof(b"other"))), ["-", "-", "-", "-", "-", "replicating"]),
+        ("copied at another attempt", copy_examined(1, Some(proof(APPROVED))), ["-"; 6]),
+        ("restored", restored(1, APPROVED), ["-", "-", "published", "-", "-", "-"]),
+        (
+            "kept alive, long ago",
+            Event::KeptAlive { until: at(-99) },
+            ["claimed", "stored", "-", "-", "-", "replicating"],
+        ),
     ];
     for (event_name, event, expected) in table {
         for (record, expected) in phases().iter().zip(expected) {
@@ -195,8 +247,37 @@ fn a_publication_is_one_version_of_its_work_for_ever() {
 }
 
 #[test]
+fn a_copy_counts_once_it_was_read_and_as_long_as_it_is_not_lost() {
+    let [_, _, published, .., replicating] = phases();
+    assert_eq!((published.replica_count(), replicating.replica_count()), (1, 1));
+    let lost = step(&replicating, copy_examined(0, Some(proof(b"rotten"))), at(3)).unwrap();
+    assert_eq!((lost.replica_count(), lost.replicas.wanted[0].attempt), (1, 1), "the next one has a key of its own");
+    assert_eq!(lost.given_up()[0].1.as_str(), "clip.mp4");
+    let proven = step(&lost, copy_examined(1, Some(proof(APPROVED))), at(4)).unwrap();
+    assert_eq!((name(&proven), proven.replica_count()), ("published", 2));
+    assert!(step(&proven, copy_examined(1, Some(proof(APPROVED))), at(5)).is_err(), "it is known");
+    let lost = step(&proven, copy_examined(1, None), at(5)).unwrap();
+    assert_eq!((name(&lost), lost.replica_count()), ("published", 1), "what is published stays published");
+    let lost = step(&lost, Event::Numbered { version: 3 }, at(5)).unwrap();
+    let told = step(&lost, Event::Delivered { before: 99 }, at(5)).unwrap();
+    assert_eq!(next_action(&told), Some(Action::Replicate));
+    assert!(told.is_told() && !told.is_settled());
+}
+
+#[test]
+fn what_is_restored_has_the_approved_bytes_and_a_key_of_its_own() {
+    let [_, _, published, ..] = phases();
+    assert!(step(&published, restored(1, b"other"), at(3)).is_err());
+    assert!(step(&published, restored(0, APPROVED), at(3)).is_err());
+    let next = step(&published, restored(1, APPROVED), at(3)).unwrap();
+    let place = next.published().unwrap().location.as_str();
+    assert_eq!((next.attempt, place), (1, "memory://default/clip-r1.mp4"));
+    assert_eq!(next.published().unwrap().at, published.published().unwrap().at);
+}
+
+#[test]
 fn what_is_held_is_not_released_for_removal() {
-    let [_, _, published, _, retracted] = phases();
+    let [_, _, published, _, retracted, _] = phases();
     let staged = Event::StagedFileReleased { url: url() };
     let copy = Event::CopyReleased { location: object(true).location };
     for (record, release) in [(published, staged), (retracted, copy)] {
@@ -223,7 +304,7 @@ fn where_links_are_not_signed_none_is_granted() {
 
 #[test]
 fn a_lapsed_approval_ends_unfinished_work_and_only_that() {
-    for (record, expected) in phases().iter().zip(["rejected", "rejected", "-", "-", "-"]) {
+    for (record, expected) in phases().iter().zip(["rejected", "rejected", "-", "-", "-", "rejected"]) {
         assert!(step(record, Event::ApprovalLapsed, at(999)).is_err(), "it has not lapsed");
         let next = step(record, Event::ApprovalLapsed, at(1000));
         assert_eq!(next.as_ref().map_or("-", name), expected);
@@ -239,9 +320,10 @@ fn a_lapsed_approval_ends_unfinished_work_and_only_that() {
 
 #[test]
 fn what_is_to_be_done_follows_from_the_phase() {
-    let [claimed, stored, published, rejected, retracted] = phases();
+    let [claimed, stored, published, rejected, retracted, replicating] = phases();
     assert_eq!(next_action(&claimed), Some(Action::Transfer));
     assert_eq!(next_action(&stored), Some(Action::Prove));
+    assert_eq!(next_action(&replicating), Some(Action::Replicate));
     assert_eq!(next_action(&published), Some(Action::Number));
     let published = step(&published, Event::Numbered { version: 3 }, at(3)).unwrap();
     assert_eq!(next_action(&retracted), Some(Action::EndLinks));

@@ -32,6 +32,7 @@ mod publish;
 mod recover;
 #[path = "../shared/recovering.rs"]
 mod recovering;
+mod scrub;
 mod serve;
 #[path = "../shared/serving.rs"]
 mod serving;
@@ -107,8 +108,11 @@ enum Command {
     Hold(after::Hold),
     /// End a hold
     Release(after::Hold),
-    /// Finish what crashed publishers left
+    /// Finish what crashed publishers left, and make the copies that are missing on other targets
     Recover,
+    /// Read published copies again; what is lost is told to the operators, and copied anew from another copy or the
+    /// staged file
+    Scrub(scrub::Scrubbing),
     /// Clear away staged files that were published long ago, and what crashes and failed attempts have left in
     /// storage; without --run, only tell what would be removed
     Sweep(sweep::Sweep),
@@ -181,6 +185,7 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
             attended(config, async |opened| hold.run(&opened.publisher, false, output).await).await
         }
         Command::Recover => unattended(config, async |opened| recover::run(&opened.publisher, output).await).await,
+        Command::Scrub(scrub) => unattended(config, async |opened| scrub.run(&opened.publisher, output).await).await,
         Command::Sweep(sweep) if sweep.run => unattended(config, async |opened| sweep.run(opened, output).await).await,
         Command::Sweep(sweep) => attended(config, async |opened| sweep.run(opened, output).await).await,
         Command::Verify(verify) => verify.run(config, output).await,

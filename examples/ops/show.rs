@@ -2,7 +2,7 @@
 
 use clap::Args;
 use distribution_backends::{AuditTrail, Opened};
-use distribution_core::{AssetRecord, AuditEntry, AuditLogId, Error, Phase, Record};
+use distribution_core::{AssetRecord, AuditEntry, AuditLogId, Error, Phase, PublishedAsset, Record};
 use futures::TryStreamExt as _;
 use futures::future::ready;
 use serde_json::{Value, json};
@@ -62,6 +62,7 @@ pub(crate) fn asset_rows(asset: &AssetRecord) -> Vec<(&'static str, String)> {
         rows.extend([
             ("location", published.storage_location.to_string()),
             ("bytes", published.size_bytes.to_string()),
+            ("copies", copies(published)),
             ("version", or_dash(published.version)),
             ("published", time(published.published_at)),
             ("verification", word(&published.verification)),
@@ -76,6 +77,14 @@ pub(crate) fn asset_rows(asset: &AssetRecord) -> Vec<(&'static str, String)> {
     rows
 }
 
+/// How many copies are proven, and which are missing.
+fn copies(published: &PublishedAsset) -> String {
+    let missing = published.replicas.iter().filter(|replica| replica.storage_location.is_none());
+    let missing: Vec<_> = missing.map(|replica| replica.storage_target.as_str()).collect();
+    let lack = if missing.is_empty() { String::new() } else { format!(", missing on {}", missing.join(", ")) };
+    format!("{}{lack}", published.replica_count)
+}
+
 /// What is for whoever looks after it.
 fn details(record: &Record) -> Value {
     json!({
@@ -85,6 +94,7 @@ fn details(record: &Record) -> Value {
         "source": record.source.url,
         "approval": record.approval,
         "lease": record.work().map(|work| json!({ "holder": work.lease.holder, "until": work.lease.until })),
+        "replicas": record.replicas,
         "stored": matches!(record.phase, Phase::Stored { .. }),
         "trail_entries": record.trail.next,
         "trail_waiting": record.trail.waiting.len(),

@@ -23,6 +23,7 @@ impl Progress for Bar {
         self.0.set_message(match stage {
             Stage::Transfer { .. } => "copying",
             Stage::Prove => "proving",
+            Stage::Replicate => "replicating",
             Stage::Audit => "auditing",
             _ => "signing",
         });

@@ -2,9 +2,9 @@
 
 use distribution_core::machine::{Event, claim, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, Details, Digest, DurationSeconds, Identity, Lease,
-    Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, SourceFault,
-    SourcePin, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, CopyExamined, Details, Digest, DurationSeconds, Identity,
+    Lease, Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, Replicas,
+    Replication, SourceFault, SourcePin, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
 };
 
 use super::take::Take;
@@ -43,7 +43,9 @@ fn check(before: &Record, after: &Record) {
     assert!(after.attempt >= before.attempt && after.trail.next >= before.trail.next);
     if let Some(was) = before.published() {
         let is = after.published().expect("what was published stays known");
-        assert_eq!((&is.at, &is.location, &is.proof, &is.pin), (&was.at, &was.location, &was.proof, &was.pin));
+        assert_eq!((&is.at, &is.pin), (&was.at, &was.pin));
+        let is_restored = after.attempt > before.attempt && is.proof.digest.checksum == was.proof.digest.checksum;
+        assert!(is_restored || (&is.location, &is.proof) == (&was.location, &was.proof));
     }
     if matches!(before.phase, Phase::Retracted(_)) {
         assert!(matches!(after.phase, Phase::Retracted(_)), "taken back is final");
@@ -61,7 +63,7 @@ fn check(before: &Record, after: &Record) {
 }
 
 fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
-    match take.u8() % 20 {
+    match take.u8() % 22 {
         0 => Event::TakenUp {
             lease: lease(take, now),
             approval: approval(take, now),
@@ -90,6 +92,15 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
         15 => Event::Retracted { reason: reason(take) },
         16 => Event::CopyReleased { location: object(take).location },
         17 => Event::StagedFileReleased { url: url(take) },
+        19 => {
+            let (target, attempt) = (replica(usize::from(take.one_in(2))), attempts(take) % 3);
+            let (location, found) = (object(take).location, proof(take));
+            Event::CopyExamined(CopyExamined { target, attempt, location, found })
+        }
+        20 => {
+            let (attempt, location) = (attempts(take), object(take).location);
+            proof(take).map_or(Event::LinkWanted, |proof| Event::Restored { attempt, location, proof })
+        }
         18 => Event::LinksEnded { by: later(now, take) },
         _ => Event::LinkWanted,
     }
@@ -97,6 +108,16 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
 
 fn reason(take: &mut Take<'_>) -> Reason {
     Reason::parse(take.text()).unwrap_or_else(|_| Reason::parse("because").expect("a reason"))
+}
+
+fn replicas(take: &mut Take<'_>) -> Replicas {
+    let targets: Vec<_> = (0..usize::from(take.u8() % 3)).map(replica).collect();
+    let quorum = u32::from(take.u8()) % (targets.len() as u32 + 1) + 1;
+    Replicas::from(&Replication { targets, quorum })
+}
+
+fn replica(number: usize) -> TargetName {
+    TargetName::parse(["eu", "us"][number]).expect("a target")
 }
 
 fn first(take: &mut Take<'_>, now: Timestamp) -> Record {
@@ -115,7 +136,7 @@ fn first(take: &mut Take<'_>, now: Timestamp) -> Record {
     };
     let (details, approval, url) = (details(take), approval(take, now), url(take));
     let work = Work { lease: Lease { holder: "a".into(), until: now }, attempts_left: attempts(take) };
-    claim(publication, details, approval, &url, work, now)
+    claim(publication, details, approval, &url, work, replicas(take), now)
 }
 
 /// A time after `now`, in steps from nanoseconds to years; the calendar's end is far enough.

@@ -83,6 +83,12 @@ pub(super) struct Target {
     pub(super) credentials: Option<Credentials>,
     /// What signs links. Default for a bucket: `{ kind = "presign" }`.
     pub(super) links: Option<Links>,
+    /// The other targets that copies of what is published here go to, the preferred one for links first: 8 at most.
+    /// Default: none.
+    pub(super) replicas: Option<Vec<TargetName>>,
+    /// How many copies, the one here included, must be proven before there is a link: 1 to all. The others are made by
+    /// recovery. Default: 1.
+    pub(super) quorum: Option<Whole>,
 }
 
 /// `[targets.NAME.credentials]`, `[staging.NAME.credentials]` and `[metadata.credentials]`: for S3 the first

@@ -52,6 +52,9 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     if plan.inspects {
         builder = super::preflight::inspected(builder);
     }
+    for (target, replication) in &plan.replications {
+        builder = builder.replicate(target.clone(), replication.clone());
+    }
     let (mut downloads, mut guarded) = (Vec::new(), Vec::new());
     for (target, storage, signer) in targets {
         let planned = plan.targets.get(&target);

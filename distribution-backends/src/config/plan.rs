@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use distribution_core::{
-    Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPolicy, SweepPolicy, TargetName, Verification,
+    Access, BaseUrl, Error, KeyTemplate, Lease, Policy, QcPolicy, Replication, SweepPolicy, TargetName, Verification,
 };
 
 use super::alerts::AlertPlan;
@@ -17,6 +17,7 @@ use super::links::{Signing, check_probe};
 use super::metadata::Records;
 use super::place::Place;
 use super::preflight;
+use super::replicas;
 use super::staging::Roots;
 use super::story::{self, Mirror};
 use super::sweep;
@@ -27,6 +28,7 @@ const VALID_HOURS: std::ops::RangeInclusive<u32> = 1..=168;
 /// What will be opened.
 pub(super) struct Plan {
     pub(super) targets: BTreeMap<TargetName, TargetPlan>,
+    pub(super) replications: BTreeMap<TargetName, Replication>,
     pub(super) roots: Roots,
     pub(super) records: Arc<dyn Records>,
     pub(super) trail: Trail,
@@ -63,6 +65,7 @@ impl Plan {
         check_apart(trail.store.place(), ("audit.objects", "the trail"), &targets, places)?;
         check_trail(&trail, records.place(), places)?;
         Ok(Self {
+            replications: replicas::check(file, &targets, places)?,
             policy: policy(file, &targets, places)?,
             sweep: sweep::policy(&file.sweep, places)?,
             inspects: preflight::check(file.preflight.is_some(), places)?,

@@ -303,6 +303,7 @@ fn hit(lines: &[String], jobs: &[Job], before: &Answers, seen: &Seen) -> &'stati
         (Phase::Claimed { .. }, _) if !stored => "copying, syncing",
         (Phase::Claimed { .. }, _) => "linked, not on record",
         (Phase::Stored { .. }, _) => "found, not proven",
+        (Phase::Replicating { .. }, _) => "copying to other targets",
         (Phase::Published(_), _) if record.trail.waiting.is_empty() => "answering, or overtaken",
         (Phase::Published(_), _) => match seen.evidence.audit.iter().any(|entry| entry.id.audit_log_id == *id) {
             true => "audited, not on record",

@@ -104,9 +104,10 @@ impl Sweeper {
 
     /// Whether the file is what was published, and no other: its target is within the staging area.
     fn is_copy(&self, file: &StagedFile, record: &Record) -> bool {
-        let Some(published) = record.published() else { return false };
-        let url = VideoUrl::parse(published.location.as_str()).ok();
-        url.and_then(|url| self.staging.resolve(&url)).is_some_and(|url| url == file.url)
+        record.proven_locations().into_iter().any(|location| {
+            let url = VideoUrl::parse(location.as_str()).ok();
+            url.and_then(|url| self.staging.resolve(&url)).is_some_and(|url| url == file.url)
+        })
     }
 
     /// Looks at the copy of a publication, and reads it.
@@ -122,7 +123,16 @@ impl Sweeper {
         let is_held = self.publisher.is_held(record).await?;
         let stored_for = storage.stat(&key).await?.and_then(|stat| clock.since(stat.modified));
         let found = storage.digest(&key, &Meter::default()).await?;
-        Ok(User { record, is_this_state, found, stored_for, is_held })
+        let approved = record.published().map(|published| published.proof.digest);
+        let mut replicas = 0;
+        for (target, key) in record.proven_places().into_iter().skip(1) {
+            if replicas + 1 < record.replicas.quorum {
+                // One that is out of reach does not count; others may do.
+                let read = self.publisher.target_named(&target)?.storage.digest(&key, &Meter::default()).await;
+                replicas += u32::from(matches!(read, Ok(Some(digest)) if Some(digest) == approved));
+            }
+        }
+        Ok(User { record, is_this_state, found, replicas, stored_for, is_held })
     }
 }
 
@@ -130,7 +140,15 @@ impl<'a> User<'a> {
     /// With a copy that is as it was proven.
     fn believed(record: &'a Record) -> Self {
         let found = record.published().map(|published| published.proof.digest);
-        Self { record, is_this_state: true, found, stored_for: Some(TimeDelta::MAX), is_held: record.hold.is_some() }
+        let replicas = u32::MAX;
+        Self {
+            record,
+            is_this_state: true,
+            found,
+            replicas,
+            stored_for: Some(TimeDelta::MAX),
+            is_held: record.hold.is_some(),
+        }
     }
 }
 

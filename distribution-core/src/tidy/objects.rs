@@ -22,8 +22,7 @@ impl Tidy {
         while found.len() < OBJECTS_MAX {
             let page = self.page(&mut after).await?;
             for record in &page {
-                for (key, is_retracted) in self.left_by(record) {
-                    let place = (record.publication.target.clone(), key);
+                for (place, is_retracted) in self.left_by(record) {
                     if seen.contains(&place) {
                         continue;
                     }
@@ -54,24 +53,25 @@ impl Tidy {
 
     /// The keys at which the publication may have left an object that it needs no more; and whether because it was
     /// taken back. Those of failed attempts, in any case; its own, if it was taken back long enough ago.
-    fn left_by(&self, record: &Record) -> Vec<(ObjectKey, bool)> {
-        let (attempts, is_retracted) = match &record.phase {
-            _ if !record.is_settled() => (0, false),
+    fn left_by(&self, record: &Record) -> Vec<(Place, bool)> {
+        match &record.phase {
+            _ if !record.is_settled() => Vec::new(),
             Phase::Retracted(retracted) => {
                 let is_over = self.publisher.now().signed_duration_since(retracted.at) >= self.grace;
-                (if is_over { record.attempt.saturating_add(1) } else { 0 }, true)
+                if is_over { all_places(record).map(|place| (place, true)).collect() } else { Vec::new() }
             }
-            _ => (record.attempt, false),
-        };
-        (0..attempts).map(|attempt| (record.publication.key.attempt(attempt), is_retracted)).collect()
+            _ => record.given_up().into_iter().map(|place| (place, false)).collect(),
+        }
     }
 
     /// The keys of this target's objects that somebody is at work on, or was.
     pub(super) async fn under_way(&self, target: &TargetName) -> Result<BTreeMap<String, AuditLogId>, Error> {
         let mut under_way = BTreeMap::new();
         self.each_record(|record| {
-            if record.work().is_some() && record.publication.target == *target {
-                under_way.insert(record.object_key().to_string(), record.id().clone());
+            if record.work().is_some() || record.replicas.missing().next().is_some() {
+                for (_, key) in record.places().into_iter().filter(|(name, _)| name == target) {
+                    under_way.insert(key.to_string(), record.id().clone());
+                }
             }
         })
         .await?;
@@ -81,8 +81,7 @@ impl Tidy {
     async fn keep_what_is_owned(&self, found: &mut VecDeque<Found>) -> Result<(), Error> {
         // Two targets may be one place, and one that is not configured here may be any.
         let places = &self.publisher.parts().targets;
-        let at =
-            |(target, key): &(TargetName, ObjectKey)| places.get(target).map(|target| target.storage.location(key));
+        let at = |(target, key): &Place| places.get(target).map(|target| target.storage.location(key));
         let mut owned = BTreeMap::new();
         let wanted: BTreeSet<String> =
             found.iter().filter_map(Found::place).filter_map(|place| at(&place)).map(|at| at.to_string()).collect();
@@ -90,19 +89,19 @@ impl Tidy {
         let mut taken_back: BTreeMap<String, BTreeSet<AuditLogId>> = BTreeMap::new();
         self.each_record(|record| {
             if matches!(record.phase, Phase::Retracted(_)) {
-                for attempt in 0..=record.attempt {
-                    let had = at(&place(record, record.publication.key.attempt(attempt)));
-                    if let Some(had) = had.filter(|had| wanted.contains(had.as_str())) {
+                for place in all_places(record) {
+                    if let Some(had) = at(&place).filter(|had| wanted.contains(had.as_str())) {
                         taken_back.entry(had.to_string()).or_default().insert(record.id().clone());
                     }
                 }
                 return;
             }
-            let place = place(record, record.object_key());
-            match at(&place) {
-                Some(at) if wanted.contains(at.as_str()) => drop(owned.insert(at.to_string(), record.id().clone())),
-                None if keys.contains(&place.1) => drop(owned.insert(place.1.to_string(), record.id().clone())),
-                Some(_) | None => {}
+            for place in record.places() {
+                match at(&place) {
+                    Some(at) if wanted.contains(at.as_str()) => drop(owned.insert(at.to_string(), record.id().clone())),
+                    None if keys.contains(&place.1) => drop(owned.insert(place.1.to_string(), record.id().clone())),
+                    Some(_) | None => {}
+                }
             }
         })
         .await?;
@@ -159,6 +158,9 @@ impl Tidy {
     }
 }
 
-fn place(record: &Record, key: ObjectKey) -> (TargetName, ObjectKey) {
-    (record.publication.target.clone(), key)
+type Place = (TargetName, ObjectKey);
+
+/// Where the publication has, or may have, ever stored an object.
+fn all_places(record: &Record) -> impl Iterator<Item = Place> {
+    record.given_up().into_iter().chain(record.places())
 }

@@ -15,6 +15,7 @@ mod plan;
 mod queries;
 mod refusals;
 mod repeats;
+mod replicas;
 mod retract;
 mod support;
 mod sweep;

@@ -36,6 +36,7 @@ fn the_basic_request_gives_the_documented_response() {
             "metadata",
             "public_url",
             "published_at",
+            "replica_count",
             "size_bytes",
             "storage_location",
             "verification",

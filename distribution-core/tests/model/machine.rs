@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta};
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, Details, Digest, DurationSeconds, Identity, Lease,
-    Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, Rejection, Row,
-    SourceFault, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, CopyExamined, Details, Digest, DurationSeconds, Identity,
+    Lease, Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, Rejection,
+    Replicas, Replication, Row, SourceFault, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
 };
 use proptest_state_machine::StateMachineTest;
 
@@ -41,6 +41,10 @@ impl StateMachineTest for Machine {
             approval,
             &url(),
             work,
+            Replicas::from(&Replication {
+                targets: (0..start.copies.len()).map(target).collect(),
+                quorum: start.quorum,
+            }),
             at(start.now),
         );
         Self { record, now: start.now }
@@ -53,7 +57,7 @@ impl StateMachineTest for Machine {
                 machine.record = Record::decode(&machine.record.encode().unwrap()).unwrap();
             }
             Transition::WriteAndRead => {}
-            transition => match step(&machine.record, event(&transition, machine.now), at(machine.now) + BELOW) {
+            transition => match step(&machine.record, event(&transition, &machine), at(machine.now) + BELOW) {
                 Ok(next) => {
                     assert!(after.happened, "the model does not allow {transition:?}");
                     machine.record = next;
@@ -76,6 +80,7 @@ fn check_record(record: &Record, expected: &Reference) {
     let phase = match &record.phase {
         Phase::Claimed { .. } => At::Claimed,
         Phase::Stored { object, .. } => At::Stored { created: object.created },
+        Phase::Replicating { .. } => At::Replicating,
         Phase::Published(_) => At::Published,
         Phase::Rejected { reason } => At::Rejected(why(reason)),
         Phase::Retracted(_) => At::Retracted,
@@ -92,6 +97,10 @@ fn check_record(record: &Record, expected: &Reference) {
             expected.approved_until.is_none_or(|until| expected.now < until)
         );
     }
+    let copies: Vec<_> = record.replicas.wanted.iter().map(|copy| (copy.attempt, copy.proven.is_some())).collect();
+    assert_eq!(copies, expected.copies);
+    let counts = expected.at == At::Replicating || expected.published_at.is_some();
+    assert_eq!(record.replica_count(), if counts { expected.proven() } else { 0 });
     assert_eq!(record.hold.is_some(), expected.held);
     assert_eq!(record.published().is_some(), expected.published_at.is_some());
     if let Some(published) = record.published() {
@@ -117,6 +126,7 @@ fn check_questions(machine: &Machine, expected: &Reference) {
     let action = next_action(&machine.record).map(|action| match action {
         Action::Transfer => "transfer",
         Action::Prove => "prove",
+        Action::Replicate => "replicate",
         Action::Number => "number",
         Action::EndLinks => "end links",
         Action::Deliver => "deliver",
@@ -155,7 +165,8 @@ fn check_written(record: &Record, expected: &Reference) {
     assert_eq!(&Record::decode(&row).unwrap(), record);
 }
 
-fn event(transition: &Transition, now: i64) -> Event {
+fn event(transition: &Transition, Machine { record, now }: &Machine) -> Event {
+    let now = *now;
     let lease = |secs: i64| at(now + secs * 1000);
     match *transition {
         Transition::TakenUp { holder, lease_secs, attempts, approved_for } => Event::TakenUp {
@@ -183,6 +194,17 @@ fn event(transition: &Transition, now: i64) -> Event {
             Fault::NotOtherBytes => SourceFault::OtherBytes { found: proof(Bytes::Approved).digest },
         }),
         Transition::Examined(found) => Event::Examined(found.map(proof)),
+        Transition::Copied { which, wanted, found } => {
+            let known = record.replicas.wanted.get(which).map_or(0, |replica| replica.attempt);
+            let attempt = if wanted { known } else { known + 1 };
+            let location = Location::parse("memory://other/mvp/clip.mp4").unwrap();
+            Event::CopyExamined(CopyExamined { target: target(which), attempt, location, found: found.map(proof) })
+        }
+        Transition::Restored { later, bytes } => Event::Restored {
+            attempt: record.attempt + u32::from(later),
+            location: Location::parse("memory://default/mvp/clip-r1.mp4").unwrap(),
+            proof: proof(bytes),
+        },
         Transition::ApprovalLapsed => Event::ApprovalLapsed,
         Transition::Delivered { before } => Event::Delivered { before },
         Transition::Amended(shown) => Event::Amended(Box::new(details(shown))),
@@ -200,6 +222,10 @@ fn event(transition: &Transition, now: i64) -> Event {
         Transition::StagedFileReleased => Event::StagedFileReleased { url: url() },
         Transition::Tick { .. } | Transition::WriteAndRead => unreachable!("no event"),
     }
+}
+
+fn target(number: usize) -> TargetName {
+    TargetName::parse(["eu", "us"][number]).unwrap()
 }
 
 fn reason() -> Reason {

@@ -14,6 +14,7 @@ pub(crate) const OTHERS: u64 = 2;
 pub(crate) enum At {
     Claimed,
     Stored { created: bool },
+    Replicating,
     Published,
     Rejected(&'static str),
     Retracted,
@@ -65,6 +66,17 @@ pub(crate) enum Transition {
     },
     SourceUnfit(Fault),
     Examined(Option<Bytes>),
+    /// What was found in a copy on another target, of the attempt that is wanted there or of another.
+    Copied {
+        which: usize,
+        wanted: bool,
+        found: Option<Bytes>,
+    },
+    /// What is published was copied anew, to a later attempt or not.
+    Restored {
+        later: bool,
+        bytes: Bytes,
+    },
     ApprovalLapsed,
     Delivered {
         before: u64,
@@ -112,6 +124,9 @@ pub(crate) struct Reference {
     pub(crate) published_at: Option<i64>,
     /// Its number, 0 as long as it is to have one.
     pub(crate) number: Option<u64>,
+    /// How many copies must be proven, and those on other targets: the attempt, and whether it is proven.
+    pub(crate) quorum: u32,
+    pub(crate) copies: Vec<(u32, bool)>,
     pub(crate) held: bool,
     pub(crate) links_ended: bool,
     pub(crate) link_until: Option<i64>,
@@ -126,19 +141,26 @@ impl Reference {
     }
 
     pub(crate) fn is_at_work(&self) -> bool {
-        matches!(self.at, At::Claimed | At::Stored { .. })
+        matches!(self.at, At::Claimed | At::Stored { .. } | At::Replicating)
+    }
+
+    /// How many copies are proven, where the first one is.
+    pub(crate) fn proven(&self) -> u32 {
+        1 + u32::try_from(self.copies.iter().filter(|(_, proven)| *proven).count()).unwrap()
     }
 
     /// What is to be done next.
     pub(crate) fn next(&self) -> Option<&'static str> {
         match self.at {
-            At::Claimed | At::Stored { .. } if self.waiting().len() >= 16 => Some("deliver"),
+            At::Claimed | At::Stored { .. } | At::Replicating if self.waiting().len() >= 16 => Some("deliver"),
             At::Claimed => Some("transfer"),
             At::Stored { .. } => Some("prove"),
+            At::Replicating => Some("replicate"),
             At::Published if self.number == Some(0) => Some("number"),
             At::Retracted if self.published_at.is_some() && !self.links_ended => Some("end links"),
-            At::Published | At::Rejected(_) | At::Retracted if self.waiting().is_empty() => None,
-            At::Published | At::Rejected(_) | At::Retracted => Some("deliver"),
+            _ if !self.waiting().is_empty() => Some("deliver"),
+            At::Published if self.copies.iter().any(|(_, proven)| !proven) => Some("replicate"),
+            At::Published | At::Rejected(_) | At::Retracted => None,
         }
     }
 
@@ -189,15 +211,37 @@ impl Reference {
         }
     }
 
+    fn publish(&mut self) {
+        if !self.approval_holds() {
+            return self.reject("qc_lapsed");
+        }
+        self.tell("published");
+        (self.at, self.published_at) = (At::Published, Some(self.now));
+        self.number = self.has_work.then_some(0);
+        if self.shown.signed { self.grant() } else { self.tell("access_granted") }
+    }
+
+    /// False if nobody can have seen that.
+    fn copied(&mut self, which: usize, wanted: bool, found: Option<Bytes>) -> bool {
+        let Some((attempt, proven)) = self.copies.get_mut(which).filter(|_| wanted) else { return false };
+        match found {
+            Some(Bytes::Approved) if *proven => return false,
+            Some(Bytes::Approved) => {
+                *proven = true;
+                self.tell("replicated");
+            }
+            Some(Bytes::Other) | None => {
+                (*attempt, *proven) = (*attempt + 1, false);
+                self.tell("replica_lost");
+            }
+        }
+        true
+    }
+
     fn judge(&mut self, created: bool, found: Option<Bytes>) {
         match found {
-            Some(Bytes::Approved) if !self.approval_holds() => self.reject("qc_lapsed"),
-            Some(Bytes::Approved) => {
-                self.tell("published");
-                (self.at, self.published_at) = (At::Published, Some(self.now));
-                self.number = self.has_work.then_some(0);
-                if self.shown.signed { self.grant() } else { self.tell("access_granted") }
-            }
+            Some(Bytes::Approved) if self.proven() < self.quorum => self.at = At::Replicating,
+            Some(Bytes::Approved) => self.publish(),
             Some(Bytes::Other) if !created && !self.tells => self.reject("key_taken"),
             Some(Bytes::Other) | None => {
                 self.tell("attempt_failed");
@@ -226,7 +270,7 @@ impl Reference {
                 (self.holder, self.lease_until) = (*holder, self.now + lease_secs * 1000);
                 self.approved_until = approved_for.map(|seconds| self.now + seconds * 1000);
             }
-            (Transition::KeptAlive { lease_secs }, At::Claimed | At::Stored { .. }) => {
+            (Transition::KeptAlive { lease_secs }, _) if self.is_at_work() => {
                 self.lease_until = self.now + lease_secs * 1000;
             }
             (Transition::Transferred { created, found: None }, At::Claimed) => {
@@ -235,7 +279,19 @@ impl Reference {
             (Transition::Transferred { created, found }, At::Claimed) => self.judge(*created, *found),
             (Transition::Examined(found), At::Stored { created }) => self.judge(created, *found),
             (Transition::SourceUnfit(fault), At::Claimed) if *fault != Fault::NotOtherBytes => self.reject("source"),
-            (Transition::ApprovalLapsed, At::Claimed | At::Stored { .. }) if !self.approval_holds() => {
+            (Transition::Copied { which, wanted, found }, At::Replicating | At::Published) => {
+                if !self.copied(*which, *wanted, *found) {
+                    return false;
+                }
+                if self.at == At::Replicating && self.proven() >= self.quorum {
+                    self.publish();
+                }
+            }
+            (Transition::Restored { later: true, bytes: Bytes::Approved }, At::Published) => {
+                self.attempt += 1;
+                self.tell("restored");
+            }
+            (Transition::ApprovalLapsed, _) if self.is_at_work() && !self.approval_holds() => {
                 self.reject("qc_lapsed");
             }
             (Transition::Delivered { before }, _) => {
@@ -294,9 +350,10 @@ impl ReferenceStateMachine for Reference {
     type Transition = Transition;
 
     fn init_state() -> BoxedStrategy<Self> {
-        let start = (any::<(bool, bool)>(), approved_for(), shown(), 0..3_u32, 1..120_i64);
+        let copies = prop_oneof![1 => Just((0, 1)), 1 => (1..3_usize, 1..3_u32)];
+        let start = (any::<(bool, bool)>(), approved_for(), shown(), 0..3_u32, 1..120_i64, copies);
         start
-            .prop_map(|((tells, has_work), approved_for, shown, attempts_left, lease_secs)| Self {
+            .prop_map(|((tells, has_work), approved_for, shown, attempts_left, lease_secs, (copies, quorum))| Self {
                 now: START,
                 tells,
                 has_work,
@@ -311,6 +368,8 @@ impl ReferenceStateMachine for Reference {
                 waits_from: 0,
                 published_at: None,
                 number: None,
+                quorum,
+                copies: vec![(0, false); copies],
                 held: false,
                 links_ended: false,
                 link_until: None,
@@ -331,6 +390,11 @@ impl ReferenceStateMachine for Reference {
             5 => (any::<bool>(), found()).prop_map(|(created, found)| Transition::Transferred { created, found }),
             1 => fault().prop_map(Transition::SourceUnfit),
             6 => found().prop_map(Transition::Examined),
+            4 => (0..2_usize, 0..9, found())
+                .prop_map(|(which, wanted, found)| Transition::Copied { which, wanted: wanted > 0, found }),
+            1 => (any::<bool>(), found()).prop_map(|(later, found)| {
+                Transition::Restored { later, bytes: found.unwrap_or(Bytes::Approved) }
+            }),
             1 => Just(Transition::ApprovalLapsed),
             2 => (0..told + 3).prop_map(|before| Transition::Delivered { before }),
             2 => shown().prop_map(Transition::Amended),

@@ -7,7 +7,7 @@ use super::body::{Body, Published};
 use super::evidence::{Answer, Evidence};
 use super::published::check_object;
 use super::records::{Record, Records};
-use super::trail::{Trails, grants_known};
+use super::trail::{Trails, grants_known, is_restored};
 use super::{Findings, Promise};
 
 pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evidence, found: &mut Findings) {
@@ -25,7 +25,9 @@ pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evide
             );
             continue;
         };
-        if let Some(field) = contradiction(&answer.record, &record.body, published) {
+        // What was lost since was copied anew.
+        let is_restored = is_restored(record, trails);
+        if let Some(field) = contradiction(&answer.record, &record.body, published, is_restored) {
             found.add(
                 Promise::P3,
                 id,
@@ -35,8 +37,8 @@ pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evide
         }
         check_link(answer, record, trails, found);
         let told = &answer.record;
-        if record.body.published().is_none() {
-            // It was taken back since, and its object may have been removed.
+        if record.body.published().is_none() || is_restored {
+            // It was taken back or lost since, and its object may have been removed.
             continue;
         }
         check_object(evidence, id, told.storage_location.as_str(), &told.metadata.checksum, told.size_bytes, found);
@@ -44,14 +46,21 @@ pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evide
 }
 
 /// The first field that never changes and differs.
-fn contradiction(told: &DistributionRecord, body: &Body, published: &Published) -> Option<&'static str> {
+fn contradiction(
+    told: &DistributionRecord,
+    body: &Body,
+    published: &Published,
+    is_restored: bool,
+) -> Option<&'static str> {
+    let copies = body.replicas.quorum..=1 + body.replicas.wanted.len();
     let how = serde_json::to_value(told.verification).ok();
     let fields = [
-        ("storage_location", told.storage_location.as_str() == published.location),
+        ("storage_location", is_restored || told.storage_location.as_str() == published.location),
         ("checksum", told.metadata.checksum == body.publication.checksum),
         ("size_bytes", told.size_bytes == published.proof.size),
         ("published_at", told.published_at == published.at),
         ("verification", how.as_ref().and_then(Value::as_str) == Some(&published.proof.how)),
+        ("replica_count", usize::try_from(told.replica_count).is_ok_and(|count| copies.contains(&count))),
         ("version", told.version == body.number()),
         ("duration_seconds", told.metadata.duration_seconds.get() == body.publication.duration_seconds),
         (

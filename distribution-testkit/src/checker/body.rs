@@ -39,6 +39,8 @@ pub(super) struct Body {
     pub(super) source: Source,
     pub(super) details: Value,
     pub(super) hold: Option<Value>,
+    #[serde(default)]
+    pub(super) replicas: Replicas,
     pub(super) trail: TrailEnd,
     pub(super) claimed_at: Timestamp,
 }
@@ -59,9 +61,35 @@ pub(super) struct Publication {
 pub(super) enum Phase {
     Claimed { work: Work },
     Stored { work: Work },
+    Replicating { work: Work, proof: Proof },
     Published(Published),
     Rejected {},
     Retracted(Retracted),
+}
+
+#[derive(Deserialize)]
+pub(super) struct Replicas {
+    pub(super) quorum: usize,
+    pub(super) wanted: Vec<Replica>,
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self { quorum: 1, wanted: Vec::new() }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Replica {
+    pub(super) target: String,
+    pub(super) attempt: u32,
+    pub(super) proven: Option<Copy>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Copy {
+    pub(super) location: String,
+    pub(super) proof: Proof,
 }
 
 #[derive(Deserialize)]
@@ -132,13 +160,13 @@ impl Body {
     pub(super) fn published(&self) -> Option<&Published> {
         match &self.phase {
             Phase::Published(published) => Some(published),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected {} | Phase::Retracted(_) => None,
+            _ => None,
         }
     }
 
     pub(super) fn work(&self) -> Option<&Work> {
         match &self.phase {
-            Phase::Claimed { work } | Phase::Stored { work } => Some(work),
+            Phase::Claimed { work } | Phase::Stored { work } | Phase::Replicating { work, .. } => Some(work),
             Phase::Published(_) | Phase::Rejected {} | Phase::Retracted(_) => None,
         }
     }
@@ -159,19 +187,20 @@ impl Body {
         }
     }
 
-    /// Whether nothing is left to do: nobody works on it, it has its number, and nothing waits to be audited.
+    /// Whether nothing is left to do: nobody works on it, it has its number and its copies, and nothing waits to be audited.
     pub(super) fn is_settled(&self) -> bool {
         let is_numbered = !matches!(self.published(), Some(Published { version: Some(Version::After(_)), .. }));
-        let links_end = match &self.phase {
+        let all_is_done = match &self.phase {
             Phase::Retracted(retracted) => retracted.published.is_none() || retracted.links_end.is_some(),
+            Phase::Published(_) => self.replicas.wanted.iter().all(|replica| replica.proven.is_some()),
             _ => true,
         };
-        self.work().is_none() && is_numbered && links_end && self.trail.waiting.is_empty()
+        self.work().is_none() && is_numbered && all_is_done && self.trail.waiting.is_empty()
     }
 
     pub(super) fn state(&self) -> &'static str {
         match self.phase {
-            Phase::Claimed { .. } | Phase::Stored { .. } => "in_progress",
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } => "in_progress",
             Phase::Published(_) => "published",
             Phase::Rejected {} => "rejected",
             Phase::Retracted(_) => "retracted",

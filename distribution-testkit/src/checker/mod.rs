@@ -35,6 +35,7 @@ mod history;
 mod objects;
 mod published;
 mod records;
+mod replicas;
 mod silence;
 mod staging;
 mod trail;
@@ -127,6 +128,7 @@ pub fn violations(evidence: &Evidence) -> Vec<Violation> {
     for record in records.sound() {
         records::check(record, &mut found);
         published::check(record, evidence, &mut found);
+        replicas::check(record, evidence, &mut found);
         trail::check(record, &trails, &mut found);
     }
     versions::check(&records, &mut found);

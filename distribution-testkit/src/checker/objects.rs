@@ -14,7 +14,8 @@ pub(super) fn check(records: &Records<'_>, evidence: &Evidence, found: &mut Find
     let mut attempts: BTreeMap<&str, u32> = BTreeMap::new();
     for record in records.sound() {
         let highest = attempts.entry(&record.body.publication.key).or_default();
-        *highest = record.body.attempt.max(*highest);
+        let replicas = record.body.replicas.wanted.iter().map(|replica| replica.attempt);
+        *highest = replicas.fold(record.body.attempt.max(*highest), u32::max);
     }
     for (location, object) in &evidence.objects {
         let mut possible = possible_attempts(&object.key);

@@ -10,6 +10,7 @@ use super::body::Phase;
 use super::derive::attempt_key;
 use super::evidence::Evidence;
 use super::records::{Record, Records};
+use super::replicas::{Copies, is_place};
 use super::{Findings, Promise};
 
 /// The delivered entries of each publication, by sequence.
@@ -62,6 +63,12 @@ impl<'a> Trails<'a> {
 /// The ends of the links that were granted, whether or not the trail has arrived.
 pub(super) fn grants_known<'a>(record: &'a Record<'_>, trails: &'a Trails<'_>) -> impl Iterator<Item = Timestamp> {
     trails.of(record.id()).map(|(_, entry)| entry).chain(&record.body.trail.waiting).filter_map(grant)
+}
+
+/// Whether what was published was lost since, and copied anew.
+pub(super) fn is_restored(record: &Record<'_>, trails: &Trails<'_>) -> bool {
+    let entries = trails.of(record.id()).map(|(_, entry)| entry).chain(&record.body.trail.waiting);
+    entries.into_iter().any(|entry| matches!(entry.event, AuditEvent::Restored { .. }))
 }
 
 fn grant(entry: &AuditEntry) -> Option<Timestamp> {
@@ -131,6 +138,7 @@ struct Story<'a> {
     opened: Option<Access>,
     number: Option<u64>,
     is_held: bool,
+    copies: Copies<'a>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -153,6 +161,7 @@ impl<'a> Story<'a> {
             opened: None,
             number: None,
             is_held: false,
+            copies: Copies::default(),
         }
     }
 
@@ -190,8 +199,29 @@ impl<'a> Story<'a> {
                 if !self.is_place(location) || proof.digest.checksum != self.record.body.publication.checksum {
                     return impossible();
                 }
+                if self.copies.proven() < self.record.body.replicas.quorum {
+                    return Err((Promise::P1, "is published before enough copies are proven".to_owned()));
+                }
                 self.told = Told::Published;
                 self.published = Some((entry.at, location, proof));
+            }
+            (AuditEvent::Replicated { target, location, proof }, Told::AtWork | Told::Published) => {
+                if !self.copies.replicated((target, location, proof), &self.record.body) {
+                    return impossible();
+                }
+            }
+            (AuditEvent::ReplicaLost { target, attempt, location, found }, Told::AtWork | Told::Published) => {
+                if !self.copies.lost((target, *attempt, location, found.as_ref()), &self.record.body) {
+                    return impossible();
+                }
+            }
+            (AuditEvent::Restored { attempt, location, proof }, Told::Published) => {
+                let is_later = *attempt > self.attempt;
+                self.attempt = *attempt;
+                if !is_later || !self.is_place(location) {
+                    return impossible();
+                }
+                self.published = self.published.map(|(at, ..)| (at, location, proof));
             }
             (AuditEvent::LinkGranted { expires_at }, Told::Published) => self.grant(entry.at, *expires_at)?,
             (AuditEvent::AccessGranted { access }, Told::Published) => self.opened = Some(*access),
@@ -242,8 +272,7 @@ impl<'a> Story<'a> {
 
     /// Whether this is where the present attempt's object would be, as far as a URI's end can tell.
     fn is_place(&self, location: &Location) -> bool {
-        let key = attempt_key(&self.record.body.publication.key, self.attempt);
-        location.as_str().strip_suffix(&*key).is_some_and(|start| start.ends_with('/'))
+        is_place(location, &attempt_key(&self.record.body.publication.key, self.attempt))
     }
 
     fn grant(&mut self, at: Timestamp, expires_at: Timestamp) -> Result<(), (Promise, String)> {
@@ -260,7 +289,7 @@ impl<'a> Story<'a> {
     fn check_end(&self, entries: &[&AuditEntry], found: &mut Findings) {
         let (id, body) = (self.record.id(), &self.record.body);
         let told = match body.phase {
-            Phase::Claimed { .. } | Phase::Stored { .. } => Told::AtWork,
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } => Told::AtWork,
             Phase::Published(_) => Told::Published,
             Phase::Rejected {} => Told::Rejected,
             Phase::Retracted(_) => Told::Retracted,
@@ -278,6 +307,9 @@ impl<'a> Story<'a> {
         });
         found.expect(body.hold.is_some() == self.is_held, Promise::P5, id, || {
             "the record and the trail do not agree whether it is held".to_owned()
+        });
+        found.expect(self.copies.agree(body), Promise::P5, id, || {
+            "the record and the trail do not agree which copies there are".to_owned()
         });
         if let (Some(published), Some((at, location, proof))) = (body.was_published(), self.published) {
             let how = serde_json::to_value(proof.how).ok();
@@ -318,6 +350,9 @@ fn name(event: &AuditEvent) -> &'static str {
         AuditEvent::AccessGranted { .. } => "access_granted",
         AuditEvent::LinkIssued { .. } => "link_issued",
         AuditEvent::LinksRevoked => "links_revoked",
+        AuditEvent::Replicated { .. } => "replicated",
+        AuditEvent::ReplicaLost { .. } => "replica_lost",
+        AuditEvent::Restored { .. } => "restored",
         AuditEvent::Numbered { .. } => "numbered",
         AuditEvent::RolledBack { .. } => "rolled_back",
         AuditEvent::HoldPlaced { .. } => "hold_placed",

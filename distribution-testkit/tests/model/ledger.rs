@@ -11,7 +11,8 @@ use std::sync::{Mutex, RwLock};
 use bytes::Bytes;
 use distribution_core::machine::{self, Event};
 use distribution_core::{
-    AuditEvent, Lease, Location, Phase, Record, Rejection, SourceFault, StoredObject, VideoUrl, Work, invariants,
+    AuditEvent, Lease, Location, Phase, Record, Rejection, Replicas, SourceFault, StoredObject, VideoUrl, Work,
+    invariants,
 };
 
 use crate::bugs::Bug;
@@ -104,7 +105,15 @@ impl Ledger {
         let publication = &self.scenario.publications[usize::from(caller.publication)];
         let work = Work { lease: self.lease(actor, clock), attempts_left: ATTEMPTS_MAX - 1 };
         let (approval, source) = (self.approval(actor), self.scenario.file_url(order.file));
-        let first = machine::claim(publication.clone(), order.details.clone(), approval, &source, work, now);
+        let first = machine::claim(
+            publication.clone(),
+            order.details.clone(),
+            approval,
+            &source,
+            work,
+            Replicas::default(),
+            now,
+        );
         let first = self.intern(first);
         self.claims.write().unwrap().insert((actor, clock), first);
         first
@@ -219,7 +228,7 @@ impl Ledger {
             |location: &Location| (0..self.scenario.keys.len()).find(|key| self.location(*key as u8) == *location);
         let published_key = match &record.phase {
             Phase::Published(published) => Some(number(is_at(&published.location))),
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => None,
+            _ => None,
         };
         let outbox = record.trail.waiting.iter().map(entry).collect();
         Interned { record, publication, key, published_key, file, outbox, sound, fingerprint }
@@ -262,6 +271,7 @@ impl fmt::Debug for Rec {
         let phase = match &self.record.phase {
             Phase::Claimed { work } => format!("claimed by {}", work.lease.holder),
             Phase::Stored { work, .. } => format!("stored by {}", work.lease.holder),
+            Phase::Replicating { work, .. } => format!("replicating by {}", work.lease.holder),
             Phase::Published(_) => "published".to_owned(),
             Phase::Rejected { reason: Rejection::Source { .. } } => "rejected for its staged file".to_owned(),
             Phase::Rejected { reason: Rejection::KeyTaken { .. } } => "rejected for its key".to_owned(),

@@ -251,6 +251,7 @@ impl Turn<'_> {
             Some(Action::Transfer) => self.transfer(record),
             Some(Action::Prove) if self.see().is_anothers(record) => self.fail(Outcome::Busy),
             Some(Action::Prove) => Pc::Prove { record },
+            Some(Action::Replicate) => unreachable!("there are no replicas here"),
             Some(Action::EndLinks) => unreachable!("nobody takes anything back here"),
             // Each is the only version of its work, so its number is not what others could take.
             Some(Action::Number) => self.advance(record, Fact::Numbered, Then::Drive),
@@ -287,7 +288,9 @@ impl Turn<'_> {
                 self.fail(outcome)
             }
             Phase::Retracted(_) => unreachable!("nobody takes anything back here"),
-            Phase::Claimed { .. } | Phase::Stored { .. } => unreachable!("there is something left to do"),
+            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } => {
+                unreachable!("there is something left to do")
+            }
         }
     }
 

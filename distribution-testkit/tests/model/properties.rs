@@ -119,7 +119,7 @@ impl State {
                 let intact = object.is_some_and(|object| object.content != Content::Rotten);
                 intact && secs(published.at) + RETENTION_SECS <= now
             }
-            Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => false,
+            _ => false,
         };
         let used = |row: &Rec| file.used_by & 1 << row.publication != 0;
         // A publisher that has passed its look at the tombstone relies on the file until it is stored.

@@ -131,7 +131,8 @@ impl Turn<'_> {
                 _ => sweep.proven[number].map(crate::scenario::Content::digest),
             };
             let is_this_state = published.is_some_and(|published| published.pin.as_ref() == Some(&pin));
-            Some(User { record, is_this_state, found, stored_for: Some(TimeDelta::MAX), is_held: false })
+            let (replicas, stored_for) = (0, Some(TimeDelta::MAX));
+            Some(User { record, is_this_state, found, replicas, stored_for, is_held: false })
         };
         let users: Vec<User<'_>> = sweep.users.iter().enumerate().filter_map(user).collect();
         let retention = if self.has(Bug::RetentionIgnored) { 0 } else { RETENTION_SECS };

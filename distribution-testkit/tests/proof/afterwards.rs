@@ -1,19 +1,22 @@
-//! What comes after publishing, all at once: versions, rollbacks, retractions, holds, sweeps and left-overs, in
-//! orders that follow from seeds, with all that can go wrong.
+//! What comes after publishing, all at once: versions, rollbacks, retractions, holds, copies on a second target of
+//! which some are lost, scrubs, sweeps and left-overs, in orders that follow from seeds, with all that can go wrong.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
-    AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, PublishRequest, Publisher, Reason, Record,
-    State, SweepPolicy,
+    AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, ObjectKey, PublishRequest, Publisher,
+    Reason, Record, Replication, State, SweepPolicy, TargetName,
 };
 use distribution_testkit::checker::{violations, violations_of_removal};
-use distribution_testkit::{Budget, MemoryStaging, Run, Schedule, Simulation, TestSigner, World, request};
+use distribution_testkit::{Budget, MemoryObject, MemoryStaging, Run, Schedule, Simulation, TestSigner, World, request};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// The target of the copies.
+const SECOND: &str = "second";
 /// The edits of the work.
 const EDITS: u8 = 3;
 
@@ -36,6 +39,16 @@ fn id_of(world: &World, n: u8) -> Option<AuditLogId> {
     world.rows().into_iter().find(|row| row.index.checksum == checksum).map(|row| row.id)
 }
 
+/// A publisher with a second target, on which a copy of everything is wanted: first for some, later for the others.
+fn host(world: &World, holder: &str) -> Publisher {
+    let second = TargetName::parse(SECOND).unwrap();
+    let parts = world.parts(&second);
+    let quorum = if holder.contains('1') { 1 } else { 2 };
+    let replication = Replication { targets: vec![second.clone()], quorum };
+    let builder = world.builder(holder).target(second, parts.storage, parts.signer);
+    builder.replicate(TargetName::default(), replication).build().unwrap()
+}
+
 /// Publishers of the edits, each of one; another of the first edit for a work of its own, which has the same object; a
 /// reader; a person who rolls back, takes back and holds; a sweeper and a tidier.
 fn simulate(seed: u64) -> (World, Run) {
@@ -53,7 +66,12 @@ fn simulate(seed: u64) -> (World, Run) {
     simulation = simulation.process("reader", read);
     let choices: Vec<usize> = (0..6).map(|_| schedule.pick(6 * EDITS as usize)).collect();
     simulation = simulation.process("person", move |world, holder| act(world, holder, choices.clone()));
-    simulation = simulation.process("sweeper", sweep).process("tidier", tidy);
+    let sweeps = Arc::new(AtomicBool::new(false));
+    let (sweeping, rotting) = (sweeps.clone(), sweeps);
+    simulation = simulation.process("sweeper", move |world, holder| sweep(world, holder, sweeping.clone()));
+    simulation = simulation.process("tidier", tidy).process("scrubber", scrub);
+    let rots: Vec<usize> = (0..4).map(|_| schedule.pick(2 * EDITS as usize)).collect();
+    simulation = simulation.process("rot", move |world, _| rot(world, rots.clone(), rotting.clone()));
     let run = simulation.crashes(2).clock_jumps(1).faults(3).run(&schedule);
     world.heal();
     (world, run)
@@ -61,7 +79,7 @@ fn simulate(seed: u64) -> (World, Run) {
 
 async fn publish(world: World, holder: String, call: PublishRequest, later: Duration) {
     world.sleep(later).await;
-    let publisher = world.publisher(&holder);
+    let publisher = host(&world, &holder);
     for _ in 0..20 {
         match world.timeout(HOUR, publisher.publish(call.clone())).await {
             Some(Ok(answer)) => return world.answered(answer),
@@ -82,7 +100,7 @@ fn bytes_of(call: &PublishRequest) -> Vec<u8> {
 /// Asks for the latest again and again. It is there once it has been, with a link that opens what is stored; and it
 /// has no lower number than before, unless somebody rolled back.
 async fn read(world: World, holder: String) {
-    let publisher = world.publisher(&holder);
+    let publisher = host(&world, &holder);
     let mut seen = 0;
     for _ in 0..40 {
         world.sleep(HOUR / 4).await;
@@ -100,11 +118,18 @@ async fn read(world: World, holder: String) {
         match link {
             Ok(issued) => {
                 let key = TestSigner::open(&issued.link, world.now()).map(|key| key.to_string());
-                let object = key.and_then(|key| world.objects().remove(&("default".to_owned(), key)));
-                let is_right = object.is_none_or(|object| Checksum::of(&object.bytes) == latest.metadata.checksum);
-                assert!(is_right, "a link leads to other bytes");
+                // This signer's links do not tell of which target they are.
+                let objects = key.map(|key| ["default", SECOND].map(|target| world.object(target, &key)));
+                let objects: Vec<_> = objects.into_iter().flatten().flatten().collect();
+                let is_right = |object: &MemoryObject| Checksum::of(&object.bytes) == latest.metadata.checksum;
+                assert!(objects.is_empty() || objects.iter().any(is_right), "a link leads to other bytes");
             }
-            Err(error) => assert_ne!(error.kind(), ErrorKind::Corrupt, "{error}"),
+            // Where its object is lost, nobody may know yet of another copy.
+            Err(error) => {
+                let place = published.storage_location.as_str().strip_prefix("memory://default/").unwrap();
+                let is_lost = world.object("default", place).is_none();
+                assert!(error.kind() != ErrorKind::Corrupt || is_lost, "{error}");
+            }
         }
     }
 }
@@ -116,7 +141,7 @@ fn rolled_back(world: &World) -> bool {
 }
 
 async fn act(world: World, holder: String, choices: Vec<usize>) {
-    let publisher = world.publisher(&holder);
+    let publisher = host(&world, &holder);
     for choice in choices {
         world.sleep(HOUR / 2).await;
         let n = (choice / 6) as u8;
@@ -140,17 +165,51 @@ async fn act(world: World, holder: String, choices: Vec<usize>) {
     }
 }
 
-async fn sweep(world: World, holder: String) {
-    let publisher = world.publisher(&holder);
-    for wait in [HOUR, DAY * 7, HOUR, DAY] {
+/// Loses or damages one copy of two that are sound, now and then: never while a sweep may have read it already.
+async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
+    for choice in choices {
+        world.sleep(HOUR * 7).await;
+        let Some(id) = id_of(&world, (choice / 2) as u8) else { continue };
+        let row = world.rows().into_iter().find(|row| row.id == id).unwrap();
+        let record = Record::decode(&row).unwrap();
+        let is_sound = |(target, key): &(TargetName, ObjectKey)| {
+            let object = world.object(target.as_str(), key.as_str());
+            object.is_some_and(|object| Checksum::of(&object.bytes) == record.publication.checksum)
+        };
+        let places = record.places();
+        let [own, copy] = &places[..] else { panic!("two places") };
+        if sweeps.load(SeqCst) || record.replica_count() < 2 || !is_sound(own) || !is_sound(copy) {
+            continue;
+        }
+        match choice % 2 {
+            0 => assert!(world.lose(own.0.as_str(), own.1.as_str())),
+            _ => assert!(world.corrupt(SECOND, copy.1.as_str(), |bytes| bytes[0] ^= 0x80)),
+        }
+    }
+}
+
+async fn scrub(world: World, holder: String) {
+    let publisher = host(&world, &holder);
+    for wait in [HOUR * 3, HOUR * 9, HOUR * 9, DAY] {
         world.sleep(wait).await;
+        let _ = world.timeout(HOUR, publisher.recover()).await;
+        let _ = world.timeout(HOUR, publisher.scrub(None, u64::MAX)).await;
+    }
+}
+
+async fn sweep(world: World, holder: String, sweeps: Arc<AtomicBool>) {
+    let publisher = host(&world, &holder);
+    for wait in [HOUR, DAY * 7, HOUR, DAY] {
+        sweeps.store(false, SeqCst);
+        world.sleep(wait).await;
+        sweeps.store(true, SeqCst);
         let mut pass = publisher.sweep(Arc::new(MemoryStaging::new(&world)), SweepPolicy::default());
         world.timeout(HOUR, async { while let Ok(Some(_)) = pass.next().await {} }).await;
     }
 }
 
 async fn tidy(world: World, holder: String) {
-    let publisher = world.publisher(&holder);
+    let publisher = host(&world, &holder);
     for _ in 0..6 {
         world.sleep(HOUR).await;
         tidy_once(&world, &publisher).await;
@@ -167,11 +226,19 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
     if !run.ended {
         return Some(format!("not ended: {run:?}"));
     }
-    let publisher = world.publisher("last");
+    let publisher = host(world, "last");
     let _ = world.run({
         let publisher = publisher.clone();
         async move { publisher.recover().await }
     });
+    let scrubbed = world.run({
+        let publisher = publisher.clone();
+        async move { publisher.scrub(None, u64::MAX).await }
+    });
+    let Some(Ok(scrubbed)) = scrubbed.returned() else { return Some("the last scrub did not end".to_owned()) };
+    if let Some((id, error)) = scrubbed.failures.first() {
+        return Some(format!("{id} could not be brought back to all its copies: {error}"));
+    }
     for cleared in world.cleared() {
         let bytes = Digest { checksum: Checksum::of(&cleared.bytes), size: cleared.bytes.len() as u64 };
         let retention = SweepPolicy::default().retention;
@@ -188,6 +255,7 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
 fn proof_all_verbs_at_once() {
     let seeds = Budget::chosen().pick(500, 10_000, 300_000);
     let (mut faults, mut crashes, mut retracted, mut removed, mut versions, mut held) = (0, 0, 0, 0, 0, 0);
+    let (mut copies, mut lost, mut restored) = (0, 0, 0);
     for seed in 0..seeds {
         let (world, run) = simulate(seed);
         if let Some(complaint) = complaint(&world, &run) {
@@ -200,14 +268,19 @@ fn proof_all_verbs_at_once() {
                 AuditEvent::CopyReleased { .. } => removed += 1,
                 AuditEvent::Numbered { .. } => versions += 1,
                 AuditEvent::HoldPlaced { .. } => held += 1,
+                AuditEvent::Replicated { .. } => copies += 1,
+                AuditEvent::ReplicaLost { .. } => lost += 1,
+                AuditEvent::Restored { .. } => restored += 1,
                 _ => {}
             }
         }
         assert!(world.rows().iter().all(|row| row.index.state != State::InProgress || run.faults > 0), "seed {seed}");
     }
     assert!(retracted > seeds / 10 && removed > seeds / 20 && held > seeds / 10, "{retracted} {removed} {held}");
+    assert!(copies > seeds && lost > seeds / 20 && restored > seeds / 20, "{copies} {lost} {restored}");
     println!(
-        "proof: {seeds} worlds with every verb, {versions} versions, {retracted} retracted, {removed} objects let go, \
+        "proof: {seeds} worlds with every verb, {versions} versions, {copies} copies elsewhere, {lost} of them lost, \
+         {restored} objects restored, {retracted} retracted, {removed} objects let go, \
          {held} holds, {faults} faults, {crashes} crashes"
     );
 }

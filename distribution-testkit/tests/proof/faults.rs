@@ -1,6 +1,8 @@
 //! Every fault at every effect, every pair of them, a drop at every wait.
 
-use distribution_core::{IdempotencyKey, PublishRequest, Verification};
+use distribution_core::{
+    Builder, Error, IdempotencyKey, PublishRequest, Publisher, Replication, TargetName, Verification,
+};
 use distribution_testkit::{MemoryStorage, Scenario, World, request};
 
 use crate::VIDEO;
@@ -15,7 +17,7 @@ fn named() -> PublishRequest {
 }
 
 /// Pieces of work that together have every effect that a publisher has.
-fn scenarios() -> [(&'static str, Scenario); 4] {
+fn scenarios() -> [(&'static str, Scenario); 6] {
     let two = Scenario::new(stage, |world, host| async move {
         let publisher = world.publisher(&host);
         let first = publisher.publish(request("clip.mp4", VIDEO)).await?;
@@ -33,12 +35,38 @@ fn scenarios() -> [(&'static str, Scenario); 4] {
         let builder = world.builder(&host).target(target, std::sync::Arc::new(storage), parts.signer);
         Ok(vec![builder.build()?.publish(request("clip.mp4", VIDEO)).await?])
     });
+    let three_targets = Scenario::new(stage, |world, host| async move {
+        Ok(vec![replicated(&world, &host, 3)?.publish(request("clip.mp4", VIDEO)).await?])
+    });
+    // The answer of a call that finds all copies there, however far an earlier one has come.
+    let later = Scenario::new(stage, |world, host| async move {
+        let publisher = replicated(&world, &host, 1)?;
+        publisher.publish(request("clip.mp4", VIDEO)).await?;
+        let (recovery, scrub) = (publisher.recover().await?, publisher.scrub(None, u64::MAX).await?);
+        match recovery.failures.into_iter().chain(scrub.failures).next() {
+            Some((_, error)) => Err(error),
+            None => Ok(vec![publisher.publish(request("clip.mp4", VIDEO)).await?]),
+        }
+    });
     [
         ("a publish by name", Scenario::publish(stage, named())),
         ("two publishes", two),
         ("a recovery and a publish", recovering),
         ("a store that proves", proving),
+        ("a publish to three targets", three_targets),
+        ("a publish, copied and scrubbed later", later),
     ]
+}
+
+/// A publisher that wants a copy on two more targets.
+fn replicated(world: &World, holder: &str, quorum: u32) -> Result<Publisher, Error> {
+    let targets = ["eu", "us"].map(|name| TargetName::parse(name).unwrap());
+    let with = |builder: Builder, target: &TargetName| {
+        let parts = world.parts(target);
+        builder.target(target.clone(), parts.storage, parts.signer)
+    };
+    let builder = targets.iter().fold(world.builder(holder), with);
+    builder.replicate(TargetName::default(), Replication { targets: targets.into(), quorum }).build()
 }
 
 #[test]

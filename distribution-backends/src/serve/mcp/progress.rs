@@ -94,6 +94,7 @@ impl Seen {
         match self.stage {
             Some(Stage::Transfer { total }) => format!("transfer: {bytes} of {total} bytes"),
             Some(Stage::Prove) => format!("prove: {bytes} bytes"),
+            Some(Stage::Replicate) => format!("replicate: {bytes} bytes"),
             Some(Stage::Audit) => "audit".to_owned(),
             Some(_) => "sign".to_owned(),
             None => "begun".to_owned(),

@@ -1,0 +1,61 @@
+//! Copies on other targets: which targets have some, and how many must be proven.
+
+use std::collections::BTreeMap;
+
+use distribution_core::{Error, Replication, TargetName};
+
+use super::document::Places;
+use super::file::{File, Target};
+use super::links::Signing;
+use super::plan::TargetPlan;
+
+type Targets = BTreeMap<TargetName, TargetPlan>;
+
+pub(super) fn check(
+    file: &File,
+    targets: &Targets,
+    places: &Places,
+) -> Result<BTreeMap<TargetName, Replication>, Error> {
+    let with_replicas = file.targets.iter().filter(|(_, target)| target.replicas.is_some() || target.quorum.is_some());
+    let replications = with_replicas.map(|(name, target)| {
+        let replication = of(name, target, targets, places)?;
+        Ok((name.clone(), replication))
+    });
+    replications.collect()
+}
+
+fn of(name: &TargetName, target: &Target, targets: &Targets, places: &Places) -> Result<Replication, Error> {
+    let at = format!("targets.{name}.replicas");
+    let Some(replicas) = target.replicas.clone().filter(|replicas| !replicas.is_empty()) else {
+        let message = "names no other target: leave it out, and `quorum` with it";
+        return Err(places.invalid(&at, message));
+    };
+    let most = Replication::TARGETS_MAX;
+    if replicas.len() > most {
+        return Err(places.invalid(&at, format!("names {} targets, and may name {most}", replicas.len())));
+    }
+    for (index, replica) in replicas.iter().enumerate() {
+        let Some(other) = targets.get(replica) else {
+            let names = targets.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(places.invalid(&at, format!("`{replica}` is no target: there are {names}")));
+        };
+        if replica == name || replicas.iter().take(index).any(|earlier| earlier == replica) {
+            return Err(places.invalid(&at, format!("names `{replica}` twice: each copy is on another target")));
+        }
+        let own = targets.get(name).map(is_public);
+        if own.is_some_and(|own| own != is_public(other)) {
+            let message = format!("`{replica}` is public and `{name}` is not, or the other way round");
+            return Err(places.invalid(&at, message));
+        }
+    }
+    let all = u32::try_from(replicas.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let quorum = match target.quorum {
+        Some(quorum) => quorum.within(1..=all, &format!("targets.{name}.quorum"), places)?,
+        None => 1,
+    };
+    Ok(Replication { targets: replicas, quorum })
+}
+
+fn is_public(target: &TargetPlan) -> bool {
+    matches!(target.signing, Signing::Public(_))
+}

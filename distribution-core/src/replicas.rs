@@ -1,0 +1,151 @@
+//! Replicas: the other targets that a copy goes to, and how many copies must be proven before links are given.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::key::{ObjectKey, TargetName};
+use crate::object::{Location, Proof};
+use crate::record::{Phase, Record};
+use crate::time::Timestamp;
+
+/// To which other targets copies of what is published on one target go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replication {
+    /// The other targets, each once, the preferred one for links first: at most [`Replication::TARGETS_MAX`].
+    pub targets: Vec<TargetName>,
+    /// How many copies must be proven before it is published, that on the target itself included: 1 to all.
+    pub quorum: u32,
+}
+
+impl Replication {
+    /// The most other targets.
+    pub const TARGETS_MAX: usize = 8;
+
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid), naming what cannot work.
+    pub(crate) fn check(&self, target: &TargetName) -> Result<(), Error> {
+        let copies = u32::try_from(self.targets.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let invalid = |message: String| Err(Error::invalid("replication", format!("`{target}` {message}")));
+        if self.targets.len() > Self::TARGETS_MAX {
+            return invalid(format!("has {} replicas: at most {}", self.targets.len(), Self::TARGETS_MAX));
+        }
+        if !(1..=copies).contains(&self.quorum) {
+            return invalid(format!("has a quorum of {}: it must be 1 to {copies}, itself included", self.quorum));
+        }
+        for (index, replica) in self.targets.iter().enumerate() {
+            if replica == target || self.targets.iter().take(index).any(|other| other == replica) {
+                return invalid(format!("has `{replica}` twice among its copies: each is on another target"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The copies of a publication on other targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replicas {
+    /// How many copies must be proven before it is published, its own object included.
+    pub quorum: u32,
+    /// The copies that are wanted.
+    pub wanted: Vec<Replica>,
+}
+
+/// A copy on another target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replica {
+    /// The target.
+    pub target: TargetName,
+    /// The number of the attempt there, which names the copy's key as it does on the publication's own target.
+    pub attempt: u32,
+    /// The copy, as it was read last; `None` if it is still to be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<ProvenCopy>,
+}
+
+/// A copy that was read and has the approved bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvenCopy {
+    /// When it was first read.
+    pub at: Timestamp,
+    /// Where it is.
+    pub location: Location,
+    /// What was read there, and how.
+    pub proof: Proof,
+}
+
+/// What was found in the object of an attempt on another target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyExamined {
+    /// The target.
+    pub target: TargetName,
+    /// The attempt there.
+    pub attempt: u32,
+    /// Where the object is.
+    pub location: Location,
+    /// What its bytes are; `None` if it is not there.
+    pub found: Option<Proof>,
+}
+
+impl Default for Replicas {
+    /// None but the publication's own object.
+    fn default() -> Self {
+        Self { quorum: 1, wanted: Vec::new() }
+    }
+}
+
+impl From<&Replication> for Replicas {
+    fn from(Replication { targets, quorum }: &Replication) -> Self {
+        let wanted = |target: &TargetName| Replica { target: target.clone(), attempt: 0, proven: None };
+        Self { quorum: *quorum, wanted: targets.iter().map(wanted).collect() }
+    }
+}
+
+impl Replicas {
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How many copies are proven where the publication's own is.
+    pub fn proven_with_own(&self) -> u32 {
+        self.wanted.iter().filter(|replica| replica.proven.is_some()).fold(1, |count, _| count + 1)
+    }
+
+    /// Whether, with the publication's own object, enough copies are proven.
+    pub fn is_quorum_reached(&self) -> bool {
+        self.proven_with_own() >= self.quorum
+    }
+
+    /// Those that are wanted and not proven.
+    pub fn missing(&self) -> impl Iterator<Item = &Replica> {
+        self.wanted.iter().filter(|replica| replica.proven.is_none())
+    }
+}
+
+impl Record {
+    /// How many copies are proven: 0 before the first one is.
+    pub fn replica_count(&self) -> u32 {
+        match self.phase {
+            Phase::Replicating { .. } => self.replicas.proven_with_own(),
+            _ if self.published().is_some() => self.replicas.proven_with_own(),
+            _ => 0,
+        }
+    }
+
+    /// Where the publication has, or may have, its objects: its own first, then its replicas, each on its target.
+    pub fn places(&self) -> Vec<(TargetName, ObjectKey)> {
+        let replica = |replica: &Replica| (replica.target.clone(), self.publication.key.attempt(replica.attempt));
+        let own = (self.publication.target.clone(), self.object_key());
+        std::iter::once(own).chain(self.replicas.wanted.iter().map(replica)).collect()
+    }
+
+    /// Where objects may be of attempts that were given up.
+    pub fn given_up(&self) -> Vec<(TargetName, ObjectKey)> {
+        let own = (&self.publication.target, self.attempt);
+        let all = std::iter::once(own).chain(self.replicas.wanted.iter().map(|r| (&r.target, r.attempt)));
+        let keys = |(target, attempt): (&TargetName, u32)| {
+            (0..attempt).map(|n| (target.clone(), self.publication.key.attempt(n))).collect::<Vec<_>>()
+        };
+        all.flat_map(keys).collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! The scrub: reads the copies of what is published again, and copies anew what is lost.
+
+use std::sync::Arc;
+
+use tracing::{Instrument as _, info_span};
+
+use crate::error::{Error, ErrorKind};
+use crate::identity::AuditLogId;
+use crate::key::ObjectKey;
+use crate::lease::OwnLease;
+use crate::machine::Event;
+use crate::metadata::{Cursor, Query, State};
+use crate::metrics;
+use crate::object::{Digest, Proof, Verification};
+use crate::progress::Meter;
+use crate::publisher::{Call, Publisher};
+use crate::record::{Phase, Record};
+use crate::replicas::CopyExamined;
+use crate::storage::Storage;
+use crate::tombstone::Mortal;
+
+/// What a [`Publisher::scrub`] came to.
+#[derive(Clone, Debug, Default)]
+#[must_use = "what failed needs a look, and what is left another call"]
+pub struct Scrub {
+    /// How many publications were looked at.
+    pub publications: u64,
+    /// How many bytes were read for that.
+    pub bytes: u64,
+    /// How many copies are sound.
+    pub sound: u64,
+    /// How many were found missing or with other bytes.
+    pub lost: u64,
+    /// How many were made, of those that were lost or missing before.
+    pub repaired: u64,
+    /// How many publications could not be brought back to all their copies.
+    pub failed: u64,
+    /// The first [`Scrub::FAILURES_MAX`] of these, with what hindered them.
+    pub failures: Vec<(AuditLogId, Error)>,
+    /// Where to go on; `None` if all were looked at.
+    pub next: Option<Cursor>,
+}
+
+impl Scrub {
+    /// How many failures are told one by one.
+    pub const FAILURES_MAX: usize = 100;
+
+    fn fail(&mut self, id: AuditLogId, error: Error) {
+        self.failed += 1;
+        if self.failures.len() < Self::FAILURES_MAX {
+            self.failures.push((id, error));
+        }
+    }
+}
+
+/// How many records are read at a time.
+const PAGE_ROWS: usize = 100;
+
+impl Publisher {
+    /// Reads every proven copy of what is published again, newest claim first, behind `after`, until about `bytes_max`
+    /// bytes were read: the last publication is looked at whole. A copy that is missing or has other bytes is told to
+    /// the operators, and is made anew from another one, or from the staged file if that is still there; and so is a
+    /// replica that was never made. The key of a lost copy is never used again, so links to it do not come back: new
+    /// ones lead to a sound copy. What cannot be read now is left as it is.
+    ///
+    /// Safe at any time, on any number of hosts. To scrub everything once a month, call it every hour with a 700th of
+    /// all bytes, each time behind the last one's [`next`](Scrub::next).
+    ///
+    /// ```
+    /// use distribution_testkit::{World, request};
+    /// # futures::executor::block_on(async {
+    /// let world = World::new();
+    /// world.stage("clip.mp4", "approved bytes");
+    /// let publisher = world.publisher("host-1");
+    /// publisher.publish(request("clip.mp4", b"approved bytes")).await?;
+    ///
+    /// let scrub = publisher.scrub(None, 1 << 30).await?;
+    /// assert_eq!((scrub.sound, scrub.lost, scrub.next), (1, 0, None));
+    /// # Ok::<(), distribution_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if the records cannot be listed.
+    pub async fn scrub(&self, after: Option<&Cursor>, bytes_max: u64) -> Result<Scrub, Error> {
+        let published = Query { state: Some(State::Published), ..Query::default() };
+        let mut scrub = Scrub { next: after.cloned(), ..Scrub::default() };
+        loop {
+            let found = self.parts().metadata.find(&published, scrub.next.as_ref(), PAGE_ROWS).await?;
+            let (is_last, end) = (found.len() < PAGE_ROWS, found.end());
+            for (place, error) in found.damaged {
+                self.alert(&place.id, &error);
+                scrub.fail(place.id, error);
+            }
+            let rows = found.rows.len();
+            for (index, row) in found.rows.iter().enumerate() {
+                let span = info_span!("scrub", audit_log_id = %row.id);
+                let looked = async { self.scrub_record(Record::decode(row)?, &mut scrub).await };
+                if let Err(error) = looked.instrument(span).await {
+                    self.alert(&row.id, &error);
+                    scrub.fail(row.id.clone(), error);
+                }
+                scrub.publications += 1;
+                let is_end = is_last && index + 1 == rows;
+                if scrub.bytes >= bytes_max && !is_end {
+                    scrub.next = Some(row.cursor());
+                    return Ok(scrub);
+                }
+            }
+            scrub.next = end.filter(|_| !is_last);
+            if scrub.next.is_none() {
+                return Ok(scrub);
+            }
+        }
+    }
+
+    async fn scrub_record(&self, mut record: Record, scrub: &mut Scrub) -> Result<(), Error> {
+        let (mut own, mut unread) = (None, None);
+        let replicas = record.replicas.clone();
+        for (index, (target, key)) in record.proven_places().into_iter().enumerate() {
+            let storage = self.target_named(&target)?.storage.clone();
+            let found = match read(&record, &*storage, &key).await {
+                Ok(found) => found,
+                Err(error) => {
+                    // Not in reach is not lost.
+                    unread.get_or_insert(error);
+                    continue;
+                }
+            };
+            scrub.bytes = scrub.bytes.saturating_add(found.map_or(0, |digest| digest.size));
+            if found.is_some_and(|digest| digest.checksum == record.publication.checksum) {
+                scrub.sound += 1;
+                metrics::scrubbed("sound");
+                continue;
+            }
+            // It may have been taken back and cleared away since the record was read.
+            match self.check_not_retracted(&record).await {
+                Err(error) if error.kind() == ErrorKind::Retracted => return Ok(()),
+                checked => checked?,
+            }
+            scrub.lost += 1;
+            metrics::scrubbed("lost");
+            if index == 0 {
+                own = Some((storage.location(&key), found));
+                continue;
+            }
+            let wanted = replicas.wanted.iter().find(|replica| replica.target == target);
+            let attempt = wanted.map(|replica| replica.attempt).unwrap_or_default();
+            let (location, found) = (storage.location(&key), found.map(read_back));
+            let what = if found.is_some() { "has other bytes" } else { "is missing" };
+            let error = Error::corrupt(format!("{location} {what}: a copy is made of what is left"));
+            self.alert_of_replica(&record, &target, &error);
+            record = self.note_copy(record, &CopyExamined { target, attempt, location, found }).await?;
+        }
+        if let Some((location, found)) = own {
+            let what = if found.is_some() { "has other bytes" } else { "is missing" };
+            self.alert(record.id(), &Error::corrupt(format!("{location} {what}: a copy is made of what is left")));
+            record = self.restore(record).await?;
+            scrub.repaired += 1;
+            metrics::scrubbed("repaired");
+        }
+        let before = record.replica_count();
+        let call = Call {
+            approval: record.approval.clone(),
+            source: None,
+            progress: Arc::new(()),
+            lease: OwnLease::default(),
+            repairs: true,
+        };
+        if !record.is_settled() {
+            record = self.drive(record, &call).await?;
+            let made = record.replica_count().saturating_sub(before);
+            scrub.repaired += u64::from(made);
+            (0..made).for_each(|_| metrics::scrubbed("repaired"));
+        }
+        unread.map_or(Ok(()), Err)
+    }
+
+    /// Copies what is published to the key of a later attempt on its own target.
+    async fn restore(&self, mut record: Record) -> Result<Record, Error> {
+        let (target, lost) = (record.publication.target.clone(), record.attempt);
+        for attempt in lost.saturating_add(1)..=lost.saturating_add(self.parts().policy.attempts_max) {
+            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?;
+            let is_approved = |proof: &Proof| proof.digest.checksum == record.publication.checksum;
+            let Some(proof) = seen.found.filter(is_approved) else { continue };
+            let restored = Event::Restored { attempt, location: seen.location.clone(), proof };
+            let restored = self.note(record, |record| {
+                let is_lost = record.attempt < attempt && matches!(record.phase, Phase::Published(_));
+                is_lost.then(|| restored.clone())
+            });
+            record = restored.await?;
+            // Whoever clears the key away has seen the record by now, or is seen here.
+            if record.attempt != attempt || !self.is_buried(Mortal::Object(&seen.location)).await? {
+                return Ok(record);
+            }
+        }
+        Err(Error::corrupt(format!("{} could not be copied anew: look at its store", record.id())))
+    }
+}
+
+/// What is in the copy. One that seems to be lost is read again: what was wrong may have been the reading.
+async fn read(record: &Record, storage: &dyn Storage, key: &ObjectKey) -> Result<Option<Digest>, Error> {
+    match storage.digest(key, &Meter::default()).await? {
+        Some(digest) if digest.checksum == record.publication.checksum => Ok(Some(digest)),
+        Some(_) | None => storage.digest(key, &Meter::default()).await,
+    }
+}
+
+fn read_back(digest: Digest) -> Proof {
+    Proof { digest, how: Verification::ReadBack }
+}
