@@ -11,6 +11,7 @@
 
 mod access;
 mod doctor;
+mod numbers;
 mod plan;
 mod queries;
 mod refusals;
