@@ -11,6 +11,7 @@
 
 mod access;
 mod doctor;
+mod holds;
 mod numbers;
 mod plan;
 mod queries;
