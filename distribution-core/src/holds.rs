@@ -48,6 +48,37 @@ impl Publisher {
         self.set_hold(on, false, reason).await
     }
 
+    /// Whether this hold is in force: the publication in whose audit trail its beginning and the reason are, or `None`.
+    /// What is asked about is the hold itself: a publication without one of its own may be held by that of its work.
+    ///
+    /// ```
+    /// use distribution_core::{HoldOn, Reason};
+    /// # use distribution_testkit::{World, request};
+    /// # futures::executor::block_on(async {
+    /// # let world = World::new();
+    /// # world.stage("clip.mp4", "bytes");
+    /// # let publisher = world.publisher("host-1");
+    /// let id = publisher.publish(request("clip.mp4", b"bytes")).await?.audit_log_id;
+    /// let on = HoldOn::Publication(id.clone());
+    /// assert_eq!(publisher.holds(&on).await?, None);
+    /// publisher.hold(&on, &Reason::parse("a court asks for it")?).await?;
+    /// assert_eq!(publisher.holds(&on).await?, Some(id));
+    /// # Ok::<(), distribution_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if there is no such publication, while a work of which nothing is published is
+    /// not held; [`Unavailable`](ErrorKind::Unavailable) if the records cannot be read.
+    pub async fn holds(&self, on: &HoldOn) -> Result<Option<AuditLogId>, Error> {
+        match on {
+            HoldOn::Publication(id) => Ok(self.load(id).await?.hold.map(|_| id.clone())),
+            HoldOn::Concept(concept) => match self.hold_changes(concept).await? {
+                changes if is_begun(changes) => self.parts().metadata.bound(&hold_name(concept, changes)).await,
+                _ => Ok(None),
+            },
+        }
+    }
+
     async fn set_hold(&self, on: &HoldOn, held: bool, reason: &Reason) -> Result<AssetRecord, Error> {
         let record = match on {
             HoldOn::Publication(id) => self.hold_publication(self.load(id).await?, held, reason).await?,

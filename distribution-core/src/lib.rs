@@ -129,6 +129,6 @@ pub use staging::{Removal, StagedFile, Staging};
 pub use storage::{Body, ByteStream, Content, CreateOutcome, StagedObject, Storage, Unfinished, Unfit};
 pub use sweep::{Decision, Kept, Sweep, SweepPolicy, User, Verdict, may_remove};
 pub use text::Reason;
-pub use tidy::{LeftOver, LeftOverKind, LeftOverOutcome, Tidy};
+pub use tidy::{LeftOver, LeftOverKind, LeftOverOutcome, Spared, Tidy};
 pub use time::{Clock, Timestamp};
 pub use trail::{AuditEntry, AuditEvent, EntryId, Trail, TrailEnd};

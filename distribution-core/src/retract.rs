@@ -12,11 +12,12 @@ use crate::machine::Event;
 use crate::metadata::{Query, State};
 use crate::object::{Checksum, Location};
 use crate::parts::{Reach, Target};
-use crate::publisher::{Call, Publisher, overtaken};
+use crate::publisher::{Call, Publisher, STEPS_MAX, Swap, overtaken};
 use crate::record::{Phase, Record, Retracted};
 use crate::request::IdempotencyKey;
 use crate::text::Reason;
 use crate::time::{Timestamp, link_expiry};
+use crate::versions::unnumbered;
 
 /// A publication that was taken back.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,12 +73,7 @@ impl Publisher {
     }
 
     async fn take_back(&self, audit_log_id: &AuditLogId, reason: &Reason) -> Result<Retraction, Error> {
-        let record = self.load(audit_log_id).await?;
-        let record = self.note(record, |record| match record.phase {
-            Phase::Retracted(_) => None,
-            _ => Some(Event::Retracted { reason: reason.clone() }),
-        });
-        let record = record.await?;
+        let record = self.withdraw(self.load(audit_log_id).await?, reason).await?;
         let call = Call {
             approval: record.approval.clone(),
             source: None,
@@ -87,6 +83,21 @@ impl Publisher {
         };
         let record = self.drive(record, &call).await?;
         Ok(Retraction { links_left: self.links_left(&record)?, record: AssetRecord::from(&record) })
+    }
+
+    /// Puts on record that it is taken back; of what is published, which version it is first, so that none of its work
+    /// is left without a number.
+    async fn withdraw(&self, mut record: Record, reason: &Reason) -> Result<Record, Error> {
+        for _ in 0..STEPS_MAX {
+            let event = match record.phase {
+                Phase::Retracted(_) => return Ok(record),
+                _ if unnumbered(&record).is_some() => self.number(&record).await?,
+                _ => Event::Retracted { reason: reason.clone() },
+            };
+            let (Swap::Done(next) | Swap::Superseded(next)) = self.swap(&record, event).await?;
+            record = next;
+        }
+        Err(overtaken(&record))
     }
 
     /// Has the links that are out end, where they can, and says by when they all have.

@@ -209,7 +209,8 @@ struct Sweeper {
 }
 
 impl Publisher {
-    /// What [`sweep`](Self::sweep) would do with each staged file, as far as the records tell. Nothing is written.
+    /// What [`sweep`](Self::sweep) would do with each staged file, as far as the records tell, holds included. Nothing is
+    /// written. A file whose retention is not over is told as that, also if its work is held.
     pub fn plan_sweep(&self, staging: Arc<dyn Staging>, policy: SweepPolicy) -> Sweep {
         let files = staging.list();
         let sweeper = Sweeper { publisher: self.clone(), staging, policy, clocks: StoreClocks::default() };
@@ -274,10 +275,17 @@ impl Sweep {
         if self.removes && decision.verdict == Verdict::Keep(Kept::Stuck) {
             self.stuck.get_or_insert_with(|| (0, decision.file.url.clone())).0 += 1;
         }
-        if let (true, Verdict::Remove { audit_log_id, .. }) = (self.removes, &decision.verdict) {
+        if let Verdict::Remove { audit_log_id, .. } = &decision.verdict {
             let id = audit_log_id.clone();
-            let removed = self.sweeper.clear(&decision.file, &id).await;
-            decision.verdict = removed.unwrap_or_else(|error| Verdict::Keep(Kept::unknown(&error)));
+            let judged = match self.removes {
+                true => self.sweeper.clear(&decision.file, &id).await.map(Some),
+                false => self.sweeper.foresee(&id).await.map(|kept| kept.map(Verdict::Keep)),
+            };
+            match judged {
+                Ok(Some(verdict)) => decision.verdict = verdict,
+                Ok(None) => {}
+                Err(error) => decision.verdict = Verdict::Keep(Kept::unknown(&error)),
+            }
         }
         if self.removes {
             metrics::swept(&decision.verdict);

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
 use crate::machine::Event;
+use crate::metadata::Cursor;
 use crate::parts::Target;
 use crate::publisher::Publisher;
 
@@ -27,8 +28,8 @@ pub struct LeftOver {
     pub target: TargetName,
     /// The key of the object, or the store's name for what is none.
     pub name: String,
-    /// Since when it is there, by the store's clock.
-    pub since: Timestamp,
+    /// Since when it is there, by the store's clock; `None` where the store does not tell.
+    pub since: Option<Timestamp>,
     /// What it is.
     #[serde(flatten)]
     pub kind: LeftOverKind,
@@ -67,9 +68,40 @@ pub enum LeftOverOutcome {
     /// It was removed.
     Removed,
     /// It stays.
-    Keep {
-        /// Why.
-        reason: String,
+    Keep(Spared),
+}
+
+/// Why a left-over stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Spared {
+    /// It is, or may be, the object of a publication.
+    Owned {
+        /// Which.
+        by: AuditLogId,
+    },
+    /// A publication that had it, or its work, is held.
+    Held {
+        /// Which.
+        by: AuditLogId,
+    },
+    /// A publication that had it was taken back within the grace time.
+    Recent {
+        /// Which.
+        by: AuditLogId,
+    },
+    /// It may be the upload of a publication that is not finished.
+    UnderWay {
+        /// Which.
+        by: AuditLogId,
+    },
+    /// The store does not tell since when it is there, or what time it is: it is for a person to remove.
+    Timeless,
+    /// It could not be removed.
+    Failed {
+        /// What hindered it, and what to do.
+        message: String,
     },
 }
 
@@ -85,17 +117,28 @@ pub struct Tidy {
 }
 
 enum Stage {
-    Attempts,
+    /// What the publications behind this place have left, as much as is looked at together.
+    Attempts(Option<Cursor>),
     Target(TargetName),
 }
 
 /// Something that may be removed, and how.
 struct Found {
     target: TargetName,
-    since: Timestamp,
+    since: Option<Timestamp>,
     what: What,
     /// Why it stays all the same.
-    kept: Option<String>,
+    kept: Option<Spared>,
+}
+
+/// For how long an object is there.
+enum Age {
+    /// It is not there, or not for longer than the grace time.
+    Young,
+    /// Since then, which is longer.
+    Since(Timestamp),
+    /// Nobody knows.
+    Unknown,
 }
 
 enum What {
@@ -123,7 +166,7 @@ impl Publisher {
             grace,
             removes: false,
             clocks: StoreClocks::default(),
-            stages: std::iter::once(Stage::Attempts).chain(targets).collect(),
+            stages: std::iter::once(Stage::Attempts(None)).chain(targets).collect(),
             found: VecDeque::new(),
         }
     }
@@ -150,7 +193,8 @@ impl Publisher {
 }
 
 impl Tidy {
-    /// The next left-over and what became of it; `None` when there are no more.
+    /// The next left-over and what became of it; `None` when there are no more. Where there are thousands, one that
+    /// several publications have left may be told once more.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if records or a store cannot be listed; the pass may go on.
@@ -158,17 +202,18 @@ impl Tidy {
         while self.found.is_empty() {
             self.found = match self.stages.pop_front() {
                 None => return Ok(None),
-                Some(Stage::Attempts) => self.attempts().await?,
+                Some(Stage::Attempts(after)) => self.attempts(after).await?,
                 Some(Stage::Target(name)) => self.rest(&name).await?,
             };
         }
         let Some(found) = self.found.pop_front() else { return Ok(None) };
         let outcome = match (&found.kept, self.removes) {
-            (Some(reason), _) => LeftOverOutcome::Keep { reason: reason.clone() },
+            (Some(spared), _) => LeftOverOutcome::Keep(spared.clone()),
             (None, false) => LeftOverOutcome::Remove,
             (None, true) => match self.remove(&found).await {
-                Ok(()) => LeftOverOutcome::Removed,
-                Err(error) => LeftOverOutcome::Keep { reason: error.to_string() },
+                Ok(None) => LeftOverOutcome::Removed,
+                Ok(Some(spared)) => LeftOverOutcome::Keep(spared),
+                Err(error) => LeftOverOutcome::Keep(Spared::Failed { message: error.to_string() }),
             },
         };
         let (name, kind) = match found.what {
@@ -184,28 +229,33 @@ impl Tidy {
         Ok(Some(LeftOver { target: found.target, name, since: found.since, kind, outcome }))
     }
 
-    async fn remove(&self, found: &Found) -> Result<(), Error> {
+    /// Removes it, unless somebody has placed a hold meanwhile.
+    async fn remove(&self, found: &Found) -> Result<Option<Spared>, Error> {
         let storage = &self.target(&found.target)?.storage;
         match &found.what {
             What::Attempt { key, owners, .. } => {
                 let released = Event::CopyReleased { location: storage.location(key) };
                 for owner in owners {
                     let record = self.publisher.load(owner).await?;
-                    if self.publisher.is_held(&record).await? {
-                        return Err(held());
+                    let mut is_held = self.publisher.is_held(&record).await?;
+                    if !is_held {
+                        // On record only as long as it is not held.
+                        let told = self.publisher.tell(record, |record| {
+                            is_held = record.hold.is_some();
+                            if is_held { Err(held()) } else { Ok(Some(released.clone())) }
+                        });
+                        told.await.map(drop).or_else(|error| if is_held { Ok(()) } else { Err(error) })?;
                     }
-                    // On record only as long as it is not held.
-                    let told = self.publisher.tell(record, |record| match record.hold {
-                        None => Ok(Some(released.clone())),
-                        Some(_) => Err(held()),
-                    });
-                    told.await?;
+                    if is_held {
+                        return Ok(Some(Spared::Held { by: owner.clone() }));
+                    }
                 }
-                storage.remove(key).await
+                storage.remove(key).await?;
             }
-            What::Trial(key) => storage.remove(key).await,
-            What::Unfinished(unfinished) => storage.discard(unfinished).await,
+            What::Trial(key) => storage.remove(key).await?,
+            What::Unfinished(unfinished) => storage.discard(unfinished).await?,
         }
+        Ok(None)
     }
 
     fn target(&self, name: &TargetName) -> Result<&Target, Error> {
@@ -223,33 +273,40 @@ impl Tidy {
                 let keys = storage.list(prefix, after.as_ref(), PAGE).await?;
                 after = keys.get(PAGE - 1).cloned();
                 for key in keys {
-                    if let Some(since) = self.is_old(name, &key).await? {
-                        found.push_back(Found { target: name.clone(), since, what: What::Trial(key), kept: None });
-                    }
+                    let (since, kept) = match self.age(name, &key).await? {
+                        Age::Young => continue,
+                        Age::Since(since) => (Some(since), None),
+                        Age::Unknown => (None, Some(Spared::Timeless)),
+                    };
+                    found.push_back(Found { target: name.clone(), since, what: What::Trial(key), kept });
                 }
                 if after.is_none() {
                     break;
                 }
             }
         }
+        // A store that does not tell what time it is tells of nothing unfinished: nobody could say how old that is.
         let Some(now) = self.clock(name).await?.store() else { return Ok(found) };
         let begun_before = now.checked_sub_signed(self.grace).unwrap_or(Timestamp::MIN_UTC);
         let unfinished = storage.unfinished(begun_before, PAGE).await?;
         let under_way = if unfinished.is_empty() { BTreeMap::new() } else { self.under_way(name).await? };
         for unfinished in unfinished {
-            let (target, since) = (name.clone(), unfinished.begun_at);
+            let (target, since) = (name.clone(), Some(unfinished.begun_at));
             // A copy may take longer than the grace time, and its publisher would begin anew for ever.
-            let kept = under_way.get(&unfinished.name).map(|id| format!("{id} is not finished: it may be its upload"));
+            let kept = under_way.get(&unfinished.name).map(|by| Spared::UnderWay { by: by.clone() });
             found.push_back(Found { target, since, what: What::Unfinished(unfinished), kept });
         }
         Ok(found)
     }
 
-    /// Since when the object is there, if that is longer than the grace time.
-    async fn is_old(&mut self, target: &TargetName, key: &ObjectKey) -> Result<Option<Timestamp>, Error> {
-        let Some(stat) = self.target(target)?.storage.stat(key).await? else { return Ok(None) };
+    async fn age(&mut self, target: &TargetName, key: &ObjectKey) -> Result<Age, Error> {
+        let Some(stat) = self.target(target)?.storage.stat(key).await? else { return Ok(Age::Young) };
         let age = self.clock(target).await?.since(stat.modified);
-        Ok(stat.modified.filter(|_| age.is_some_and(|age| age >= self.grace)))
+        Ok(match (age, stat.modified) {
+            (Some(age), Some(since)) if age >= self.grace => Age::Since(since),
+            (Some(_), _) => Age::Young,
+            (None, _) => Age::Unknown,
+        })
     }
 
     async fn clock(&mut self, name: &TargetName) -> Result<StoreClock, Error> {
@@ -273,7 +330,7 @@ impl fmt::Display for LeftOver {
         match outcome {
             LeftOverOutcome::Remove => f.write_str("remove")?,
             LeftOverOutcome::Removed => f.write_str("removed")?,
-            LeftOverOutcome::Keep { reason } => write!(f, "keep ({reason})")?,
+            LeftOverOutcome::Keep(spared) => write!(f, "keep ({spared})")?,
         }
         match kind {
             LeftOverKind::Attempt { audit_log_id } => {
@@ -285,7 +342,23 @@ impl fmt::Display for LeftOver {
             LeftOverKind::Trial => write!(f, " {target} {name}: of a trial")?,
             LeftOverKind::Unfinished => write!(f, " {target} {name}: unfinished")?,
         }
-        write!(f, ", there since {since}")
+        match since {
+            Some(since) => write!(f, ", there since {since}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Spared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owned { by } => write!(f, "it is, or may be, the object of {by}"),
+            Self::Held { by } => write!(f, "it is held: {by} had it"),
+            Self::Recent { by } => write!(f, "{by} was taken back a short time ago"),
+            Self::UnderWay { by } => write!(f, "{by} is not finished: it may be its upload"),
+            Self::Timeless => f.write_str("its store does not tell since when it is there: remove it by hand"),
+            Self::Failed { message } => f.write_str(message),
+        }
     }
 }
 

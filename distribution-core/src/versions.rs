@@ -3,9 +3,14 @@
 //! Both are names in the metadata store, which never change once they name something. The n-th version of a work
 //! is what `version/{concept}/{n}` names: numbers are given in order, each to the first that asks for it, so they
 //! have no gaps, and who asks for them one after the other, from one that it cannot have had, finds its own again
-//! after a crash. The latest is the version with the highest number; unless there is
+//! after a crash. Whoever asks for its own asks first for those of the publications before it, whose publishers may
+//! have died. The latest is the version with the highest number; unless there is
 //! `latest/{concept}/{that number}/{k}`, of which the one with the highest `k` is: a rollback. So a new version is
 //! the latest by being there, and ends whatever was rolled back before.
+
+use std::collections::BTreeMap;
+
+use tracing::warn;
 
 use crate::catalog::AssetRecord;
 use crate::error::{Error, ErrorKind};
@@ -15,11 +20,17 @@ use crate::machine::Event;
 use crate::metadata::{Query, State};
 use crate::publication::Publication;
 use crate::publisher::{Publisher, overtaken};
-use crate::record::{Phase, Record, Version};
+use crate::record::{Phase, Published, Record, Version};
 use crate::request::IdempotencyKey;
+use crate::time::Timestamp;
 
 /// The most versions that may be numbered between the publication of one and its own number.
 const OTHERS_MAX: u64 = 100_000;
+
+/// The most publications that are numbered before one.
+const EARLIER_MAX: usize = 1_000;
+/// How many records are read at a time.
+const PAGE_ROWS: usize = 100;
 
 fn version_name(concept: &ConceptId, version: u64) -> IdempotencyKey {
     IdempotencyKey::reserved(&format!("version/{concept}/{version}"))
@@ -27,6 +38,15 @@ fn version_name(concept: &ConceptId, version: u64) -> IdempotencyKey {
 
 fn rollback_name(concept: &ConceptId, versions: u64, rollback: u64) -> IdempotencyKey {
     IdempotencyKey::reserved(&format!("latest/{concept}/{versions}/{rollback}"))
+}
+
+/// Of a publication whose number is not on record yet: how many versions are others, at least, and when it was
+/// published.
+pub(crate) fn unnumbered(record: &Record) -> Option<(u64, Timestamp)> {
+    match &record.phase {
+        Phase::Published(Published { version: Some(Version::After(others)), at, .. }) => Some((*others, *at)),
+        _ => None,
+    }
 }
 
 impl Publisher {
@@ -72,9 +92,9 @@ impl Publisher {
             return Err(Error::invalid("version", message));
         };
         let mut record = self.load_published(&id).await?;
-        if matches!(record.published().and_then(|published| published.version), Some(Version::After(_))) {
+        if unnumbered(&record).is_some() {
             // Its publisher has died before it could say which version it is.
-            let numbered = self.number(&record).await?;
+            let numbered = self.number_of(&record).await?.ok_or_else(|| overtaken(&record))?;
             record = self.advance(&record, numbered).await?;
         }
         self.prove_again(&record).await.inspect_err(|error| self.alert(&id, error))?;
@@ -91,21 +111,55 @@ impl Publisher {
         }
     }
 
-    /// The publication's number: the one that it has, or else the next, which it has from now on.
+    /// The publication's number, after those of its work's that were published before it: who published one of them
+    /// may have died before it was numbered, and an older publication must not become the latest.
     pub(crate) async fn number(&self, record: &Record) -> Result<Event, Error> {
-        let (Phase::Published(published), Some(concept_id)) = (&record.phase, &record.publication.concept_id) else {
-            return Err(overtaken(record));
-        };
-        let others = match published.version {
-            Some(Version::After(others)) => others,
-            Some(Version::Number(_)) | None => return Err(overtaken(record)),
+        for earlier in self.unnumbered_before(record).await? {
+            let Some(numbered) = self.number_of(&earlier).await? else { continue };
+            if let Err(error) = self.advance(&earlier, numbered).await {
+                // It has its number all the same, which is on record as soon as somebody finishes it.
+                warn!(%error, audit_log_id = %earlier.id(), "the number of an earlier version is not on record");
+            }
+        }
+        self.number_of(record).await?.ok_or_else(|| overtaken(record))
+    }
+
+    /// The publications of its work that were published before it and have no number on record, the oldest first; of
+    /// more than [`EARLIER_MAX`], as many. One that cannot be read hides no other.
+    async fn unnumbered_before(&self, record: &Record) -> Result<Vec<Record>, Error> {
+        let Some((_, at)) = unnumbered(record) else { return Ok(Vec::new()) };
+        let concept_id = record.publication.concept_id.clone();
+        let query = Query { concept_id, state: Some(State::Published), settled: Some(false), ..Query::default() };
+        let (mut earlier, mut after) = (BTreeMap::new(), None);
+        loop {
+            let found = self.parts().metadata.find(&query, after.as_ref(), PAGE_ROWS).await?;
+            after = found.end().filter(|_| found.len() >= PAGE_ROWS);
+            for other in found.rows.iter().filter_map(|row| Record::decode(row).ok()) {
+                if let Some((_, published_at)) = unnumbered(&other).filter(|(_, other)| *other < at) {
+                    earlier.insert((published_at, other.id().clone()), other);
+                }
+                if earlier.len() > EARLIER_MAX {
+                    earlier.pop_last();
+                }
+            }
+            if after.is_none() {
+                return Ok(earlier.into_values().collect());
+            }
+        }
+    }
+
+    /// The publication's number: the one that it has, or else the next, which it has from now on. `None` if it is to
+    /// have none, or if too many others have come before it.
+    async fn number_of(&self, record: &Record) -> Result<Option<Event>, Error> {
+        let (Some((others, _)), Some(concept_id)) = (unnumbered(record), &record.publication.concept_id) else {
+            return Ok(None);
         };
         for version in others.saturating_add(1)..=others.saturating_add(OTHERS_MAX) {
             if self.parts().metadata.bind(&version_name(concept_id, version), record.id()).await? == *record.id() {
-                return Ok(Event::Numbered { version });
+                return Ok(Some(Event::Numbered { version }));
             }
         }
-        Err(overtaken(record))
+        Ok(None)
     }
 
     /// How many versions the work of this publication has, at least; 0 where it has no work.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use distribution_backends::{AuditTrail, Opened};
-use distribution_core::{AssetRecord, AuditEntry, AuditLogId, Error, Phase, PublishedAsset, Record};
+use distribution_core::{AssetRecord, AuditEntry, AuditLogId, Error, HoldOn, Phase, PublishedAsset, Record};
 use futures::TryStreamExt as _;
 use futures::future::ready;
 use serde_json::{Value, json};
@@ -32,12 +32,17 @@ impl Show {
             true => Some(trail_of(&opened.stores.trail, id).await?),
             false => None,
         };
-        let mut shown = json!({ "record": value(&asset)?, "details": details(&record) });
+        let held_by = match &record.publication.concept_id {
+            Some(concept) => opened.publisher.holds(&HoldOn::Concept(concept.clone())).await?,
+            None => None,
+        };
+        let mut shown = json!({ "record": value(&asset)?, "details": details(&record), "work_held_by": held_by });
         if let (Some(trail), Some(shown)) = (&trail, shown.as_object_mut()) {
             shown.insert("trail".to_owned(), value(trail)?);
         }
         output.give(&shown, || {
-            let rows = asset_rows(&asset).into_iter().chain(detail_rows(&record));
+            let held = held_by.map(|by| ("work held", format!("the audit trail of {by} tells why")));
+            let rows = asset_rows(&asset).into_iter().chain(held).chain(detail_rows(&record));
             let trail = trail.map(|trail| format!("\n{}", trail_table(&trail)));
             format!("{}{}", fields(rows), trail.unwrap_or_default())
         })?;

@@ -41,7 +41,7 @@ const HOLD_NONE: &str = "Ability Access Action Addressing Advance Alert AlertKin
     QcReport Query Record RecordMetadata Recovery Rejection Row SourceFault SourcePin SqliteMetadata Stage Staged \
     StagedAt StagedObject State StoragePrefix StoredObject StoryContract StoryMirror SystemClock TargetName Trail \
     TrailEnd Unfinished Unfit Verdict Verification Work StagedFile Removal SweepPolicy Decision Kept User Sweep \
-    Tidy LeftOver LeftOverKind LeftOverOutcome Stores Sweeping \
+    Tidy LeftOver LeftOverKind LeftOverOutcome Spared Stores Sweeping \
     Hold HoldOn LinksLeft Reason Retracted Retraction Version \
     ChainHead Checkpoint Checkpointed FindingKind ObjectAudit PostgresAudit PublicKey PublishedAt Receipt Severity \
     SqliteAudit Verifier WebhookFormat";

@@ -57,6 +57,17 @@ impl Sweeper {
         })
     }
 
+    /// Why the file would be kept, as far as the records tell; `by` is a publication of it. Nothing is written.
+    pub(super) async fn foresee(&self, by: &AuditLogId) -> Result<Option<Kept>, Error> {
+        let users = self.users(self.publisher.load(by).await?.publication.checksum).await?;
+        let mut believed = Vec::new();
+        for record in users.values() {
+            let is_held = self.publisher.is_held(record).await?;
+            believed.push(User { is_held, ..User::believed(record) });
+        }
+        Ok(may_remove(&believed, self.publisher.now(), self.policy.retention).err())
+    }
+
     /// Every publication of these bytes, wherever they were staged.
     async fn users(&self, checksum: Checksum) -> Result<Users, Error> {
         let query = Query { checksum: Some(checksum), ..Query::default() };

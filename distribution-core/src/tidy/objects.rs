@@ -2,23 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Found, PAGE, Tidy, What};
+use super::{Age, Found, PAGE, Spared, Stage, Tidy, What};
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
 use crate::metadata::{Cursor, Query};
 use crate::record::{Phase, Record};
-use crate::sweep::held;
 use crate::tombstone::Mortal;
 
-/// About how many objects one pass removes at most; the next pass goes on.
+/// About how many objects are looked at together: what is known of them is in memory, and for each so many the records
+/// are read again.
 const OBJECTS_MAX: usize = 1_000;
 
 impl Tidy {
-    /// Objects of attempts that were given up and of publications that were taken back. They are buried first, and
-    /// then looked for in every record: nobody can begin to use what has a tombstone.
-    pub(super) async fn attempts(&mut self) -> Result<VecDeque<Found>, Error> {
-        let (mut found, mut seen, mut after) = (VecDeque::new(), BTreeSet::new(), None);
+    /// Objects of attempts that were given up and of publications that were taken back, of the publications behind
+    /// `after`. They are buried first, and then looked for in every record: nobody can begin to use what has a
+    /// tombstone.
+    pub(super) async fn attempts(&mut self, mut after: Option<Cursor>) -> Result<VecDeque<Found>, Error> {
+        let (mut found, mut seen) = (VecDeque::new(), BTreeSet::new());
         while found.len() < OBJECTS_MAX {
             let page = self.page(&mut after).await?;
             for record in &page {
@@ -26,7 +27,11 @@ impl Tidy {
                     if seen.contains(&place) {
                         continue;
                     }
-                    let Some(since) = self.is_old(&place.0, &place.1).await? else { continue };
+                    let since = match self.age(&place.0, &place.1).await? {
+                        Age::Young => continue,
+                        Age::Since(since) => Some(since),
+                        Age::Unknown => None,
+                    };
                     let (target, key, audit_log_id) = (place.0.clone(), place.1.clone(), record.id().clone());
                     let what = What::Attempt { key, audit_log_id, is_retracted, owners: BTreeSet::new() };
                     found.push_back(Found { target, since, what, kept: None });
@@ -36,6 +41,9 @@ impl Tidy {
             if after.is_none() {
                 break;
             }
+        }
+        if after.is_some() {
+            self.stages.push_front(Stage::Attempts(after));
         }
         if !found.is_empty() {
             self.keep_what_is_owned(&mut found).await?;
@@ -110,9 +118,12 @@ impl Tidy {
             let owner = at(&place).and_then(|at| owned.get(at.as_str())).or_else(|| owned.get(place.1.as_str()));
             let had_it = at(&place).and_then(|at| taken_back.get(at.as_str()).cloned()).unwrap_or_default();
             found.kept = match owner {
-                Some(owner) => Some(format!("it is, or may be, the object of {owner}")),
+                Some(owner) => Some(Spared::Owned { by: owner.clone() }),
                 None => self.kept_by(&had_it).await?,
             };
+            if found.since.is_none() {
+                found.kept.get_or_insert(Spared::Timeless);
+            }
             if let What::Attempt { owners, .. } = &mut found.what {
                 *owners = had_it;
             }
@@ -121,14 +132,14 @@ impl Tidy {
     }
 
     /// Why one of these publications, which were taken back, keeps what it had, if one does.
-    async fn kept_by(&self, taken_back: &BTreeSet<AuditLogId>) -> Result<Option<String>, Error> {
+    async fn kept_by(&self, taken_back: &BTreeSet<AuditLogId>) -> Result<Option<Spared>, Error> {
         for id in taken_back {
             let record = self.publisher.load(id).await?;
             if self.publisher.is_held(&record).await? {
-                return Ok(Some(held().to_string()));
+                return Ok(Some(Spared::Held { by: id.clone() }));
             }
             if self.left_by(&record).is_empty() {
-                return Ok(Some(format!("{id} was taken back a short time ago")));
+                return Ok(Some(Spared::Recent { by: id.clone() }));
             }
         }
         Ok(None)

@@ -11,6 +11,8 @@
 
 mod access;
 mod doctor;
+mod holds;
+mod numbers;
 mod plan;
 mod queries;
 mod refusals;

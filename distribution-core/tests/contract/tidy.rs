@@ -1,15 +1,17 @@
 //! Left-overs: what is found and removed, and what is never touched.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::TimeDelta;
 use distribution_core::{
-    Body, Checksum, Content, ContentHeaders, Error, ErrorKind, LeftOver, LeftOverKind, LeftOverOutcome, Meter,
-    ObjectKey, Publisher, Storage,
+    Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Error, ErrorKind, HoldOn, LeftOver,
+    LeftOverKind, LeftOverOutcome, Location, Meter, ObjectKey, ObjectStat, Publisher, Reason, Spared, Storage,
+    Timestamp, Unfinished,
 };
-use distribution_testkit::{Fault, Op, World, request};
+use distribution_testkit::{Fault, MemoryStorage, Op, World, request};
 use futures::executor::block_on;
 use futures::{StreamExt as _, stream};
 
@@ -92,7 +94,7 @@ fn the_object_of_another_publication_stays() {
     publish(&world, &another).unwrap();
     world.advance(DAY);
     let [kept] = tidy(&world.publisher("tidier"), true).try_into().unwrap();
-    assert!(matches!(kept.outcome, LeftOverOutcome::Keep { .. }), "{kept}");
+    assert!(matches!(kept.outcome, LeftOverOutcome::Keep(Spared::Owned { .. })), "{kept}");
     world.keeps_promises().unwrap();
 }
 
@@ -121,40 +123,51 @@ fn nothing_is_published_where_trials_are_made() {
     assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("distribution_settings.storage_prefix")));
 }
 
-/// A storage with an upload that nobody has finished, for this key.
-struct Unfinished(std::sync::Arc<distribution_testkit::MemoryStorage>, ObjectKey, distribution_core::Timestamp);
+/// A storage with an upload that nobody has finished, for this key; or one that does not tell since when objects are
+/// there.
+struct Strange {
+    storage: Arc<MemoryStorage>,
+    unfinished: Option<(ObjectKey, Timestamp)>,
+    tells_time: bool,
+}
 
 #[async_trait::async_trait]
-impl Storage for Unfinished {
-    async fn create(&self, key: &ObjectKey, content: Content) -> Result<distribution_core::CreateOutcome, Error> {
-        self.0.create(key, content).await
+impl Storage for Strange {
+    async fn create(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
+        self.storage.create(key, content).await
     }
-    async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<distribution_core::Digest>, Error> {
-        self.0.digest(key, meter).await
+    async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
+        self.storage.digest(key, meter).await
     }
-    async fn stat(&self, key: &ObjectKey) -> Result<Option<distribution_core::ObjectStat>, Error> {
-        self.0.stat(key).await
+    async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
+        let stat = self.storage.stat(key).await?;
+        Ok(stat.map(|stat| ObjectStat { modified: stat.modified.filter(|_| self.tells_time), ..stat }))
     }
-    async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<distribution_core::ByteStream>, Error> {
-        self.0.open(key, range).await
+    async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
+        self.storage.open(key, range).await
     }
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
-        self.0.remove(key).await
+        self.storage.remove(key).await
     }
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, Error> {
-        self.0.list(prefix, after, limit).await
+        self.storage.list(prefix, after, limit).await
     }
-    async fn unfinished(
-        &self,
-        _: distribution_core::Timestamp,
-        _: usize,
-    ) -> Result<Vec<distribution_core::Unfinished>, Error> {
-        let (name, token) = (self.1.to_string(), "upload-1".to_owned());
-        Ok(vec![distribution_core::Unfinished { name, begun_at: self.2, token }])
+    async fn unfinished(&self, _: Timestamp, _: usize) -> Result<Vec<Unfinished>, Error> {
+        let upload = |(key, begun_at): &(ObjectKey, Timestamp)| {
+            let (name, token) = (key.to_string(), "upload-1".to_owned());
+            Unfinished { name, begun_at: *begun_at, token }
+        };
+        Ok(self.unfinished.iter().map(upload).collect())
     }
-    fn location(&self, key: &ObjectKey) -> distribution_core::Location {
-        self.0.location(key)
+    fn location(&self, key: &ObjectKey) -> Location {
+        self.storage.location(key)
     }
+}
+
+fn tidier(world: &World, unfinished: Option<(ObjectKey, Timestamp)>, tells_time: bool) -> Publisher {
+    let parts = world.parts(&Default::default());
+    let storage = Arc::new(Strange { storage: parts.storage, unfinished, tells_time });
+    world.builder("tidier").target(Default::default(), storage, parts.signer).build().unwrap()
 }
 
 #[test]
@@ -167,11 +180,9 @@ fn an_upload_that_may_be_under_way_is_left_alone() {
     let key = block_on(world.publisher("a").plan(request("clip.mp4", VIDEO))).unwrap().storage_location;
     let key = ObjectKey::parse(key.as_str().strip_prefix("memory://default/").unwrap()).unwrap();
     world.advance(DAY * 2);
-    let parts = world.parts(&Default::default());
-    let storage = std::sync::Arc::new(Unfinished(parts.storage, key, begun));
-    let publisher = world.builder("tidier").target(Default::default(), storage, parts.signer).build().unwrap();
+    let publisher = tidier(&world, Some((key, begun)), true);
     let [kept] = tidy(&publisher, true).try_into().unwrap();
-    assert!(matches!(&kept.outcome, LeftOverOutcome::Keep { reason } if reason.contains("is not finished")), "{kept}");
+    assert!(matches!(&kept.outcome, LeftOverOutcome::Keep(Spared::UnderWay { .. })), "{kept}");
     publish(&world, &request("clip.mp4", VIDEO)).unwrap();
     let [gone] = tidy(&publisher, true).try_into().unwrap();
     assert_eq!(gone.outcome, LeftOverOutcome::Removed, "nobody is at work any more");
@@ -193,4 +204,72 @@ fn left_overs_behind_many_that_have_gone_are_found() {
     world.heal();
     world.advance(DAY);
     assert_eq!(tidy(&world.publisher("tidier"), true).len(), 1, "the one that is there, and not the one that has gone");
+}
+
+#[test]
+fn what_the_store_tells_no_time_of_is_told_and_left_to_a_person() {
+    let world = with_a_failed_attempt();
+    put(&world, "distribution-doctor/1/small.mp4");
+    world.advance(DAY);
+    let publisher = tidier(&world, None, false);
+    for removes in [false, true] {
+        let told = tidy(&publisher, removes);
+        assert!(
+            matches!(
+                told[..],
+                [
+                    LeftOver {
+                        kind: LeftOverKind::Attempt { .. },
+                        since: None,
+                        outcome: LeftOverOutcome::Keep(Spared::Timeless),
+                        ..
+                    },
+                    LeftOver {
+                        kind: LeftOverKind::Trial,
+                        since: None,
+                        outcome: LeftOverOutcome::Keep(Spared::Timeless),
+                        ..
+                    },
+                ]
+            ),
+            "{told:?}"
+        );
+        assert!(
+            told[0].to_string().starts_with("keep (its store does not tell since when it is there: remove it by hand)")
+        );
+    }
+    assert_eq!(world.objects().len(), 3);
+    // Of what is somebody's, that is said.
+    let key =
+        world.objects().into_keys().map(|(_, key)| key).find(|key| !key.ends_with("-r1.mp4") && key.contains("clip"));
+    world.corrupt("default", &key.unwrap(), |bytes| *bytes = VIDEO.to_vec());
+    let mut another = request("clip.mp4", VIDEO);
+    another.distribution_settings.metadata.concept_id = Some("another".parse().unwrap());
+    publish(&world, &another).unwrap();
+    let told = tidy(&publisher, true);
+    assert!(matches!(told[0].outcome, LeftOverOutcome::Keep(Spared::Owned { .. })), "{told:?}");
+}
+
+#[test]
+fn left_overs_behind_many_that_are_kept_are_found() {
+    const KEPT: usize = 1_001;
+    let (world, why) = (World::new(), Reason::parse("because").unwrap());
+    let publisher = world.publisher("a");
+    for n in 0..=KEPT {
+        let (name, bytes) = (format!("v{n}.mp4"), n.to_be_bytes());
+        world.stage(name.clone(), bytes.to_vec());
+        let id = publish(&world, &request(&name, &bytes)).unwrap().audit_log_id;
+        block_on(publisher.retract(&id, &why)).unwrap();
+        // The oldest is not held: it is found last.
+        if n > 0 {
+            block_on(publisher.hold(&HoldOn::Publication(id), &why)).unwrap();
+        }
+        world.advance(Duration::from_secs(1));
+    }
+    world.advance(DAY);
+    let mut told = tidy(&publisher, true);
+    assert_eq!(told.len(), KEPT + 1);
+    assert_eq!(told.pop().unwrap().outcome, LeftOverOutcome::Removed);
+    assert!(told.iter().all(|left_over| matches!(left_over.outcome, LeftOverOutcome::Keep(Spared::Held { .. }))));
+    assert_eq!(world.objects().len(), KEPT);
 }

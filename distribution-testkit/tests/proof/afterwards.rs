@@ -11,7 +11,9 @@ use distribution_core::{
     Reason, Record, Replication, State, SweepPolicy, TargetName,
 };
 use distribution_testkit::checker::{violations, violations_of_removal};
-use distribution_testkit::{Budget, MemoryObject, MemoryStaging, Run, Schedule, Simulation, TestSigner, World, request};
+use distribution_testkit::{
+    Budget, MemoryObject, MemoryStaging, Run, Schedule, Simulation, TestSigner, World, request,
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use distribution_core::{
     Advance, AuditLogId, Claim, Cursor, Error, ErrorKind, Found, IdempotencyKey, MetadataStore, Policy, PublishRequest,
-    Query, Reason, Row, State,
+    Query, Reason, Record, Row, State, Version,
 };
 use distribution_testkit::{Budget, MemoryMetadata, Run, Schedule, Simulation, World, every_schedule, request};
 
@@ -34,15 +34,17 @@ fn one_version(world: &World) -> Simulation {
 }
 
 /// One publishes, another takes it back as soon as it is on record.
-fn taken_back(world: &World) -> Simulation {
-    world.stage("clip.mp4", VIDEO);
-    let publisher = |world: World, holder: String| async move {
-        match world.publisher(&holder).publish(request("clip.mp4", VIDEO)).await {
-            Ok(answer) => world.answered(answer),
-            Err(error) => assert!(
-                matches!(error.kind(), ErrorKind::Retracted | ErrorKind::Unavailable | ErrorKind::Busy),
-                "{error}"
-            ),
+fn taken_back(world: &World, call: PublishRequest) -> Simulation {
+    let publisher = move |world: World, holder: String| {
+        let call = call.clone();
+        async move {
+            match world.publisher(&holder).publish(call).await {
+                Ok(answer) => world.answered(answer),
+                Err(error) => assert!(
+                    matches!(error.kind(), ErrorKind::Retracted | ErrorKind::Unavailable | ErrorKind::Busy),
+                    "{error}"
+                ),
+            }
         }
     };
     let person = |world: World, holder: String| async move {
@@ -117,17 +119,35 @@ fn proof_two_versions_with_a_crash_anywhere() {
     println!("proof: one or two versions of one work in {samples} sampled orders, two crashes and two faults each");
 }
 
+/// It is settled, and is the first version of its work, if it has one and was ever published.
+fn is_complete(world: &World) {
+    let _ = world.run({
+        let publisher = world.publisher("later");
+        async move { publisher.recover().await }
+    });
+    world.keeps_promises().unwrap_or_else(|broken| panic!("{broken}: {:?}", world.effects()));
+    let record = Record::decode(&world.rows()[0]).unwrap();
+    assert!(record.state() == State::Retracted || world.answers().len() == 1);
+    if let Some(published) = record.published() {
+        let number = record.publication.concept_id.as_ref().map(|_| Version::Number(1));
+        assert_eq!(published.version, number, "{:?}", world.effects());
+    }
+}
+
 #[test]
 fn proof_a_retraction_in_every_order() {
-    every_order("a publish and its retraction", taken_back, |world, _| {
-        let _ = world.run({
-            let publisher = world.publisher("later");
-            async move { publisher.recover().await }
-        });
-        world.keeps_promises().unwrap_or_else(|broken| panic!("{broken}: {:?}", world.effects()));
-        let is_retracted = world.rows()[0].index.state == State::Retracted;
-        assert!(is_retracted || world.answers().len() == 1);
-    });
+    let of_no_work = |world: &World| {
+        world.stage("clip.mp4", VIDEO);
+        taken_back(world, request("clip.mp4", VIDEO))
+    };
+    let of_a_work = |world: &World| {
+        world.stage("v0.mp4", vec![0; 8]);
+        taken_back(world, edit(0))
+    };
+    every_order("a publish and its retraction", of_no_work, |world, _| is_complete(world));
+    if Budget::chosen() != Budget::Quick {
+        every_order("a version and its retraction", of_a_work, |world, _| is_complete(world));
+    }
 }
 
 /// Where names can change, two publications have one number: the checker says so.

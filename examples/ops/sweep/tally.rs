@@ -1,6 +1,6 @@
 //! What a sweep has come to.
 
-use distribution_core::{Decision, Error, Kept, LeftOver, LeftOverKind, LeftOverOutcome, Verdict};
+use distribution_core::{Decision, Error, Kept, LeftOver, LeftOverOutcome, Spared, Verdict};
 use serde_json::{Value, json};
 
 use crate::exit;
@@ -12,7 +12,8 @@ pub(super) struct Tally {
     removable: u64,
     pub(super) removed: u64,
     pub(super) kept: u64,
-    /// Files that nobody publishes, or whose copies are not sound, or of which something is not known.
+    /// Files that nobody publishes, or whose copies are not sound, or of which something is not known; left-overs that
+    /// only a person can remove.
     needing_care: u64,
     damaged: u64,
     unknown: u64,
@@ -66,9 +67,14 @@ impl Tally {
         match &left_over.outcome {
             LeftOverOutcome::Remove => self.removable += 1,
             LeftOverOutcome::Removed => self.removed += 1,
-            LeftOverOutcome::Keep { reason } => {
+            LeftOverOutcome::Keep(spared) => {
                 self.kept += 1;
-                self.left += u64::from(removes && !is_owned(left_over, reason));
+                match spared {
+                    // As it should be.
+                    Spared::Owned { .. } | Spared::Held { .. } | Spared::Recent { .. } | Spared::UnderWay { .. } => {}
+                    Spared::Timeless => self.needing_care += 1,
+                    _ => self.left += u64::from(removes),
+                }
             }
         }
         self.told.push(crate::json::value(left_over)?);
@@ -115,11 +121,6 @@ impl Tally {
     }
 }
 
-/// Whether it is kept because it is somebody's, which only the object of an attempt can be.
-fn is_owned(left_over: &LeftOver, reason: &str) -> bool {
-    matches!(left_over.kind, LeftOverKind::Attempt { .. }) && reason.starts_with("it is, or may be, the object of")
-}
-
 fn bump(count: &mut u64) -> bool {
     *count += 1;
     true
@@ -127,7 +128,7 @@ fn bump(count: &mut u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use distribution_core::{AuditLogId, SourcePin, StagedFile, TargetName, VideoUrl};
+    use distribution_core::{AuditLogId, LeftOverKind, SourcePin, StagedFile, TargetName, VideoUrl};
 
     use super::*;
 
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn left_over(kind: LeftOverKind, outcome: LeftOverOutcome) -> LeftOver {
-        let since = "2026-01-01T00:00:00Z".parse().unwrap();
+        let since = Some("2026-01-01T00:00:00Z".parse().unwrap());
         LeftOver { target: TargetName::default(), name: "a.mp4".to_owned(), since, kind, outcome }
     }
 
@@ -164,18 +165,24 @@ mod tests {
 
     #[test]
     fn what_was_to_be_removed_and_is_still_there_is_no_success() {
-        let failed = || LeftOverOutcome::Keep { reason: "access denied: grant it".to_owned() };
-        let owned = || LeftOverOutcome::Keep { reason: format!("it is, or may be, the object of {}", id()) };
+        let failed = || LeftOverOutcome::Keep(Spared::Failed { message: "access denied: grant it".to_owned() });
+        let owned = || LeftOverOutcome::Keep(Spared::Owned { by: id() });
+        let held = || LeftOverOutcome::Keep(Spared::Held { by: id() });
+        let timeless = || LeftOverOutcome::Keep(Spared::Timeless);
         let attempt = || LeftOverKind::Attempt { audit_log_id: id() };
         for (kind, outcome, removes, code) in [
             (LeftOverKind::Trial, failed(), true, exit::AGAIN),
             (attempt(), failed(), true, exit::AGAIN),
             (attempt(), owned(), true, 0),
             (attempt(), owned(), false, 0),
+            (LeftOverKind::Retracted { audit_log_id: id() }, held(), true, 0),
+            (LeftOverKind::Trial, timeless(), true, 0),
             (LeftOverKind::Unfinished, LeftOverOutcome::Removed, true, 0),
         ] {
             let mut tally = Tally::default();
+            let needs_care = u64::from(outcome == timeless());
             tally.take_left_over(&left_over(kind, outcome), removes).unwrap();
+            assert_eq!(tally.needing_care, needs_care, "nothing but a person can remove what is timeless");
             assert_eq!(give(tally, None), code);
         }
     }
