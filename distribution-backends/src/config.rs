@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod away;
 mod bucket;
 mod cloudfront;
 mod credentials;

@@ -38,6 +38,9 @@ pub(super) trait Bucket: Send + Sync {
     /// The bucket and its service, and the prefix in it.
     fn at(&self) -> (String, &str);
 
+    /// Its URI, below which objects are located.
+    fn uri(&self) -> String;
+
     /// The keys of its credentials, all of which it needs if it has any.
     fn credentials(&self) -> &'static [&'static str];
 

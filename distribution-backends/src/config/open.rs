@@ -7,6 +7,7 @@ use distribution_core::{
 };
 use futures::future::try_join_all;
 
+use super::away::Away;
 use super::file::Credentials;
 use super::links::{Signing, hmac_signer, probed};
 use super::place::Place;
@@ -122,7 +123,12 @@ impl Config {
     ) -> Result<Vec<(TargetName, Arc<dyn Storage>, S)>, Error> {
         let is_attested = self.plan.policy.verification == Verification::StoreAttested;
         let opening = targets.into_iter().map(|(name, place, signer)| async move {
-            let storage = storage(place, is_attested).await;
+            let is_replica = self.plan.replications.values().any(|replication| replication.targets.contains(&name));
+            let storage = match place {
+                // One that is down is no reason not to begin.
+                Place::Bucket(bucket) if is_replica => Away::open(bucket, is_attested).await,
+                place => storage(place, is_attested).await,
+            };
             let at = || format!("targets.{name}.storage");
             let storage = storage.map_err(|error| self.places.locate(&at(), error))?;
             Ok::<_, Error>((name, storage, signer))

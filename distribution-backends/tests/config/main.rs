@@ -27,6 +27,7 @@ mod preflight;
 #[cfg(all(feature = "link-probe", feature = "serve"))]
 mod probing;
 mod records;
+mod replicas;
 mod secrets;
 mod trail;
 

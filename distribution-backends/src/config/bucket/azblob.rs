@@ -23,6 +23,10 @@ impl Bucket for AzblobConfig {
         (format!("{} of {:?} at {:?}", self.container, self.account, self.endpoint), &self.prefix)
     }
 
+    fn uri(&self) -> String {
+        format!("az://{}/{}", self.container, self.prefix)
+    }
+
     fn credentials(&self) -> &'static [&'static str] {
         &["account_key"]
     }

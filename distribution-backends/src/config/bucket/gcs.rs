@@ -24,6 +24,10 @@ impl Bucket for GcsConfig {
         (format!("{} at {:?}", self.bucket, self.endpoint), &self.prefix)
     }
 
+    fn uri(&self) -> String {
+        format!("gs://{}/{}", self.bucket, self.prefix)
+    }
+
     fn credentials(&self) -> &'static [&'static str] {
         &["key_file"]
     }

@@ -23,6 +23,10 @@ impl Bucket for S3Config {
         (self.place(), &self.prefix)
     }
 
+    fn uri(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.prefix)
+    }
+
     fn credentials(&self) -> &'static [&'static str] {
         &["access_key_id", "secret_access_key"]
     }

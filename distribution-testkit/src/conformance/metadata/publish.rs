@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use distribution_core::{
@@ -100,7 +101,9 @@ fn named(number: usize) -> PublishRequest {
 }
 
 /// How long a caller waits whose store gave no good answer.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often a racer is patient with that.
+const BAD_ANSWERS_MAX: u32 = 50;
 
 /// Publishers on as many hosts, all with the same request.
 pub(super) fn one_of_many_publishers_publishes(harness: &dyn MetadataHarness) {
@@ -112,11 +115,15 @@ pub(super) fn one_of_many_publishers_publishes(harness: &dyn MetadataHarness) {
             let builder = world.builder(&format!("host-{n}")).metadata(stores[n % 2].clone());
             let publisher = builder.build().expect("a publisher");
             async move {
+                let mut bad_answers = 0;
                 for _ in 0..REPEATS_MAX {
                     match publisher.publish(named(trial)).await {
                         Err(error) if error.kind() == ErrorKind::Busy => let_others_go_first().await,
                         // A server under this load may give up on a request: the same call finishes the job.
-                        Err(error) if error.kind() == ErrorKind::Unavailable => thread::sleep(PAUSE),
+                        Err(error) if error.kind() == ErrorKind::Unavailable && bad_answers < BAD_ANSWERS_MAX => {
+                            bad_answers += 1;
+                            thread::sleep(PAUSE);
+                        }
                         outcome => return outcome.expect("a publish"),
                     }
                     thread::yield_now();
