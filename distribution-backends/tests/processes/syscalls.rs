@@ -67,7 +67,7 @@ fn proof_syscalls() {
     let all = injections.len();
     Rng::with_seed(seed()).shuffle(&mut injections);
     injections.truncate(budget.pick(16, usize::MAX, usize::MAX));
-    let limit = budget.pick(Duration::from_secs(20), Duration::from_secs(150), Duration::from_secs(3_600));
+    let limit = budget.pick(Duration::from_secs(20), Duration::from_secs(400), Duration::from_secs(3_600));
     let (tally, next) = (Tally::default(), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..LANES {
