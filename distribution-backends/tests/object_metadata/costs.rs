@@ -94,6 +94,11 @@ fn finds_cost_what_they_look_at() {
         let concept_id = Some(ConceptId::parse("work-7").unwrap());
         let published = Some(State::Published);
         let latest = lists(Query { concept_id, state: published, ..query() }, 1, 1, [0, 2, 1, 0]).await;
+        // Of a work, what is open: a list of each, and a read for each row that is wanted.
+        let (concept_id, settled) = (Some(ConceptId::parse("work-0").unwrap()), Some(false));
+        lists(Query { concept_id, settled, ..query() }, 100, 3, [0, 5, 3, 0]).await;
+        let (concept_id, settled) = (Some(ConceptId::parse("work-7").unwrap()), Some(false));
+        lists(Query { concept_id, settled, ..query() }, 100, 0, [0, 2, 0, 0]).await;
         let checksum = Some(Checksum::of(&1_234_u64.to_be_bytes()));
         let bytes = lists(Query { checksum, ..query() }, 10, 1, [0, 2, 1, 0]).await;
         let (claimed_from, claimed_before) = (Some(at(1_000)), Some(at(1_020)));

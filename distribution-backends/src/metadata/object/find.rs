@@ -1,8 +1,8 @@
 //! Rows by lists of markers, newest first.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use distribution_core::{Cursor, Error, Found, ObjectKey, Query, Row};
+use distribution_core::{AuditLogId, Cursor, Error, Found, ObjectKey, Query, Row};
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt as _, StreamExt as _};
 use tracing::debug;
@@ -21,6 +21,7 @@ pub(super) async fn find(
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Found, Error> {
+    let of_work = of_work(records, query).await?;
     let mut markers = Markers::new(records, query, after, limit)?;
     let (mut found, mut loading, mut skipped) = (Found::default(), FuturesOrdered::new(), 0);
     while found.len() < limit {
@@ -29,6 +30,9 @@ pub(super) async fn find(
         while loading.len() < ahead
             && let Some(marker) = markers.next().await?
         {
+            if of_work.as_ref().is_some_and(|ids| !ids.contains(&marker.0.id)) {
+                continue;
+            }
             let place = Cursor { claimed_at: marker.0.claimed_at, id: marker.0.id.clone() };
             loading.push_back(row(records, marker).map(|row| (place, row)));
         }
@@ -42,6 +46,18 @@ pub(super) async fn find(
         }
     }
     Ok(found)
+}
+
+/// The publications of the work, where those with something left to do are asked for: so that only theirs are read of
+/// all that have, which may be many while the audit sink is out of reach.
+async fn of_work(records: &ObjectMetadata, query: &Query) -> Result<Option<HashSet<AuditLogId>>, Error> {
+    let Query { concept_id: Some(_), settled: Some(false), .. } = query else { return Ok(None) };
+    let mut markers = Markers::new(records, &Query { settled: None, ..query.clone() }, None, LIST_KEYS)?;
+    let mut ids = HashSet::new();
+    while let Some((marker, _)) = markers.next().await? {
+        ids.insert(marker.id);
+    }
+    Ok(Some(ids))
 }
 
 /// The markers of a list, one after the other.

@@ -11,6 +11,10 @@ use crate::metadata::instant::{micros, micros_from};
 /// the most apart, each of them in the order asked for, so nothing is ever sorted.
 pub(super) fn select(query: &Query, after: Option<&Cursor>, limit: usize) -> Result<QueryBuilder<Sqlite>, Error> {
     let (from, ordered) = match query {
+        // A work may have any number of versions, and few of all rows have something left to do.
+        Query { concept_id: Some(_), checksum: None, settled: Some(false), .. } => {
+            ("publication AS p INDEXED BY publication_unsettled", "p")
+        }
         Query { concept_id: Some(_), .. } => ("publication AS p INDEXED BY publication_by_concept", "p"),
         Query { checksum: Some(_), .. } => ("publication AS p INDEXED BY publication_by_checksum", "p"),
         // CROSS JOIN: SQLite keeps the order of the tables.

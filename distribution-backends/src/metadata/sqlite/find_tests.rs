@@ -8,7 +8,7 @@ fn at(micros: i64) -> Timestamp {
     Timestamp::from_timestamp_micros(micros).unwrap()
 }
 
-fn single_fields() -> Vec<(Query, &'static str)> {
+fn fields() -> Vec<(Query, &'static str)> {
     let query = Query::default;
     vec![
         (query(), "publication_by_time"),
@@ -17,6 +17,10 @@ fn single_fields() -> Vec<(Query, &'static str)> {
         (Query { tag: Some("t".into()), ..query() }, "SEARCH t USING PRIMARY KEY (tag=?"),
         (Query { state: Some(State::Published), ..query() }, "publication_by_state"),
         (Query { settled: Some(false), ..query() }, "publication_unsettled"),
+        (
+            Query { concept_id: Some(ConceptId::parse("c").unwrap()), settled: Some(false), ..query() },
+            "publication_unsettled",
+        ),
         (Query { settled: Some(true), ..query() }, "publication_by_time"),
         (Query { claimed_from: Some(at(1)), ..query() }, "publication_by_time"),
         (Query { claimed_before: Some(at(1)), ..query() }, "publication_by_time"),
@@ -35,7 +39,7 @@ async fn each_field_is_served_by_its_index_and_nothing_is_sorted() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteMetadata::open(directory.path().join("records.db")).await.unwrap();
     let after = Cursor { claimed_at: at(5), id: id() };
-    for (query, index) in single_fields() {
+    for (query, index) in fields() {
         for after in [None, Some(&after)] {
             let plan = plan(&store, &query, after).await;
             assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{query:?}:\n{plan}");
