@@ -9,7 +9,7 @@ use crate::base_url::BaseUrl;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::invariants::HOLDER_BYTES_MAX;
-use crate::key::TargetName;
+use crate::key::{ObjectKey, TargetName};
 use crate::metadata::MetadataStore;
 use crate::metrics::Outcomes;
 use crate::origin::Named;
@@ -194,6 +194,17 @@ fn check_replication(
     };
     let is_public_itself = is_public(name)?;
     replication.check(name)?;
+    let place = |name: &TargetName| {
+        let key = ObjectKey::parse("distribution").ok()?;
+        Some(targets.get(name)?.storage.location(&key))
+    };
+    let all: Vec<_> = std::iter::once(name).chain(&replication.targets).collect();
+    for (index, one) in all.iter().enumerate() {
+        if let Some(other) = all.iter().skip(index + 1).find(|other| place(other) == place(one)) {
+            let message = format!("`{one}` and `{other}` are one place: a copy there is none");
+            return Err(Error::invalid("replication", message));
+        }
+    }
     for replica in &replication.targets {
         if is_public(replica)? != is_public_itself {
             let message = format!("of `{name}` and `{replica}`, one is public and the other is not");

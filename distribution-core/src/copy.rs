@@ -59,7 +59,7 @@ impl Publisher {
         call.progress.stage(Stage::Transfer { total: staged.pin.size });
         let (pulse, meter) = pulse(call);
         let pin = staged.pin.clone();
-        let content = content(record, staged, meter);
+        let content = content(record, record.attempt, staged, meter);
         let fault = match self.attended(record, call, &pulse, storage.create(&key, content)).await? {
             CreateOutcome::Created { proof } => {
                 let object = StoredObject {
@@ -188,7 +188,7 @@ fn found(location: Location, versions: u64) -> Event {
 pub(crate) fn headers(record: &Record) -> ContentHeaders {
     ContentHeaders {
         content_type: "video/mp4".to_owned(),
-        content_disposition: format!("inline; filename=\"{}\"", record.object_key().file_name()),
+        content_disposition: format!("inline; filename=\"{}\"", record.publication.key.file_name()),
         cache_control: "private, max-age=31536000, immutable".to_owned(),
         user_metadata: [
             ("sha256".to_owned(), record.publication.checksum.hex()),
@@ -198,10 +198,11 @@ pub(crate) fn headers(record: &Record) -> ContentHeaders {
     }
 }
 
-pub(crate) fn content(record: &Record, staged: Staged, meter: Meter) -> Content {
+/// The staged file, as the content of this attempt.
+pub(crate) fn content(record: &Record, attempt: u32, staged: Staged, meter: Meter) -> Content {
     let headers = headers(record);
     // A copy that was made unread has been wrong once: who reads it finds out which side is.
-    let body = if record.attempt > 0 { staged.body.to_be_read() } else { staged.body };
+    let body = if attempt > 0 { staged.body.to_be_read() } else { staged.body };
     Content { size: staged.pin.size, expected: record.publication.checksum, headers, body, meter }
 }
 

@@ -48,7 +48,12 @@ pub enum Event {
     Examined(Option<Proof>),
     /// A copy on another target was read.
     CopyExamined(CopyExamined),
-    /// What is published was copied anew, since its object was lost, and read back.
+    /// The object of what is published is lost: it is to be copied anew, to the key of a later attempt.
+    Restoring {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// It was copied there, and read back.
     Restored {
         /// The attempt whose object it is from now on.
         attempt: u32,

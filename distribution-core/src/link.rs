@@ -1,10 +1,11 @@
 //! Links: signed for what is on record, and granted one by one to whoever asks for one of its own.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
-use crate::key::ObjectKey;
+use crate::key::{ObjectKey, TargetName};
 use crate::machine::Event;
 use crate::parts::Target;
 use crate::publisher::{Publisher, STEPS_MAX, Swap, overtaken};
@@ -49,10 +50,29 @@ impl Publisher {
     pub async fn revoke_links(&self, audit_log_id: &AuditLogId) -> Result<(), Error> {
         let record = self.load_published(audit_log_id).await?;
         // First, so that the trail tells of nothing that has not happened.
-        for (name, key) in record.places().into_iter().chain(record.given_up()) {
-            self.target_named(&name)?.signer()?.revoke(&key).await?;
+        let known = self.revoke_all(&record, &BTreeSet::new()).await?;
+        let record = self.tell(record, |_| Ok(Some(Event::LinksRevoked))).await?;
+        // A copy may have been made at another place meanwhile.
+        self.revoke_all(&record, &known).await.map(drop)
+    }
+
+    /// Has the links to all copies that there are or were end, but for those that are known to have ended: where one
+    /// fails, the others end all the same.
+    async fn revoke_all(
+        &self,
+        record: &Record,
+        known: &BTreeSet<(TargetName, ObjectKey)>,
+    ) -> Result<BTreeSet<(TargetName, ObjectKey)>, Error> {
+        let places: BTreeSet<_> = record.places().into_iter().chain(record.given_up()).collect();
+        let mut revoked = Ok(());
+        for (name, key) in places.difference(known) {
+            let ended = match self.target_named(name).and_then(Target::signer) {
+                Ok(signer) => signer.revoke(key).await,
+                Err(error) => Err(error),
+            };
+            revoked = revoked.and(ended);
         }
-        self.tell(record, |_| Ok(Some(Event::LinksRevoked))).await.map(drop)
+        revoked.map(|()| places)
     }
 
     pub(crate) async fn load_published(&self, audit_log_id: &AuditLogId) -> Result<Record, Error> {

@@ -72,6 +72,7 @@ pub fn claim(
         details,
         hold: None,
         replicas,
+        restoring: None,
         trail: TrailEnd::default(),
         claimed_at: now,
         revision: 0,
@@ -97,7 +98,7 @@ pub fn next_action(record: &Record) -> Option<Action> {
         Phase::Published(Published { version: Some(Version::After(_)), .. }) => Some(Action::Number),
         Phase::Retracted(Retracted { published: Some(_), links_end: None, .. }) => Some(Action::EndLinks),
         _ if !record.trail.waiting.is_empty() => Some(Action::Deliver),
-        Phase::Published(_) => record.replicas.missing().next().map(|_| Action::Replicate),
+        Phase::Published(_) => record.replicas.to_make().next().map(|_| Action::Replicate),
         Phase::Rejected { .. } | Phase::Retracted(_) => None,
     }
 }
@@ -147,12 +148,18 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
         (Phase::Published(_), Event::CopyExamined(seen)) => next.observe_copy(seen, now)?,
 
-        (Phase::Published(published), Event::Restored { attempt, location, proof }) => {
-            let is_later = record.attempt < attempt && attempt <= ATTEMPT_MAX;
-            if !is_later || proof.digest.checksum != record.publication.checksum {
+        (Phase::Published(_), Event::Restoring { attempt }) => {
+            let known = record.restoring.unwrap_or(record.attempt);
+            if attempt <= known || attempt > ATTEMPT_MAX {
                 return Err(IllegalTransition);
             }
-            next.attempt = attempt;
+            next.restoring = Some(attempt);
+        }
+        (Phase::Published(published), Event::Restored { attempt, location, proof }) => {
+            if record.restoring != Some(attempt) || proof.digest.checksum != record.publication.checksum {
+                return Err(IllegalTransition);
+            }
+            (next.attempt, next.restoring) = (attempt, None);
             next.phase = Phase::Published(Published { location: location.clone(), proof, ..published.clone() });
             next.log(now, AuditEvent::Restored { attempt, location, proof });
         }
@@ -231,6 +238,7 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::SourceUnfit(_)
             | Event::Examined(_)
             | Event::CopyExamined(_)
+            | Event::Restoring { .. }
             | Event::Restored { .. }
             | Event::ApprovalLapsed
             | Event::Numbered { .. }

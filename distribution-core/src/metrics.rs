@@ -157,7 +157,7 @@ pub(crate) fn turned_away(error: &Error) {
 /// A step went on record.
 pub(crate) fn advanced(before: &Record, after: &Record) {
     let target = || after.publication.target.to_string();
-    if after.attempt > before.attempt {
+    if after.attempt > before.attempt && after.published().is_none() {
         counter!(RETRIES_TOTAL, "target" => target()).increment(1);
     }
     if let Phase::Published(published) = &after.phase

@@ -24,7 +24,7 @@ impl Publisher {
     }
 
     pub(crate) fn alert_of_failed_attempt(&self, before: &Record, after: &Record) {
-        if after.attempt > before.attempt {
+        if after.attempt > before.attempt && after.published().is_none() {
             let attempt = before.attempt;
             let message = format!("the object of attempt {attempt} is missing or has other bytes");
             self.alert(before.id(), &Error::corrupt(message));
@@ -46,11 +46,15 @@ impl Publisher {
         }
     }
 
-    /// That a copy on another target is lost, or cannot be made.
-    pub(crate) fn alert_of_replica(&self, record: &Record, target: &TargetName, error: &Error) {
+    /// That a copy on another target is lost, or cannot be made. If that is out of reach, it is about all copies there.
+    pub(crate) fn alert_of_replica(&self, record: &Record, name: &TargetName, error: &Error) {
+        if error.part().is_some() {
+            return self.alert(record.id(), error);
+        }
         let (kind, id) = (AlertKind::ReplicaLost, record.id().clone());
-        let message = told(format_args!("{id} lacks a proven copy on the target `{target}`: {error}"), kind);
-        self.raise(Alert { kind, audit_log_id: Some(id), target: Some(target.clone()), message });
+        let message = told(format_args!("{id} lacks a proven copy on the target `{name}`: {error}"), kind);
+        let target = Some(name.clone()).filter(|_| error.kind() == ErrorKind::Unavailable);
+        self.raise(Alert { kind, audit_log_id: Some(id), target, message });
     }
 
     /// That nobody publishes so many staged files, of which this is one.

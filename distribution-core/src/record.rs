@@ -41,6 +41,9 @@ pub struct Record {
     /// The copies on other targets: wanted ones, and how many must be proven.
     #[serde(default, skip_serializing_if = "Replicas::is_none")]
     pub replicas: Replicas,
+    /// The attempt at whose key what is published is being copied anew, since its object was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restoring: Option<u32>,
     /// The audit trail's end.
     pub trail: TrailEnd,
     /// When the publication began.

@@ -45,6 +45,13 @@ impl Recovery {
     }
 }
 
+/// How far a recovery has brought a publication.
+enum Settled {
+    Whole,
+    /// All is done but copies on other targets.
+    ButForCopies,
+}
+
 /// How many records are read at a time.
 const PAGE_ROWS: usize = 100;
 
@@ -64,41 +71,61 @@ impl Publisher {
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) if the records cannot be listed.
     pub async fn recover(&self) -> Result<Recovery, Error> {
+        let mut recovery = Recovery::default();
+        // What lacks nothing but copies elsewhere comes last: a target that is slow holds up nothing else.
+        if self.recover_those(&mut recovery, false).await? {
+            self.recover_those(&mut recovery, true).await?;
+        }
+        Ok(recovery)
+    }
+
+    /// Finishes what lacks nothing but copies on other targets, or all else; and says whether there is some of the first.
+    async fn recover_those(&self, recovery: &mut Recovery, copies: bool) -> Result<bool, Error> {
         let unsettled = Query { settled: Some(false), ..Query::default() };
-        let (mut recovery, mut after) = (Recovery::default(), None);
+        let (mut after, mut lacks_copies) = (None, false);
         loop {
             let found = self.parts().metadata.find(&unsettled, after.as_ref(), PAGE_ROWS).await?;
             let next = found.end().filter(|_| found.len() >= PAGE_ROWS);
-            for (place, error) in found.damaged {
+            for (place, error) in found.damaged.into_iter().filter(|_| !copies) {
                 self.alert(&place.id, &error);
                 recovery.count(place.id, Err(error));
             }
-            let settling = found.rows.into_iter().map(|row| self.settle(row));
+            let is_told = |row: &Row| Record::decode(row).is_ok_and(|record| record.is_told());
+            let (told, others): (Vec<Row>, Vec<Row>) = found.rows.into_iter().partition(is_told);
+            lacks_copies |= !told.is_empty();
+            let rows = if copies { told } else { others };
+            let settling = rows.into_iter().map(|row| self.settle(row, copies));
             let mut outcomes = stream::iter(settling).buffer_unordered(self.parts().policy.recoveries_max as usize);
             while let Some((id, outcome)) = outcomes.next().await {
-                recovery.count(id, outcome);
+                match outcome {
+                    // It is counted when it is copied.
+                    Ok(Settled::ButForCopies) => lacks_copies = true,
+                    Ok(Settled::Whole) => recovery.count(id, Ok(())),
+                    Err(error) => recovery.count(id, Err(error)),
+                }
             }
             if next.is_none() {
-                return Ok(recovery);
+                return Ok(lacks_copies);
             }
             after = next;
         }
     }
 
-    async fn settle(&self, row: Row) -> (AuditLogId, Result<(), Error>) {
+    async fn settle(&self, row: Row, copies: bool) -> (AuditLogId, Result<Settled, Error>) {
         let span = info_span!("recover", audit_log_id = %row.id);
-        let outcome = self.finish_row(&row).instrument(span).await.inspect_err(|error| self.alert(&row.id, error));
+        let outcome = self.finish_row(&row, copies).instrument(span).await;
+        let outcome = outcome.inspect_err(|error| self.alert(&row.id, error));
         (row.id, outcome)
     }
 
-    async fn finish_row(&self, row: &Row) -> Result<(), Error> {
+    async fn finish_row(&self, row: &Row, copies: bool) -> Result<Settled, Error> {
         let record = Record::decode(row)?;
         let call = Call {
             approval: record.approval.clone(),
             source: record.source.whole.then(|| record.source.url.clone()),
             progress: Arc::new(()),
             lease: OwnLease::default(),
-            repairs: true,
+            repairs: copies,
         };
         let record = self.enter(record, None, &call).await?;
         let record = self.drive(record, &call).await?;
@@ -107,6 +134,6 @@ impl Publisher {
             let (approved, key) = (&record.publication.checksum, record.object_key());
             self.alert(record.id(), &reason.error(approved, &key, &record.source.url));
         }
-        Ok(())
+        Ok(if record.is_settled() { Settled::Whole } else { Settled::ButForCopies })
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::key::{ObjectKey, TargetName};
+use crate::key::{ATTEMPT_MAX, ObjectKey, TargetName};
 use crate::object::{Location, Proof};
 use crate::record::{Phase, Record};
 use crate::time::Timestamp;
@@ -120,6 +120,11 @@ impl Replicas {
     pub fn missing(&self) -> impl Iterator<Item = &Replica> {
         self.wanted.iter().filter(|replica| replica.proven.is_none())
     }
+
+    /// Those that can still be made: of a target that has spoilt all attempts there are, none is.
+    pub(crate) fn to_make(&self) -> impl Iterator<Item = &Replica> {
+        self.missing().filter(|replica| replica.attempt <= ATTEMPT_MAX)
+    }
 }
 
 impl Record {
@@ -132,20 +137,23 @@ impl Record {
         }
     }
 
-    /// Where the publication has, or may have, its objects: its own first, then its replicas, each on its target.
+    /// Where the publication has, or may have, its objects: its own first, then its replicas, each on its target, then
+    /// the one that is being copied anew.
     pub fn places(&self) -> Vec<(TargetName, ObjectKey)> {
         let replica = |replica: &Replica| (replica.target.clone(), self.publication.key.attempt(replica.attempt));
-        let own = (self.publication.target.clone(), self.object_key());
-        std::iter::once(own).chain(self.replicas.wanted.iter().map(replica)).collect()
+        let own = |attempt| (self.publication.target.clone(), self.publication.key.attempt(attempt));
+        let replicas = self.replicas.wanted.iter().map(replica);
+        std::iter::once(own(self.attempt)).chain(replicas).chain(self.restoring.map(own)).collect()
     }
 
     /// Where objects may be of attempts that were given up.
     pub fn given_up(&self) -> Vec<(TargetName, ObjectKey)> {
-        let own = (&self.publication.target, self.attempt);
-        let all = std::iter::once(own).chain(self.replicas.wanted.iter().map(|r| (&r.target, r.attempt)));
-        let keys = |(target, attempt): (&TargetName, u32)| {
-            (0..attempt).map(|n| (target.clone(), self.publication.key.attempt(n))).collect::<Vec<_>>()
-        };
-        all.flat_map(keys).collect()
+        let own = (0..self.restoring.unwrap_or(self.attempt)).filter(|attempt| *attempt != self.attempt);
+        let mut given_up: Vec<_> = own.map(|attempt| (&self.publication.target, attempt)).collect();
+        for Replica { target, attempt, .. } in &self.replicas.wanted {
+            given_up.extend((0..*attempt).map(|attempt| (target, attempt)));
+        }
+        let key = |attempt| self.publication.key.attempt(attempt);
+        given_up.into_iter().map(|(target, attempt)| (target.clone(), key(attempt))).collect()
     }
 }

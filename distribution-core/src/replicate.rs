@@ -1,13 +1,14 @@
 //! Copying to other targets: from a copy that is there, to all that lack one at the same time, each read back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::copy::{content, headers, pulse};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{ObjectKey, TargetName};
 use crate::machine::Event;
 use crate::metadata::State;
@@ -17,15 +18,25 @@ use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};
 use crate::record::{Phase, Record};
 use crate::replicas::{CopyExamined, Replica};
-use crate::storage::{Body, Content, CreateOutcome, Storage};
+use crate::storage::{Body, Content, CreateOutcome};
 use crate::tombstone::Mortal;
 
 /// What came of one try to make a copy.
 struct Try {
     target: TargetName,
     left: u32,
-    seen: Result<CopyExamined, Error>,
+    copied: Result<Copied, Error>,
 }
+
+/// What was seen of a copy.
+pub(crate) struct Copied {
+    pub(crate) seen: CopyExamined,
+    /// Whether its place is being cleared away, so that nothing was stored there.
+    is_buried: bool,
+}
+
+/// After how many entries that wait they are delivered meanwhile.
+const WAITING_MAX: usize = 16;
 
 impl Publisher {
     /// Makes the copies that are missing, each once: until enough are proven, or all where the call repairs. What could
@@ -37,36 +48,44 @@ impl Publisher {
         }
         call.progress.stage(Stage::Replicate);
         let (pulse, meter) = pulse(call);
+        // A target that spoils what it is given gets few objects of each call, and one of each recovery.
+        let begun = record.state();
+        let tries_max = if begun == State::Published { 1 } else { self.parts().policy.attempts_max };
         let mut tries = FuturesUnordered::new();
-        for replica in record.replicas.missing() {
-            tries.push(self.try_copy(&record, replica, self.parts().policy.attempts_max, &meter));
+        for replica in record.replicas.to_make() {
+            tries.push(self.try_copy(&record, replica, tries_max, &meter));
         }
         let mut failure = None;
-        while let Some(Try { target, left, seen }) = self.attended(&mut record, call, &pulse, tries.next()).await {
-            match seen {
-                Ok(seen) => {
-                    if seen.found.is_some_and(|proof| proof.digest.checksum != record.publication.checksum) {
-                        let error = Error::corrupt(format!("{} has other bytes", seen.location));
+        while let Some(Try { target, left, copied }) = self.attended(&mut record, call, &pulse, tries.next()).await {
+            match copied {
+                Ok(Copied { seen, is_buried }) => {
+                    if !is_buried && let Some(error) = is_wrong(&record, &seen) {
                         self.alert_of_replica(&record, &target, &error);
                     }
                     record = self.note_copy(record, &seen).await?;
-                    let replica = record.replicas.missing().find(|replica| replica.target == target);
+                    let replica = record.replicas.to_make().find(|replica| replica.target == target);
                     if let Some(replica) = replica.filter(|_| left > 1) {
                         tries.push(self.try_copy(&record, replica, left - 1, &meter));
                     }
                 }
+                // Nothing is left to copy from: that is not about this target.
+                Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
                 Err(error) => {
                     self.alert_of_replica(&record, &target, &error);
                     failure.get_or_insert(error);
                 }
             }
-            let is_over = match record.state() {
-                State::InProgress => !matches!(record.phase, Phase::Replicating { .. }),
-                State::Published => !call.repairs || record.replicas.missing().next().is_none(),
-                State::Rejected | State::Retracted => true,
+            let goes_on = match record.phase {
+                Phase::Replicating { .. } => true,
+                Phase::Published(_) => begun == State::Published && record.replicas.to_make().next().is_some(),
+                Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => false,
             };
-            if is_over {
+            if !goes_on {
                 return Ok(record);
+            }
+            if record.trail.waiting.len() >= WAITING_MAX {
+                let delivered = self.deliver(&record, &*call.progress).await?;
+                record = self.advance(&record, delivered).await?;
             }
         }
         if record.state() == State::Published && !record.trail.waiting.is_empty() {
@@ -105,38 +124,55 @@ impl Publisher {
         let (this, record, meter) = (self.clone(), record.clone(), meter.clone());
         let Replica { target, attempt, .. } = replica.clone();
         Box::pin(async move {
-            let seen = this.copy_to(&record, &target, attempt, &meter).await;
-            Try { target, left, seen }
+            let copied = this.copy_to(&record, &target, attempt, &meter).await;
+            Try { target, left, copied }
         })
     }
 
-    /// Makes the copy of this attempt on a target, from whichever copy is there and has the approved bytes, and reads
-    /// it back.
+    /// Makes the copy of this attempt on a target, from whichever copy elsewhere is there and has the approved bytes, or
+    /// else from the staged file, and reads it back.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if none has; that of the target, or of the source that may be sound.
     pub(crate) async fn copy_to(
         &self,
         record: &Record,
         target: &TargetName,
         attempt: u32,
         meter: &Meter,
-    ) -> Result<CopyExamined, Error> {
-        let (storage, key) = (self.storage(target)?, record.publication.key.attempt(attempt));
+    ) -> Result<Copied, Error> {
+        let storage = self.target_named(target)?.storage.clone();
+        let (key, mut unread) = (record.publication.key.attempt(attempt), None);
         let location = storage.location(&key);
-        let examined = |found| CopyExamined { target: target.clone(), attempt, location: location.clone(), found };
+        let seen = |found| CopyExamined { target: target.clone(), attempt, location: location.clone(), found };
         // That the copy is wanted is on record by now, as with the publication's own object.
         if self.is_buried(Mortal::Object(&location)).await? {
-            return Ok(examined(None));
+            return Ok(Copied { seen: seen(None), is_buried: true });
         }
-        let copies = record.proven_places().into_iter().filter(|place| *place != (target.clone(), key.clone()));
-        for source in copies.map(Some).chain([None]) {
+        let elsewhere = record.proven_places().into_iter().filter(|(name, _)| name != target);
+        for source in elsewhere.map(Some).chain([None]) {
             let content = match source {
-                Some((from, key)) => self.content_of(record, &from, &key, meter).await?,
-                None => self.staged_again(record, meter).await?,
+                Some((from, key)) => self.content_of(record, &from, &key, meter).await,
+                None => self.staged_again(record, attempt, meter).await,
             };
-            let Some(content) = content else { continue };
-            let proof = match storage.create(&key, content).await? {
-                CreateOutcome::Created { proof } => proof.filter(|proof| self.parts().policy.accepts(proof.how)),
-                CreateOutcome::AlreadyExists => None,
-                CreateOutcome::Unfit(_) => continue,
+            let (content, is_broken) = match content {
+                Ok(Some(content)) => content,
+                Ok(None) => continue,
+                Err(error) => {
+                    // Another one may be in reach.
+                    unread.get_or_insert(error);
+                    continue;
+                }
+            };
+            let proof = match storage.create(&key, content).await {
+                Ok(CreateOutcome::Created { proof }) => proof.filter(|proof| self.parts().policy.accepts(proof.how)),
+                Ok(CreateOutcome::AlreadyExists) => None,
+                Ok(CreateOutcome::Unfit(_)) => continue,
+                Err(error) if is_broken.load(Ordering::Acquire) => {
+                    unread.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             let found = match proof {
                 Some(proof) => Some(proof),
@@ -145,20 +181,22 @@ impl Publisher {
                     digest.map(|digest| Proof { digest, how: Verification::ReadBack })
                 }
             };
-            return Ok(examined(found));
+            return Ok(Copied { seen: seen(found), is_buried: false });
         }
+        let id = record.id();
         let message =
-            format!("no copy of {} has the approved bytes any more: stage the file and publish again", record.id());
-        Err(Error::corrupt(message))
+            format!("no copy of {id} has the approved bytes any more: stage the file where it was, and scrub");
+        Err(unread.unwrap_or_else(|| Error::corrupt(message)))
     }
 
     /// The staged file, if it is still there.
-    async fn staged_again(&self, record: &Record, meter: &Meter) -> Result<Option<Content>, Error> {
+    async fn staged_again(&self, record: &Record, attempt: u32, meter: &Meter) -> Result<Option<Read>, Error> {
         if !record.source.whole {
             return Ok(None);
         }
         let staged = self.open_staged(&record.source.url).await?;
-        Ok(staged.ok().map(|staged| content(record, staged, meter.clone())))
+        let read = |staged| (content(record, attempt, staged, meter.clone()), Arc::new(AtomicBool::new(false)));
+        Ok(staged.ok().map(read))
     }
 
     async fn content_of(
@@ -167,16 +205,28 @@ impl Publisher {
         target: &TargetName,
         key: &ObjectKey,
         meter: &Meter,
-    ) -> Result<Option<Content>, Error> {
-        let storage = self.storage(target)?;
+    ) -> Result<Option<Read>, Error> {
+        let storage = &self.target_named(target)?.storage;
         let Some(size) = storage.stat(key).await?.map(|stat| stat.size) else { return Ok(None) };
         let Some(bytes) = storage.open(key, 0..size).await? else { return Ok(None) };
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let breaks = is_broken.clone();
+        let bytes = bytes.inspect_err(move |_| breaks.store(true, Ordering::Release)).boxed();
         let (headers, body) = (headers(record), Body::Stream(bytes));
-        Ok(Some(Content { size, expected: record.publication.checksum, headers, body, meter: meter.clone() }))
+        let content = Content { size, expected: record.publication.checksum, headers, body, meter: meter.clone() };
+        Ok(Some((content, is_broken)))
     }
+}
 
-    fn storage(&self, target: &TargetName) -> Result<Arc<dyn Storage>, Error> {
-        Ok(self.target_named(target)?.storage.clone())
+/// Content that is copied, and whether reading it has failed.
+type Read = (Content, Arc<AtomicBool>);
+
+/// What is wrong with a copy that was just made.
+fn is_wrong(record: &Record, CopyExamined { location, found, .. }: &CopyExamined) -> Option<Error> {
+    match found {
+        Some(proof) if proof.digest.checksum == record.publication.checksum => None,
+        Some(_) => Some(Error::corrupt(format!("{location} has other bytes"))),
+        None => Some(Error::corrupt(format!("{location} was stored, and is missing"))),
     }
 }
 

@@ -108,21 +108,39 @@ impl Publisher {
         for location in record.proven_locations() {
             self.parts().metadata.bind(&retracted_name(location), record.id()).await?;
         }
-        let mut by = retracted.at;
-        // Links to a copy that was lost since may work as well.
-        for (name, key) in record.places().into_iter().chain(record.given_up()) {
-            let Target { reach, .. } = self.target_named(&name)?;
-            let Reach::Private { signer, .. } = reach else { continue };
-            match signer.revoke(&key).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Unsupported => {
-                    let end = link_expiry(self.now(), signer.limits().valid_hours_max);
-                    by = by.max(end.unwrap_or(Timestamp::MAX_UTC));
-                }
-                Err(error) => return Err(error),
-            }
+        // Links to a copy that was lost since may work as well; and where one place is out of reach, the links to the
+        // others end all the same.
+        let mut by = Ok(retracted.at);
+        for place in record.places().into_iter().chain(record.given_up()) {
+            let end = self.end_links_at(record, &place).await;
+            by = match (by, end) {
+                (Ok(by), Ok(end)) => Ok(by.max(end.unwrap_or(by))),
+                (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            };
         }
-        Ok(Event::LinksEnded { by })
+        Ok(Event::LinksEnded { by: by? })
+    }
+
+    /// By when the links to an object have ended, if that is later than now.
+    async fn end_links_at(
+        &self,
+        record: &Record,
+        (name, key): &(TargetName, ObjectKey),
+    ) -> Result<Option<Timestamp>, Error> {
+        let Target { storage, reach, .. } = self.target_named(name)?;
+        if record.publication.key_tells_bytes {
+            // Whoever else has an object of this name has the same bytes.
+            self.parts().metadata.bind(&retracted_name(&storage.location(key)), record.id()).await?;
+        }
+        let Reach::Private { signer, .. } = reach else { return Ok(None) };
+        match signer.revoke(key).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                let end = link_expiry(self.now(), signer.limits().valid_hours_max);
+                Ok(Some(end.unwrap_or(Timestamp::MAX_UTC)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn links_left(&self, record: &Record) -> Result<LinksLeft, Error> {

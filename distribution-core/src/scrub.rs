@@ -6,18 +6,17 @@ use tracing::{Instrument as _, info_span};
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
-use crate::key::ObjectKey;
+use crate::key::{ObjectKey, TargetName};
 use crate::lease::OwnLease;
 use crate::machine::Event;
 use crate::metadata::{Cursor, Query, State};
 use crate::metrics;
-use crate::object::{Digest, Proof, Verification};
+use crate::object::{Digest, Location, Proof, Verification};
 use crate::progress::Meter;
 use crate::publisher::{Call, Publisher};
 use crate::record::{Phase, Record};
 use crate::replicas::CopyExamined;
 use crate::storage::Storage;
-use crate::tombstone::Mortal;
 
 /// What a [`Publisher::scrub`] came to.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +84,11 @@ impl Publisher {
         let published = Query { state: Some(State::Published), ..Query::default() };
         let mut scrub = Scrub { next: after.cloned(), ..Scrub::default() };
         loop {
-            let found = self.parts().metadata.find(&published, scrub.next.as_ref(), PAGE_ROWS).await?;
+            let found = match self.parts().metadata.find(&published, scrub.next.as_ref(), PAGE_ROWS).await {
+                // What was done is told, and where to go on.
+                Err(_) if scrub.publications > 0 => return Ok(scrub),
+                found => found?,
+            };
             let (is_last, end) = (found.len() < PAGE_ROWS, found.end());
             for (place, error) in found.damaged {
                 self.alert(&place.id, &error);
@@ -115,11 +118,9 @@ impl Publisher {
 
     async fn scrub_record(&self, mut record: Record, scrub: &mut Scrub) -> Result<(), Error> {
         let (mut own, mut unread) = (None, None);
-        let replicas = record.replicas.clone();
         for (index, (target, key)) in record.proven_places().into_iter().enumerate() {
-            let storage = self.target_named(&target)?.storage.clone();
-            let found = match read(&record, &*storage, &key).await {
-                Ok(found) => found,
+            let (location, found) = match self.read_copy(&record, &target, &key).await {
+                Ok(read) => read,
                 Err(error) => {
                     // Not in reach is not lost.
                     unread.get_or_insert(error);
@@ -139,26 +140,32 @@ impl Publisher {
             }
             scrub.lost += 1;
             metrics::scrubbed("lost");
-            if index == 0 {
-                own = Some((storage.location(&key), found));
-                continue;
-            }
-            let wanted = replicas.wanted.iter().find(|replica| replica.target == target);
-            let attempt = wanted.map(|replica| replica.attempt).unwrap_or_default();
-            let (location, found) = (storage.location(&key), found.map(read_back));
             let what = if found.is_some() { "has other bytes" } else { "is missing" };
             let error = Error::corrupt(format!("{location} {what}: a copy is made of what is left"));
+            if index == 0 {
+                self.alert(record.id(), &error);
+                own = Some(record.attempt);
+                continue;
+            }
             self.alert_of_replica(&record, &target, &error);
-            record = self.note_copy(record, &CopyExamined { target, attempt, location, found }).await?;
+            let replica = record.replicas.wanted.iter().find(|replica| replica.target == target);
+            let attempt = replica.map(|replica| replica.attempt).unwrap_or_default();
+            if record.publication.key.attempt(attempt) != key {
+                // Another scrub has found it lost.
+                continue;
+            }
+            let seen = CopyExamined { target, attempt, location, found: found.map(read_back) };
+            record = self.note_copy(record, &seen).await?;
         }
-        if let Some((location, found)) = own {
-            let what = if found.is_some() { "has other bytes" } else { "is missing" };
-            self.alert(record.id(), &Error::corrupt(format!("{location} {what}: a copy is made of what is left")));
+        if own == Some(record.attempt) {
+            let lost = record.attempt;
             record = self.restore(record).await?;
-            scrub.repaired += 1;
-            metrics::scrubbed("repaired");
+            if record.attempt > lost {
+                scrub.repaired += 1;
+                metrics::scrubbed("repaired");
+            }
         }
-        let before = record.replica_count();
+        let (id, before) = (record.id().clone(), record.replica_count());
         let call = Call {
             approval: record.approval.clone(),
             source: None,
@@ -167,29 +174,54 @@ impl Publisher {
             repairs: true,
         };
         if !record.is_settled() {
-            record = self.drive(record, &call).await?;
-            let made = record.replica_count().saturating_sub(before);
+            let driven = self.drive(record, &call).await;
+            let made = self.load(&id).await?.replica_count().saturating_sub(before);
             scrub.repaired += u64::from(made);
             (0..made).for_each(|_| metrics::scrubbed("repaired"));
+            driven?;
         }
         unread.map_or(Ok(()), Err)
     }
 
-    /// Copies what is published to the key of a later attempt on its own target.
+    async fn read_copy(
+        &self,
+        record: &Record,
+        target: &TargetName,
+        key: &ObjectKey,
+    ) -> Result<(Location, Option<Digest>), Error> {
+        let storage = &self.target_named(target)?.storage;
+        Ok((storage.location(key), read(record, &**storage, key).await?))
+    }
+
+    /// Copies what is published to the key of a later attempt on its own target. That it is wanted there is on record
+    /// first, as with a publish: whoever clears the key away has seen it, or is seen.
     async fn restore(&self, mut record: Record) -> Result<Record, Error> {
         let (target, lost) = (record.publication.target.clone(), record.attempt);
-        for attempt in lost.saturating_add(1)..=lost.saturating_add(self.parts().policy.attempts_max) {
-            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?;
-            let is_approved = |proof: &Proof| proof.digest.checksum == record.publication.checksum;
-            let Some(proof) = seen.found.filter(is_approved) else { continue };
-            let restored = Event::Restored { attempt, location: seen.location.clone(), proof };
-            let restored = self.note(record, |record| {
-                let is_lost = record.attempt < attempt && matches!(record.phase, Phase::Published(_));
-                is_lost.then(|| restored.clone())
+        for _ in 0..self.parts().policy.attempts_max {
+            let wanted = |record: &Record| record.attempt == lost && matches!(record.phase, Phase::Published(_));
+            let attempt = match record.restoring {
+                // An earlier scrub has not come further.
+                Some(attempt) => attempt,
+                None => lost.saturating_add(1),
+            };
+            let claimed = self.note(record, |record| {
+                let is_new = wanted(record) && record.restoring.is_none_or(|known| known < attempt);
+                is_new.then_some(Event::Restoring { attempt })
             });
-            record = restored.await?;
-            // Whoever clears the key away has seen the record by now, or is seen here.
-            if record.attempt != attempt || !self.is_buried(Mortal::Object(&seen.location)).await? {
+            record = claimed.await?;
+            if !wanted(&record) || record.restoring != Some(attempt) {
+                return Ok(record);
+            }
+            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?.seen;
+            let is_approved = |proof: &Proof| proof.digest.checksum == record.publication.checksum;
+            let event = match seen.found.filter(is_approved) {
+                Some(proof) => Event::Restored { attempt, location: seen.location, proof },
+                None => Event::Restoring { attempt: attempt.saturating_add(1) },
+            };
+            record = self
+                .note(record, |record| (wanted(record) && record.restoring == Some(attempt)).then(|| event.clone()))
+                .await?;
+            if record.attempt != lost {
                 return Ok(record);
             }
         }

@@ -134,7 +134,7 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected, retracted, replicating.
-    let table: [(&str, Event, [&str; 6]); 36] = [
+    let table: [(&str, Event, [&str; 6]); 37] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed", "-", "replicating"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-", "-", "replicating"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-", "-", "-"]),
@@ -209,7 +209,8 @@ fn every_phase_meets_every_event() {
         ("copied", copy_examined(0, Some(proof(APPROVED))), ["-", "-", "-", "-", "-", "published"]),
         ("copied wrongly", copy_examined(0, Some(proof(b"other"))), ["-", "-", "-", "-", "-", "replicating"]),
         ("copied at another attempt", copy_examined(1, Some(proof(APPROVED))), ["-"; 6]),
-        ("restored", restored(1, APPROVED), ["-", "-", "published", "-", "-", "-"]),
+        ("restoring", Event::Restoring { attempt: 1 }, ["-", "-", "published", "-", "-", "-"]),
+        ("restored, and not wanted", restored(1, APPROVED), ["-"; 6]),
         (
             "kept alive, long ago",
             Event::KeptAlive { until: at(-99) },
@@ -267,9 +268,12 @@ fn a_copy_counts_once_it_was_read_and_as_long_as_it_is_not_lost() {
 #[test]
 fn what_is_restored_has_the_approved_bytes_and_a_key_of_its_own() {
     let [_, _, published, ..] = phases();
-    assert!(step(&published, restored(1, b"other"), at(3)).is_err());
-    assert!(step(&published, restored(0, APPROVED), at(3)).is_err());
-    let next = step(&published, restored(1, APPROVED), at(3)).unwrap();
+    assert!(step(&published, Event::Restoring { attempt: 0 }, at(3)).is_err());
+    let wanted = step(&published, Event::Restoring { attempt: 1 }, at(3)).unwrap();
+    assert!(step(&wanted, restored(1, b"other"), at(3)).is_err());
+    assert!(step(&wanted, restored(2, APPROVED), at(3)).is_err());
+    assert_eq!(wanted.places().last().unwrap().1.as_str(), "clip-r1.mp4", "who removes knows of it");
+    let next = step(&wanted, restored(1, APPROVED), at(3)).unwrap();
     let place = next.published().unwrap().location.as_str();
     assert_eq!((next.attempt, place), (1, "memory://default/clip-r1.mp4"));
     assert_eq!(next.published().unwrap().at, published.published().unwrap().at);

@@ -63,7 +63,7 @@ fn check(before: &Record, after: &Record) {
 }
 
 fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
-    match take.u8() % 22 {
+    match take.u8() % 23 {
         0 => Event::TakenUp {
             lease: lease(take, now),
             approval: approval(take, now),
@@ -101,6 +101,7 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
             let (attempt, location) = (attempts(take), object(take).location);
             proof(take).map_or(Event::LinkWanted, |proof| Event::Restored { attempt, location, proof })
         }
+        21 => Event::Restoring { attempt: attempts(take) },
         18 => Event::LinksEnded { by: later(now, take) },
         _ => Event::LinkWanted,
     }

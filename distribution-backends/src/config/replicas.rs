@@ -36,11 +36,18 @@ fn of(name: &TargetName, target: &Target, targets: &Targets, places: &Places) ->
     }
     for (index, replica) in replicas.iter().enumerate() {
         let Some(other) = targets.get(replica) else {
+            // Its value is not repeated: it may be a secret in the wrong place.
             let names = targets.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            return Err(places.invalid(&at, format!("`{replica}` is no target: there are {names}")));
+            return Err(places.invalid(&at, format!("names what is no target: there are {names}")));
         };
         if replica == name || replicas.iter().take(index).any(|earlier| earlier == replica) {
             return Err(places.invalid(&at, format!("names `{replica}` twice: each copy is on another target")));
+        }
+        let earlier =
+            targets.get(name).into_iter().chain(replicas.iter().take(index).filter_map(|name| targets.get(name)));
+        if earlier.into_iter().any(|earlier| earlier.place.overlaps(&other.place)) {
+            let message = format!("`{replica}` shares the storage of another copy: that is no copy");
+            return Err(places.invalid(&at, message));
         }
         let own = targets.get(name).map(is_public);
         if own.is_some_and(|own| own != is_public(other)) {

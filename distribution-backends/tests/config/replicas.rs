@@ -57,7 +57,7 @@ fn what_cannot_be_is_said_with_its_key() {
     for (replicated, expected) in [
         (
             "replicas = [\"moon\"]",
-            "targets.media.replicas: `moon` is no target: there are `eu`, `media`, `us` (line 7)",
+            "targets.media.replicas: names what is no target: there are `eu`, `media`, `us` (line 7)",
         ),
         ("replicas = []", "targets.media.replicas: names no other target: leave it out, and `quorum` with it (line 7)"),
         (
@@ -72,6 +72,11 @@ fn what_cannot_be_is_said_with_its_key() {
     ] {
         assert_eq!(refusal(&text(replicated)), expected);
     }
+    let same = text("replicas = [\"near\"]") + &target("near", "objects/near");
+    assert_eq!(
+        refusal(&same),
+        "targets.media.replicas: `near` shares the storage of another copy: that is no copy (line 7)"
+    );
     let open =
         "[targets.open]\nstorage = \"open\"\nlinks = { kind = \"public\", base_url = \"https://cdn.example\" }\n";
     let mixed = text("replicas = [\"open\"]") + open;

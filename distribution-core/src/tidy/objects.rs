@@ -19,22 +19,27 @@ impl Tidy {
     /// `after`. They are buried first, and then looked for in every record: nobody can begin to use what has a
     /// tombstone.
     pub(super) async fn attempts(&mut self, mut after: Option<Cursor>) -> Result<VecDeque<Found>, Error> {
-        let (mut found, mut seen) = (VecDeque::new(), BTreeSet::new());
+        let (mut found, mut seen, mut away) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
         while found.len() < OBJECTS_MAX {
             let page = self.page(&mut after).await?;
             for record in &page {
                 for (place, is_retracted) in self.left_by(record) {
-                    if seen.contains(&place) {
+                    if seen.contains(&place) || away.contains(&place.0) {
                         continue;
                     }
-                    let since = match self.age(&place.0, &place.1).await? {
-                        Age::Young => continue,
-                        Age::Since(since) => Some(since),
-                        Age::Unknown => None,
+                    let (since, kept) = match self.age(&place.0, &place.1).await {
+                        Ok(Age::Young) => continue,
+                        Ok(Age::Since(since)) => (Some(since), None),
+                        Ok(Age::Unknown) => (None, None),
+                        // One target that is out of reach holds up no other, and is told of once.
+                        Err(error) => {
+                            away.insert(place.0.clone());
+                            (None, Some(Spared::Failed { message: error.to_string() }))
+                        }
                     };
                     let (target, key, audit_log_id) = (place.0.clone(), place.1.clone(), record.id().clone());
                     let what = What::Attempt { key, audit_log_id, is_retracted, owners: BTreeSet::new() };
-                    found.push_back(Found { target, since, what, kept: None });
+                    found.push_back(Found { target, since, what, kept });
                     seen.insert(place);
                 }
             }
@@ -63,7 +68,7 @@ impl Tidy {
     /// taken back. Those of failed attempts, in any case; its own, if it was taken back long enough ago.
     fn left_by(&self, record: &Record) -> Vec<(Place, bool)> {
         match &record.phase {
-            _ if !record.is_settled() => Vec::new(),
+            _ if !record.is_settled() && !record.is_told() => Vec::new(),
             Phase::Retracted(retracted) => {
                 let is_over = self.publisher.now().signed_duration_since(retracted.at) >= self.grace;
                 if is_over { all_places(record).map(|place| (place, true)).collect() } else { Vec::new() }
@@ -76,7 +81,8 @@ impl Tidy {
     pub(super) async fn under_way(&self, target: &TargetName) -> Result<BTreeMap<String, AuditLogId>, Error> {
         let mut under_way = BTreeMap::new();
         self.each_record(|record| {
-            if record.work().is_some() || record.replicas.missing().next().is_some() {
+            let lacks_copies = matches!(record.phase, Phase::Published(_)) && !record.is_settled();
+            if record.work().is_some() || lacks_copies || record.restoring.is_some() {
                 for (_, key) in record.places().into_iter().filter(|(name, _)| name == target) {
                     under_way.insert(key.to_string(), record.id().clone());
                 }
@@ -114,7 +120,9 @@ impl Tidy {
         })
         .await?;
         for found in found {
-            let Some(place) = found.place() else { continue };
+            let Some(place) = found.place().filter(|_| !matches!(found.kept, Some(Spared::Failed { .. }))) else {
+                continue;
+            };
             let owner = at(&place).and_then(|at| owned.get(at.as_str())).or_else(|| owned.get(place.1.as_str()));
             let had_it = at(&place).and_then(|at| taken_back.get(at.as_str()).cloned()).unwrap_or_default();
             found.kept = match owner {

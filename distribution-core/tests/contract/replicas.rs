@@ -141,7 +141,7 @@ fn one_down_one_slow_and_one_rotten_are_an_ordinary_day() {
     let answer = publish(&world, &day(&world, 2)).unwrap();
     assert_eq!(answer.replica_count, 2);
     assert!(alerts(&world).contains(&(AlertKind::ReplicaLost, Some("eu".into()))), "{:?}", alerts(&world));
-    assert!(alerts(&world).contains(&(AlertKind::ReplicaLost, Some("us".into()))), "{:?}", alerts(&world));
+    assert!(alerts(&world).contains(&(AlertKind::ReplicaLost, None)), "{:?}", alerts(&world));
     is_sound(&world);
     world.heal();
     let recovery = world.run(day(&world, 2).recover()).returned().unwrap().unwrap();
@@ -239,6 +239,8 @@ fn a_scrub_finds_what_is_lost_and_copies_it_anew() {
             let place = asset(&world, &answer.audit_log_id).published.unwrap().storage_location;
             assert_eq!(place != answer.storage_location, is_own, "a key that was lost is never used again");
             assert_eq!(publish(&world, &publisher).unwrap().storage_location, place);
+            let headers: Vec<_> = world.objects().into_values().map(|object| object.headers).collect();
+            assert!(headers.iter().all(|others| *others == headers[0]), "the content headers are the same everywhere");
         }
     }
 }
@@ -304,7 +306,7 @@ fn what_was_taken_back_goes_from_every_target() {
     world.corrupt("eu", &key, |bytes| bytes[0] ^= 1);
     assert_eq!(scrub(&publisher).repaired, 1);
     block_on(publisher.retract(&answer.audit_log_id, &Reason::parse("by mistake").unwrap())).unwrap();
-    for target in ["default", "us"] {
+    for target in ["default", "eu", "us"] {
         let key = ObjectKey::parse(&key).unwrap();
         let told = block_on(publisher.retracted_at(&name(target), &key)).unwrap();
         assert_eq!(told, Some(answer.audit_log_id.clone()), "{target}");
@@ -341,6 +343,72 @@ fn a_staged_file_goes_when_as_many_copies_as_the_quorum_were_read_again() {
 }
 
 #[test]
+fn what_is_missing_is_copied_from_whichever_copy_is_in_reach() {
+    let world = staged();
+    world.fail(|effect| effect.subject.starts_with("us/").then_some(Fault::LostRequest));
+    let publisher = publisher(&world, 2);
+    let answer = publish(&world, &publisher).unwrap();
+    world.unstage("clip.mp4");
+    // `us` is back, and `default` cannot be read any more: first not at all, then in the middle.
+    world.fail(|effect| effect.subject.starts_with("default/").then_some(Fault::LostRequest));
+    let _ = block_on(publisher.recover()).unwrap();
+    assert_eq!(asset(&world, &answer.audit_log_id).published.unwrap().replica_count, 3);
+    let key = answer.storage_location.as_str().strip_prefix("memory://default/").unwrap();
+    assert!(world.lose("us", key));
+    world.fail(|effect| {
+        let is_cut = effect.op == Op::StorageOpen && effect.subject.starts_with("default/");
+        is_cut.then_some(Fault::ShortRead)
+    });
+    assert_eq!(scrub(&publisher).repaired, 1);
+    world.heal();
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn a_target_that_spoils_whatever_it_is_given_gets_one_object_of_each_recovery_and_they_are_cleared_away() {
+    let world = staged();
+    let publisher = publisher(&world, 1);
+    let answer = publish(&world, &publisher).unwrap();
+    world
+        .fail(|effect| (effect.op == Op::StorageCreate && effect.subject.starts_with("us/")).then_some(Fault::Corrupt));
+    for round in 1..=4 {
+        let recovery = block_on(publisher.recover()).unwrap();
+        assert_eq!((recovery.settled, recovery.failed), (0, 1));
+        assert_eq!(world.objects().keys().filter(|(target, _)| target == "us").count(), round);
+        assert_eq!(asset(&world, &answer.audit_log_id).published.unwrap().replica_count, 2);
+    }
+    world.advance(DAY * 2);
+    let mut pass = publisher.tidy(TimeDelta::days(1));
+    let mut gone = 0;
+    while let Some(left_over) = block_on(pass.next()).unwrap() {
+        assert_eq!(left_over.outcome, LeftOverOutcome::Removed, "{left_over}");
+        gone += 1;
+    }
+    assert_eq!(gone, 4);
+    world.heal();
+    let _ = block_on(publisher.recover()).unwrap();
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn one_target_that_is_gone_keeps_nothing_else_from_being_taken_back_and_cleared_away() {
+    let world = staged();
+    let answer = publish(&world, &publisher(&world, 3)).unwrap();
+    // `eu` is configured no more.
+    let parts = world.parts(&name("us"));
+    let rest = world.builder("a").target(name("us"), parts.storage, parts.signer).build().unwrap();
+    let told = scrub(&rest);
+    assert_eq!((told.sound, told.lost, told.failed), (2, 0, 1));
+    let error = block_on(rest.retract(&answer.audit_log_id, &Reason::parse("by mistake").unwrap())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let key = ObjectKey::parse(answer.storage_location.as_str().strip_prefix("memory://default/").unwrap()).unwrap();
+    for target in ["default", "us"] {
+        let told = block_on(rest.retracted_at(&name(target), &key)).unwrap();
+        assert_eq!(told, Some(answer.audit_log_id.clone()), "{target}");
+    }
+}
+
+#[test]
 fn replicas_that_cannot_work_are_refused_when_the_publisher_is_built() {
     let world = World::new();
     let build = |from: &str, targets: &[&str], quorum: u32| {
@@ -348,7 +416,9 @@ fn replicas_that_cannot_work_are_refused_when_the_publisher_is_built() {
         let replication = Replication { targets, quorum };
         let parts = world.parts(&name("open"));
         let base = BaseUrl::parse("https://cdn.example.com/").unwrap();
+        let double = world.parts(&name("eu"));
         let builder = builder(&world, "a", 1).public_target(name("open"), parts.storage, base);
+        let builder = builder.target(name("double"), double.storage, double.signer);
         builder.replicate(name(from), replication).build().map(drop)
     };
     build("default", &["us", "eu"], 3).unwrap();
@@ -360,6 +430,7 @@ fn replicas_that_cannot_work_are_refused_when_the_publisher_is_built() {
         ("default", &["moon"], 1, "`moon` is no configured target"),
         ("moon", &["eu"], 1, "`moon` is no configured target"),
         ("default", &["open"], 1, "one is public and the other is not"),
+        ("default", &["eu", "double"], 1, "`eu` and `double` are one place"),
     ] {
         let error = build(from, targets, quorum).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);

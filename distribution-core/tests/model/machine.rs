@@ -98,7 +98,7 @@ fn check_record(record: &Record, expected: &Reference) {
         );
     }
     let copies: Vec<_> = record.replicas.wanted.iter().map(|copy| (copy.attempt, copy.proven.is_some())).collect();
-    assert_eq!(copies, expected.copies);
+    assert_eq!((copies, record.restoring), (expected.copies.clone(), expected.restoring));
     let counts = expected.at == At::Replicating || expected.published_at.is_some();
     assert_eq!(record.replica_count(), if counts { expected.proven() } else { 0 });
     assert_eq!(record.hold.is_some(), expected.held);
@@ -200,8 +200,11 @@ fn event(transition: &Transition, Machine { record, now }: &Machine) -> Event {
             let location = Location::parse("memory://other/mvp/clip.mp4").unwrap();
             Event::CopyExamined(CopyExamined { target: target(which), attempt, location, found: found.map(proof) })
         }
-        Transition::Restored { later, bytes } => Event::Restored {
-            attempt: record.attempt + u32::from(later),
+        Transition::Restoring { later } => {
+            Event::Restoring { attempt: record.restoring.unwrap_or(record.attempt) + u32::from(later) }
+        }
+        Transition::Restored { wanted, bytes } => Event::Restored {
+            attempt: record.restoring.unwrap_or(record.attempt) + u32::from(!wanted),
             location: Location::parse("memory://default/mvp/clip-r1.mp4").unwrap(),
             proof: proof(bytes),
         },

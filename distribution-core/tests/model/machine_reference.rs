@@ -72,9 +72,13 @@ pub(crate) enum Transition {
         wanted: bool,
         found: Option<Bytes>,
     },
-    /// What is published was copied anew, to a later attempt or not.
-    Restored {
+    /// What is published is to be copied anew, to a later attempt or not.
+    Restoring {
         later: bool,
+    },
+    /// It was, to the attempt that is wanted or not.
+    Restored {
+        wanted: bool,
         bytes: Bytes,
     },
     ApprovalLapsed,
@@ -127,6 +131,7 @@ pub(crate) struct Reference {
     /// How many copies must be proven, and those on other targets: the attempt, and whether it is proven.
     pub(crate) quorum: u32,
     pub(crate) copies: Vec<(u32, bool)>,
+    pub(crate) restoring: Option<u32>,
     pub(crate) held: bool,
     pub(crate) links_ended: bool,
     pub(crate) link_until: Option<i64>,
@@ -287,8 +292,12 @@ impl Reference {
                     self.publish();
                 }
             }
-            (Transition::Restored { later: true, bytes: Bytes::Approved }, At::Published) => {
-                self.attempt += 1;
+            (Transition::Restoring { later: true }, At::Published) => {
+                self.restoring = Some(self.restoring.unwrap_or(self.attempt) + 1);
+            }
+            (Transition::Restored { wanted: true, bytes: Bytes::Approved }, At::Published) => {
+                let Some(attempt) = self.restoring.take() else { return false };
+                self.attempt = attempt;
                 self.tell("restored");
             }
             (Transition::ApprovalLapsed, _) if self.is_at_work() && !self.approval_holds() => {
@@ -370,6 +379,7 @@ impl ReferenceStateMachine for Reference {
                 number: None,
                 quorum,
                 copies: vec![(0, false); copies],
+                restoring: None,
                 held: false,
                 links_ended: false,
                 link_until: None,
@@ -392,8 +402,9 @@ impl ReferenceStateMachine for Reference {
             6 => found().prop_map(Transition::Examined),
             4 => (0..2_usize, 0..9, found())
                 .prop_map(|(which, wanted, found)| Transition::Copied { which, wanted: wanted > 0, found }),
-            1 => (any::<bool>(), found()).prop_map(|(later, found)| {
-                Transition::Restored { later, bytes: found.unwrap_or(Bytes::Approved) }
+            1 => any::<bool>().prop_map(|later| Transition::Restoring { later }),
+            1 => (0..4, found()).prop_map(|(wanted, found)| {
+                Transition::Restored { wanted: wanted > 0, bytes: found.unwrap_or(Bytes::Approved) }
             }),
             1 => Just(Transition::ApprovalLapsed),
             2 => (0..told + 3).prop_map(|before| Transition::Delivered { before }),

@@ -52,7 +52,7 @@ fn contradiction(
     published: &Published,
     is_restored: bool,
 ) -> Option<&'static str> {
-    let copies = body.replicas.quorum..=1 + body.replicas.wanted.len();
+    let copies = 1..=1 + body.replicas.wanted.len();
     let how = serde_json::to_value(told.verification).ok();
     let fields = [
         ("storage_location", is_restored || told.storage_location.as_str() == published.location),

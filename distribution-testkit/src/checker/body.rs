@@ -7,6 +7,9 @@ use serde_json::Value;
 /// The newest format; the one before it lacks versions, holds and retractions.
 const FORMAT: u32 = 2;
 
+/// So many attempts have a key.
+const ATTEMPTS_MAX: u32 = 10_000;
+
 /// What a row says, or what is wrong with it, without repeating what it holds.
 pub(super) fn read(row: &Row) -> Result<Body, String> {
     let unread = |error: serde_json::Error| {
@@ -41,6 +44,7 @@ pub(super) struct Body {
     pub(super) hold: Option<Value>,
     #[serde(default)]
     pub(super) replicas: Replicas,
+    pub(super) restoring: Option<u32>,
     pub(super) trail: TrailEnd,
     pub(super) claimed_at: Timestamp,
 }
@@ -192,7 +196,9 @@ impl Body {
         let is_numbered = !matches!(self.published(), Some(Published { version: Some(Version::After(_)), .. }));
         let all_is_done = match &self.phase {
             Phase::Retracted(retracted) => retracted.published.is_none() || retracted.links_end.is_some(),
-            Phase::Published(_) => self.replicas.wanted.iter().all(|replica| replica.proven.is_some()),
+            Phase::Published(_) => {
+                self.replicas.wanted.iter().all(|replica| replica.proven.is_some() || replica.attempt >= ATTEMPTS_MAX)
+            }
             _ => true,
         };
         self.work().is_none() && is_numbered && all_is_done && self.trail.waiting.is_empty()

@@ -15,7 +15,7 @@ pub(super) fn check(records: &Records<'_>, evidence: &Evidence, found: &mut Find
     for record in records.sound() {
         let highest = attempts.entry(&record.body.publication.key).or_default();
         let replicas = record.body.replicas.wanted.iter().map(|replica| replica.attempt);
-        *highest = replicas.fold(record.body.attempt.max(*highest), u32::max);
+        *highest = replicas.fold(record.body.restoring.unwrap_or(record.body.attempt).max(*highest), u32::max);
     }
     for (location, object) in &evidence.objects {
         let mut possible = possible_attempts(&object.key);

@@ -218,7 +218,8 @@ impl<'a> Story<'a> {
             (AuditEvent::Restored { attempt, location, proof }, Told::Published) => {
                 let is_later = *attempt > self.attempt;
                 self.attempt = *attempt;
-                if !is_later || !self.is_place(location) {
+                let is_approved = proof.digest.checksum == self.record.body.publication.checksum;
+                if !is_later || !is_approved || !self.is_place(location) {
                     return impossible();
                 }
                 self.published = self.published.map(|(at, ..)| (at, location, proof));

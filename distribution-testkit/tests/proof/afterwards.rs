@@ -72,7 +72,7 @@ fn simulate(seed: u64) -> (World, Run) {
     let (sweeping, rotting) = (sweeps.clone(), sweeps);
     simulation = simulation.process("sweeper", move |world, holder| sweep(world, holder, sweeping.clone()));
     simulation = simulation.process("tidier", tidy).process("scrubber", scrub);
-    let rots: Vec<usize> = (0..4).map(|_| schedule.pick(2 * EDITS as usize)).collect();
+    let rots: Vec<usize> = (0..6).map(|_| schedule.pick(2 * EDITS as usize)).collect();
     simulation = simulation.process("rot", move |world, _| rot(world, rots.clone(), rotting.clone()));
     let run = simulation.crashes(2).clock_jumps(1).faults(3).run(&schedule);
     world.heal();
@@ -170,7 +170,7 @@ async fn act(world: World, holder: String, choices: Vec<usize>) {
 /// Loses or damages one copy of two that are sound, now and then: never while a sweep may have read it already.
 async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
     for choice in choices {
-        world.sleep(HOUR * 7).await;
+        world.sleep(HOUR * 2 / 3).await;
         let Some(id) = id_of(&world, (choice / 2) as u8) else { continue };
         let row = world.rows().into_iter().find(|row| row.id == id).unwrap();
         let record = Record::decode(&row).unwrap();
@@ -192,7 +192,7 @@ async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
 
 async fn scrub(world: World, holder: String) {
     let publisher = host(&world, &holder);
-    for wait in [HOUR * 3, HOUR * 9, HOUR * 9, DAY] {
+    for wait in [HOUR / 2, HOUR, HOUR, HOUR, DAY, DAY * 7] {
         world.sleep(wait).await;
         let _ = world.timeout(HOUR, publisher.recover()).await;
         let _ = world.timeout(HOUR, publisher.scrub(None, u64::MAX)).await;
