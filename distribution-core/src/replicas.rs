@@ -156,4 +156,19 @@ impl Record {
         let key = |attempt| self.publication.key.attempt(attempt);
         given_up.into_iter().map(|(target, attempt)| (target.clone(), key(attempt))).collect()
     }
+
+    /// Where copies are, or were, that were proven and that links may have been given to.
+    pub(crate) fn proven_locations(&self) -> Vec<&Location> {
+        let replicas = self.replicas.wanted.iter().filter_map(|replica| Some(&replica.proven.as_ref()?.location));
+        self.published().map(|published| &published.location).into_iter().chain(replicas).collect()
+    }
+
+    /// Where copies are that were proven: its own first, then in the order of the replicas.
+    pub fn proven_places(&self) -> Vec<(TargetName, ObjectKey)> {
+        let has_own = self.published().is_some() || matches!(self.phase, Phase::Replicating { .. });
+        let own = (self.publication.target.clone(), self.object_key());
+        let replica = |replica: &Replica| (replica.target.clone(), self.publication.key.attempt(replica.attempt));
+        let proven = self.replicas.wanted.iter().filter(|replica| replica.proven.is_some()).map(replica);
+        has_own.then_some(own).into_iter().chain(proven).collect()
+    }
 }

@@ -84,7 +84,7 @@ mod azure {
         }
 
         fn trials(&self) -> usize {
-            distribution_testkit::Budget::chosen().pick(2, 3, 24)
+            distribution_testkit::Budget::chosen().pick(2, 2, 24)
         }
     }
 

@@ -42,7 +42,7 @@ fn assert_only(verdict: &AuditVerdict, kind: FindingKind, place: &str) {
 
 #[tokio::test]
 async fn whatever_is_done_to_a_chain_is_found_and_named() {
-    let chains = Budget::chosen().pick(6, 50, 500);
+    let chains = Budget::chosen().pick(6, 25, 500);
     let directory = tempfile::tempdir().unwrap();
     let (mut flips, mut others) = (0_u64, 0_u64);
     for n in 0..chains {
@@ -164,7 +164,7 @@ fn names_position(verdict: &AuditVerdict, position: u64) -> bool {
 
 #[tokio::test]
 async fn a_clean_chain_is_never_called_anything_else() {
-    let trails_max = Budget::chosen().pick(2_000, 100_000, 1_000_000);
+    let trails_max = Budget::chosen().pick(2_000, 30_000, 1_000_000);
     let directory = tempfile::tempdir().unwrap();
     let mut entries = 0;
     for start in (0..trails_max).step_by(1_000) {

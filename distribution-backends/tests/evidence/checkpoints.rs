@@ -55,7 +55,7 @@ async fn what_is_cut_off_or_written_anew_is_seen_up_to_the_last_checkpoint() {
 
 #[tokio::test]
 async fn every_cut_of_every_chain_is_named_by_where_it_is() {
-    let chains = Budget::chosen().pick(6, 50, 500);
+    let chains = Budget::chosen().pick(6, 25, 500);
     let keys = [key().public_key().clone()];
     let mut cuts = 0;
     for n in 0..chains {

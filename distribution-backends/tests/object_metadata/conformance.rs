@@ -47,7 +47,7 @@ impl Harness for Disk {
     }
 
     fn trials(&self) -> usize {
-        distribution_testkit::Budget::chosen().pick(4, 24, 200)
+        distribution_testkit::Budget::chosen().pick(4, 12, 200)
     }
 }
 
@@ -115,7 +115,7 @@ mod s3 {
         }
 
         fn trials(&self) -> usize {
-            distribution_testkit::Budget::chosen().pick(2, 3, 24)
+            distribution_testkit::Budget::chosen().pick(2, 2, 24)
         }
     }
 

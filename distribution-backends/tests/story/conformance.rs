@@ -31,7 +31,7 @@ impl Harness for Stdio {
     }
 
     fn trials(&self) -> usize {
-        distribution_testkit::Budget::chosen().pick(4, 24, 200)
+        distribution_testkit::Budget::chosen().pick(4, 12, 200)
     }
 }
 
@@ -62,7 +62,7 @@ impl Harness for OverHttp {
     }
 
     fn trials(&self) -> usize {
-        distribution_testkit::Budget::chosen().pick(4, 24, 200)
+        distribution_testkit::Budget::chosen().pick(4, 12, 200)
     }
 }
 

@@ -58,7 +58,7 @@ pub trait Harness: Send + Sync + 'static {
     /// How often each race is run, at least 2. By default 12, 100 or 1,000 times, by the
     /// [`Budget`]. A backend whose calls cost money or seconds says less; below 10, sweeps of faults are sampled.
     fn trials(&self) -> usize {
-        Budget::chosen().pick(12, 100, 1_000)
+        Budget::chosen().pick(12, 60, 1_000)
     }
 }
 

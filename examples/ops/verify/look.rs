@@ -147,14 +147,16 @@ impl Look {
         // What does not decode is for the checker to tell.
         for record in self.evidence.rows.iter().filter_map(|row: &Row| Record::decode(row).ok()) {
             let Phase::Published(published) = &record.phase else { continue };
-            let (id, key, target) = (record.id().clone(), record.object_key(), &record.publication.target);
-            match stores.targets.get(target) {
-                Some(storage) => {
-                    wanted.push(Wanted { id, storage: storage.clone(), key, size: published.proof.digest.size });
-                }
-                None => {
-                    let message = format!("its target `{target}` is not in this configuration: add it");
-                    self.unread.insert(id, Error::unavailable(message));
+            for (target, key) in record.proven_places() {
+                let id = record.id().clone();
+                match stores.targets.get(&target) {
+                    Some(storage) => {
+                        wanted.push(Wanted { id, storage: storage.clone(), key, size: published.proof.digest.size });
+                    }
+                    None => {
+                        let message = format!("its target `{target}` is not in this configuration: add it");
+                        self.unread.insert(id, Error::unavailable(message));
+                    }
                 }
             }
         }
