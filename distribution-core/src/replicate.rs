@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{ObjectKey, TargetName};
 use crate::machine::Event;
 use crate::metadata::State;
-use crate::object::{Location, Proof, Verification};
+use crate::object::{Proof, Verification};
 use crate::origin::Part;
 use crate::progress::{Meter, Stage};
 use crate::publisher::{Call, Publisher};

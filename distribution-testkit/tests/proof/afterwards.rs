@@ -179,7 +179,7 @@ async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
             object.is_some_and(|object| Checksum::of(&object.bytes) == record.publication.checksum)
         };
         let places = record.places();
-        let [own, copy] = &places[..] else { panic!("two places") };
+        let [own, copy, ..] = &places[..] else { panic!("two places") };
         if sweeps.load(SeqCst) || record.replica_count() < 2 || !is_sound(own) || !is_sound(copy) {
             continue;
         }
