@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use distribution_backends::{JsonlAudit, SystemClock};
+use distribution_backends::{JsonlAudit, LocalDisk, SystemClock};
 use distribution_core::{Checksum, Clock as _, Error, ObjectKey, Record};
 use distribution_testkit::checker::{Answer, Evidence, violations, violations_since};
 
@@ -51,7 +51,10 @@ impl Seen {
             true => JsonlAudit::read(site.audit())?.collect::<Result<_, _>>()?,
             false => Vec::new(),
         };
-        let evidence = Evidence::of(&*storage, &*metadata, audit).await?;
+        let mut evidence = Evidence::of(&*storage, &*metadata, audit).await?;
+        for folder in &site.replicas {
+            evidence = evidence.with_storage(&LocalDisk::open(folder)?).await?;
+        }
         let records = evidence.rows.iter().map(Record::decode).collect::<Result<_, _>>()?;
         Ok(Self { evidence, records, stages: site.left_overs().await? })
     }
@@ -126,7 +129,9 @@ pub(crate) async fn finish(site: &Site, jobs: &[Job], answers: &mut Answers) -> 
                 let rows =
                     seen.records.iter().filter(|record| record.publication.checksum == job.request.final_edit.checksum);
                 let (rows, copies) = (rows.count(), seen.copies(job));
-                if rows != 1 || copies.len() != 1 || key.as_deref() != copies.first().copied() {
+                let wanted = 1 + site.replicas.len();
+                let is_at_key = copies.iter().all(|copy| Some(*copy) == key.as_deref());
+                if rows != 1 || copies.len() != wanted || !is_at_key {
                     found.push(format!("job {} has {rows} rows and the objects {copies:?}", job.number));
                 }
             }

@@ -20,6 +20,7 @@
 mod budget;
 mod chain;
 mod child;
+mod copies;
 #[cfg(feature = "postgres")]
 mod database;
 mod defect;

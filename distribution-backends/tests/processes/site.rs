@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use distribution_backends::{HmacKey, HmacSigner, JsonlAudit, LocalDisk, LocalFiles, SqliteMetadata, SystemClock};
 use distribution_core::{
-    Alert, AlertSink, Clock, Error, MetadataStore, Policy, PublishRequest, Publisher, Storage, StoragePrefix,
-    TargetName, Timestamp,
+    Alert, AlertSink, Builder, Clock, Error, MetadataStore, Policy, PublishRequest, Publisher, Replication, Storage,
+    StoragePrefix, TargetName, Timestamp,
 };
 use distribution_testkit::request;
 use fastrand::Rng;
@@ -22,6 +22,8 @@ pub(crate) const MIB: usize = 1 << 20;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Site {
     pub(crate) objects: PathBuf,
+    /// The folders of other targets, each of which a copy must be in before there is a link.
+    pub(crate) replicas: Vec<PathBuf>,
     /// Records and audit trail.
     ledger: PathBuf,
     staging: PathBuf,
@@ -75,6 +77,7 @@ impl Site {
         let [objects, ledger, staging] = made;
         Self {
             objects,
+            replicas: Vec::new(),
             ledger,
             staging,
             #[cfg(feature = "s3")]
@@ -99,6 +102,12 @@ impl Site {
     /// One below a folder.
     pub(crate) fn below(dir: &Path) -> Self {
         Self::new(&dir.join("objects"), &dir.join("ledger"), &dir.join("staging"))
+    }
+
+    /// With copies in these folders.
+    pub(crate) fn copied_to(self, folders: &[PathBuf]) -> Self {
+        folders.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+        Self { replicas: folders.to_vec(), ..self }
     }
 
     pub(crate) fn audit(&self) -> PathBuf {
@@ -152,6 +161,19 @@ impl Site {
         Ok(stages(&self.objects))
     }
 
+    fn replicated(&self, mut builder: Builder) -> Result<Builder, Error> {
+        let mut targets = Vec::new();
+        for (number, folder) in self.replicas.iter().enumerate() {
+            let (name, storage) = (TargetName::parse(format!("replica-{number}"))?, Arc::new(LocalDisk::open(folder)?));
+            let signer = HmacSigner::new(&format!("http://media.example/{name}"), HmacKey::new("k1", [7; 32])?)?;
+            builder = builder.target(name.clone(), storage, Arc::new(signer));
+            targets.push(name);
+        }
+        let quorum = u32::try_from(targets.len()).unwrap() + 1;
+        let replication = Replication { targets, quorum };
+        Ok(if quorum > 1 { builder.replicate(TargetName::default(), replication) } else { builder })
+    }
+
     /// A publisher on this site, as a process opens it.
     pub(crate) async fn publisher(&self, host: &Host) -> Result<Publisher, Error> {
         let storage = self.storage()?;
@@ -166,6 +188,7 @@ impl Site {
             .alerts(Arc::new(Unheard))
             .clock(Arc::new(Ahead(host.ahead_secs)))
             .holder(&host.holder);
+        let builder = self.replicated(builder)?;
         builder.policy(Policy { lease_secs: host.lease_secs, ..Policy::default() }).build()
     }
 }
