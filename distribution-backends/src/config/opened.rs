@@ -132,7 +132,7 @@ impl Opened {
     /// instead loses neither entries nor alerts; the next one goes on with them.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) if the audit trail or its second place is out of reach.
+    /// [`Unavailable`](distribution_core::ErrorKind::Unavailable) if the audit trail or its second place is out of reach.
     pub async fn close(&self) -> Result<(), Error> {
         if let Some(alerts) = &self.alerts {
             alerts.settle(ALERTS_MAX).await;
@@ -152,7 +152,7 @@ impl Opened {
     /// with 410: where its links can be revoked, of those; else each request costs a look at the records.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported) if two targets' base URLs differ in their host only: tell them apart
+    /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if two targets' base URLs differ in their host only: tell them apart
     /// yourself.
     pub fn router(&self) -> Result<Option<axum::Router>, Error> {
         crate::serve::nested(&self.downloads, &self.publisher)

@@ -31,6 +31,7 @@ mod probing;
 mod proxy;
 #[cfg(feature = "sqlite")]
 mod race;
+mod replicas;
 mod roads;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
