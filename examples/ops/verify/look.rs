@@ -27,6 +27,8 @@ const NOT_PUBLISHED: [&str; 2] = ["distribution-doctor/", "distribution-probe/"]
 #[derive(Default)]
 pub(crate) struct Look {
     pub(crate) evidence: Evidence,
+    /// Whether these are only some of the publications, so that a work may have versions that were not looked at.
+    pub(crate) is_part: bool,
     /// What became of the chain of all entries.
     pub(crate) chain: AuditVerdict,
     /// Which of the publications that were asked for are not on record.
@@ -51,7 +53,7 @@ impl Look {
     /// Looks at these publications; at all, if none are named. First at the objects' names, then at the rows, then
     /// at the trail: a publication claims its row before it stores anything, so that none of it seems a stray.
     pub(crate) async fn at(stores: &Stores, ids: &[AuditLogId]) -> Result<Self, Error> {
-        let mut look = Self::default();
+        let mut look = Self { is_part: !ids.is_empty(), ..Self::default() };
         match ids {
             [] => {
                 look.list(stores).await?;

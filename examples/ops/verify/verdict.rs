@@ -68,6 +68,11 @@ impl Report {
         for violation in violations(&look.evidence) {
             by_subject.entry(subject(&violation)).or_default().push(violation);
         }
+        for concept in look.evidence.rows.iter().filter_map(|row| row.index.concept_id.as_ref()) {
+            if look.is_part {
+                by_subject.remove(concept.as_str());
+            }
+        }
         let mut judged = Vec::new();
         let unfinished: HashSet<AuditLogId> = unsettled(&look.evidence).into_iter().collect();
         for row in &look.evidence.rows {
