@@ -63,7 +63,7 @@ fn proof_every_call_of_object_metadata_survives_every_pair_of_faults() {
     for first in faults_from(&clean, 0) {
         singles += 1;
         let after = survive(&[first]);
-        for second in faults_from(&after, first.0 + 1).into_iter().step_by(Budget::chosen().pick(5, 2, 1)) {
+        for second in faults_from(&after, first.0 + 1).into_iter().step_by(Budget::chosen().pick(5, 4, 1)) {
             survive(&[first, second]);
             runs += 1;
         }

@@ -50,7 +50,7 @@ fn proof_that_no_marker_is_missing_in_any_order() {
 /// All orders of the requests of two writers and a finder.
 #[test]
 fn proof_that_no_marker_is_missing_in_every_order_of_a_race() {
-    let runs_max = Budget::chosen().pick(3_000, 60_000, 2_000_000);
+    let runs_max = Budget::chosen().pick(3_000, 30_000, 2_000_000);
     let mut shown = Vec::new();
     for (what, steps) in [("claims", 0), ("advances", 1)] {
         let (runs, all) = every_schedule(runs_max, |schedule| {

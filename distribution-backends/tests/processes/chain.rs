@@ -23,7 +23,7 @@ struct Read {
 
 #[test]
 fn proof_chain_of_versions() {
-    let (rounds, hosts, revisions, kills) = Budget::chosen().pick((1, 3, 10, 3), (5, 8, 50, 24), (50, 8, 50, 24));
+    let (rounds, hosts, revisions, kills) = Budget::chosen().pick((1, 3, 10, 3), (3, 8, 50, 24), (50, 8, 50, 24));
     let (started, mut killed, mut asked) = (Instant::now(), 0, 0);
     for round in 0..rounds {
         let (kills, read) = publish(hosts, revisions, kills, seed() + round);

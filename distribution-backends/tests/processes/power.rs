@@ -34,7 +34,7 @@ struct Tally {
 
 #[test]
 fn proof_power_cut() {
-    let cuts = Budget::chosen().pick(3, 25, 300);
+    let cuts = Budget::chosen().pick(3, 12, 300);
     for kind in KINDS {
         let started = Instant::now();
         let tally = match Volume::new(kind) {

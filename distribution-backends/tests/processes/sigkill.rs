@@ -14,7 +14,7 @@ const LANES: usize = 2;
 
 #[test]
 fn proof_sigkill() {
-    let kills = Budget::chosen().pick(20, 1_000, 20_000);
+    let kills = Budget::chosen().pick(20, 400, 20_000);
     let started = Instant::now();
     let lanes: Vec<_> = (0..LANES as u64)
         .map(|lane| thread::spawn(move || Rounds::new(seed() << 8 | lane, None).run(kills / LANES)))
@@ -51,7 +51,7 @@ fn print(proof: &str, tally: &Tally, started: Instant) {
 #[test]
 fn proof_sigkill_on_s3() {
     let Some(server) = crate::remote::Remote::named("DISTRIBUTION_TEST_S3") else { return };
-    let kills = Budget::chosen().pick(20, 300, 5_000);
+    let kills = Budget::chosen().pick(20, 120, 5_000);
     let started = Instant::now();
     let lanes: Vec<_> = (0..LANES as u64)
         .map(|lane| {

@@ -32,20 +32,20 @@ async fn proof_s3_sweep_on_the_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proof_s3_sweep_on_the_double() {
     let (server, ..) = &Server::double().await;
-    let roads: &[Road] = Budget::chosen().pick(&[Road::Put, Road::Copied], &Road::ALL, &Road::ALL);
+    let roads: &[Road] = Budget::chosen().pick(&[Road::Put, Road::Copied], &[Road::Put, Road::Copied], &Road::ALL);
     sweep("proof_s3_sweep_on_the_double", server.clone(), roads).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proof_s3_pairs_of_faults_on_the_server() {
     let Some(server) = Server::named("DISTRIBUTION_TEST_S3") else { return };
-    pairs("proof_s3_pairs_of_faults_on_the_server", server, Budget::chosen().pick(16, 60, usize::MAX)).await;
+    pairs("proof_s3_pairs_of_faults_on_the_server", server, Budget::chosen().pick(16, 30, usize::MAX)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proof_s3_pairs_of_faults_on_the_double() {
     let (server, ..) = &Server::double().await;
-    pairs("proof_s3_pairs_of_faults_on_the_double", server.clone(), Budget::chosen().pick(16, 60, usize::MAX)).await;
+    pairs("proof_s3_pairs_of_faults_on_the_double", server.clone(), Budget::chosen().pick(16, 30, usize::MAX)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

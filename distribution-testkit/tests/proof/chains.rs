@@ -106,7 +106,7 @@ fn proof_two_versions_with_a_crash_anywhere() {
             },
         );
     }
-    let samples = Budget::chosen().pick(500, 20_000, 1_000_000);
+    let samples = Budget::chosen().pick(500, 8_000, 1_000_000);
     for seed in 0..samples {
         let world = World::new();
         let simulation = if seed % 2 == 0 { two_versions(&world) } else { one_version(&world) };

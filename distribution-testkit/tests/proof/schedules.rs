@@ -86,7 +86,7 @@ fn proof_two_publishers_in_every_order_with_two_crashes_anywhere() {
 fn proof_two_publishers_with_a_fault_anywhere() {
     match Budget::chosen() {
         Budget::Quick => sampled_orders("a fault of any kind", 500, |simulation| simulation.faults(1)),
-        Budget::Ci => sampled_orders("a fault of any kind", 40_000, |simulation| simulation.faults(1)),
+        Budget::Ci => sampled_orders("a fault of any kind", 20_000, |simulation| simulation.faults(1)),
         Budget::Long => every_order("a fault of any kind", |simulation| simulation.faults(1)),
     }
 }
@@ -101,7 +101,7 @@ fn end(world: &World) -> String {
 /// justified if sampled orders, all run to their end, end as some of them.
 #[test]
 fn proof_every_order_covers_the_sampled_ones() {
-    let (crashes, samples) = if Budget::chosen() == Budget::Quick { (0, 300) } else { (1, 40_000) };
+    let (crashes, samples) = if Budget::chosen() == Budget::Quick { (0, 300) } else { (1, 20_000) };
     let (mut ends, mut sampled) = (BTreeSet::new(), BTreeSet::new());
     every_schedule(usize::MAX, |schedule| {
         let world = World::new();
@@ -146,7 +146,7 @@ fn proof_every_order_of_plain_processes() {
 
 #[test]
 fn proof_three_publishers_in_sampled_orders() {
-    let samples = Budget::chosen().pick(300, 40_000, 3_000_000);
+    let samples = Budget::chosen().pick(300, 20_000, 3_000_000);
     let start = Instant::now();
     let mut crashes = 0;
     for seed in 0..samples {

@@ -71,7 +71,7 @@ fn judge(world: &World, run: &Run, requests: &[PublishRequest]) -> Result<usize,
 
 #[test]
 fn proof_publishers_in_seeded_orders() {
-    let wanted: u64 = Budget::chosen().pick(10_000, 400_000, 10_000_000);
+    let wanted: u64 = Budget::chosen().pick(10_000, 200_000, 10_000_000);
     let start = Instant::now();
     let (next, publishes, faults, crashes) =
         (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));

@@ -141,7 +141,7 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
 
 #[test]
 fn proof_no_sweep_removes_what_is_needed() {
-    let seeds = Budget::chosen().pick(3_000, 15_000, 1_000_000);
+    let seeds = Budget::chosen().pick(3_000, 10_000, 1_000_000);
     let (mut cleared, mut faults, mut crashes) = (0, 0, 0);
     for seed in 0..seeds {
         let (world, run) = simulate(seed, &sound());
