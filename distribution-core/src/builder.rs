@@ -194,6 +194,12 @@ fn check_replication(
     };
     let is_public_itself = is_public(name)?;
     replication.check(name)?;
+    for replica in &replication.targets {
+        if is_public(replica)? != is_public_itself {
+            let message = format!("of `{name}` and `{replica}`, one is public and the other is not");
+            return Err(Error::invalid("replication", message));
+        }
+    }
     let place = |name: &TargetName| {
         let key = ObjectKey::parse("distribution").ok()?;
         Some(targets.get(name)?.storage.location(&key))
@@ -202,12 +208,6 @@ fn check_replication(
     for (index, one) in all.iter().enumerate() {
         if let Some(other) = all.iter().skip(index + 1).find(|other| place(other) == place(one)) {
             let message = format!("`{one}` and `{other}` are one place: a copy there is none");
-            return Err(Error::invalid("replication", message));
-        }
-    }
-    for replica in &replication.targets {
-        if is_public(replica)? != is_public_itself {
-            let message = format!("of `{name}` and `{replica}`, one is public and the other is not");
             return Err(Error::invalid("replication", message));
         }
     }

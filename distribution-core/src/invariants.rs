@@ -15,7 +15,7 @@ pub const HOLDER_BYTES_MAX: usize = 256;
 type Promise = (&'static str, fn(&Record) -> bool);
 
 /// What holds for every record, written or read.
-const PROMISES: [Promise; 9] = [
+const PROMISES: [Promise; 10] = [
     ("P1 proof: what is published was proven to be the approved bytes", |record| {
         record.published().is_none_or(|published| published.proof.digest.checksum == record.publication.checksum)
     }),
@@ -35,6 +35,11 @@ const PROMISES: [Promise; 9] = [
             && (1..=wanted.len() + 1).contains(&(*quorum as usize))
             && wanted.iter().enumerate().all(|(at, replica)| others(at).all(|other| *other != replica.target))
             && wanted.iter().all(|replica| replica.attempt <= ATTEMPT_MAX + 1)
+    }),
+    ("P4 additive: what is copied anew goes to the key of a later attempt", |record| {
+        record
+            .restoring
+            .is_none_or(|attempt| record.attempt < attempt && attempt <= ATTEMPT_MAX && record.published().is_some())
     }),
     ("P2 gate: the approval is for these bytes", |record| record.approval.checksum() == &record.publication.checksum),
     ("P3 once: the id follows from the identity", |record| {

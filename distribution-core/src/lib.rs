@@ -32,7 +32,7 @@
 //! # Ok::<(), distribution_core::Error>(()) }).unwrap();
 //! ```
 //!
-//! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` holds its two long actions,
+//! Reading order: `publisher.rs` (the flow, top to bottom; `copy.rs` and `replicate.rs` hold its long actions,
 //! `lease.rs` who is at work, `link.rs` what is handed out), `machine.rs` (what follows from what) with `record.rs` (what it follows
 //! from), `invariants.rs` (what must hold), then the ports: [`Storage`], [`MetadataStore`],
 //! [`AuditSink`], [`UrlSigner`], [`Source`], [`Inspector`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
@@ -41,6 +41,7 @@ mod alert;
 mod audit;
 mod base_url;
 mod builder;
+mod call;
 mod catalog;
 mod codec;
 mod copy;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info_span, warn};
 
+pub(crate) use crate::call::Call;
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::TargetName;
@@ -18,9 +19,8 @@ use crate::progress::{Progress, Stage};
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
 use crate::receipt::DistributionRecord;
-use crate::record::{Phase, Published, Record, StagedAt, Work};
-use crate::rejection::Rejection;
-use crate::request::{Access, PublishRequest, VideoUrl};
+use crate::record::{Phase, Published, Record, Work};
+use crate::request::{Access, PublishRequest};
 use crate::time::Timestamp;
 use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 
@@ -31,36 +31,6 @@ use crate::trail::{AuditEntry, AuditEvent, EntryId, Trail};
 #[derive(Clone)]
 pub struct Publisher {
     parts: Arc<Parts>,
-}
-
-/// What one call brings with it.
-pub(crate) struct Call {
-    pub(crate) approval: QcApproval,
-    /// Where the bytes are staged; `None` if only a caller knows.
-    pub(crate) source: Option<VideoUrl>,
-    pub(crate) progress: Arc<dyn Progress>,
-    /// The lease that this call wrote last and that no other call was under.
-    pub(crate) lease: OwnLease,
-    /// Whether it makes all copies that are wanted, also those without which there are links already.
-    pub(crate) repairs: bool,
-}
-
-impl Call {
-    /// Whether the staged file on record is another one than this call's: what is wrong with the one is
-    /// not wrong with the other.
-    pub(crate) fn is_from_elsewhere(&self, record: &Record) -> bool {
-        self.source.as_ref().is_some_and(|url| record.source != StagedAt::from(url))
-    }
-
-    /// Whether what the publication was rejected for is wrong with another call only: with its staged
-    /// file, or with its QC report.
-    fn is_free_of(&self, reason: &Rejection, record: &Record, now: Timestamp) -> bool {
-        match reason {
-            Rejection::Source { .. } => self.is_from_elsewhere(record),
-            Rejection::QcLapsed => self.approval.holds_at(now),
-            Rejection::KeyTaken { .. } | Rejection::AttemptsUsedUp => false,
-        }
-    }
 }
 
 /// What came of one compare-and-swap.

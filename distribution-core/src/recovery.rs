@@ -1,14 +1,11 @@
 //! Recovery: finishing what crashed or cut-off calls left unfinished.
 
-use std::sync::Arc;
-
 use futures::StreamExt as _;
 use futures::stream;
 use tracing::{Instrument as _, info_span};
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
-use crate::lease::OwnLease;
 use crate::metadata::{Query, Row};
 use crate::publisher::{Call, Publisher};
 use crate::record::{Phase, Record};
@@ -57,7 +54,8 @@ const PAGE_ROWS: usize = 100;
 
 impl Publisher {
     /// Finishes every publication that is not settled and that nobody is at work on,
-    /// [`recoveries_max`](crate::Policy::recoveries_max) at a time, going on after failures. Safe at any
+    /// [`recoveries_max`](crate::Policy::recoveries_max) at a time, going on after failures; last, what lacks nothing but
+    /// copies on other [targets](crate::Builder::replicate), one try each. Safe at any
     /// time, on any number of hosts. No link is given.
     ///
     /// Run it when a host starts and every few minutes from then on, at moments that differ between hosts:
@@ -120,13 +118,7 @@ impl Publisher {
 
     async fn finish_row(&self, row: &Row, copies: bool) -> Result<Settled, Error> {
         let record = Record::decode(row)?;
-        let call = Call {
-            approval: record.approval.clone(),
-            source: record.source.whole.then(|| record.source.url.clone()),
-            progress: Arc::new(()),
-            lease: OwnLease::default(),
-            repairs: copies,
-        };
+        let call = Call::of(&record, copies);
         let record = self.enter(record, None, &call).await?;
         let record = self.drive(record, &call).await?;
         if let Phase::Rejected { reason } = &record.phase {

@@ -1,13 +1,10 @@
 //! Taking a publication back: the record first, so that nobody gets a link any more; then the links that are out;
 //! later, by [`Publisher::tidy`], its objects.
 
-use std::sync::Arc;
-
 use crate::catalog::AssetRecord;
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
-use crate::lease::OwnLease;
 use crate::machine::Event;
 use crate::metadata::{Query, State};
 use crate::object::{Checksum, Location};
@@ -74,13 +71,7 @@ impl Publisher {
 
     async fn take_back(&self, audit_log_id: &AuditLogId, reason: &Reason) -> Result<Retraction, Error> {
         let record = self.withdraw(self.load(audit_log_id).await?, reason).await?;
-        let call = Call {
-            approval: record.approval.clone(),
-            source: None,
-            progress: Arc::new(()),
-            lease: OwnLease::default(),
-            repairs: false,
-        };
+        let call = Call::of(&record, false);
         let record = self.drive(record, &call).await?;
         Ok(Retraction { links_left: self.links_left(&record)?, record: AssetRecord::from(&record) })
     }

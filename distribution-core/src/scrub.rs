@@ -1,13 +1,10 @@
 //! The scrub: reads the copies of what is published again, and copies anew what is lost.
 
-use std::sync::Arc;
-
 use tracing::{Instrument as _, info_span};
 
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
-use crate::lease::OwnLease;
 use crate::machine::Event;
 use crate::metadata::{Cursor, Query, State};
 use crate::metrics;
@@ -166,13 +163,7 @@ impl Publisher {
             }
         }
         let (id, before) = (record.id().clone(), record.replica_count());
-        let call = Call {
-            approval: record.approval.clone(),
-            source: None,
-            progress: Arc::new(()),
-            lease: OwnLease::default(),
-            repairs: true,
-        };
+        let call = Call::of(&record, true);
         if !record.is_settled() {
             let driven = self.drive(record, &call).await;
             let made = self.load(&id).await?.replica_count().saturating_sub(before);

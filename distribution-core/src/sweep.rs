@@ -137,7 +137,7 @@ pub struct User<'a> {
 }
 
 /// Whether a staged file may be removed at `now`: if every publication of its bytes is published, settled and past
-/// the retention and not held, its copy is sound, and one of them was published from this very state of the file.
+/// the retention and not held, its copy and as many others as its quorum wants are sound, and one of them was published from this very state of the file.
 ///
 /// # Errors
 /// Why not.

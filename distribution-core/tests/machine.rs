@@ -272,6 +272,11 @@ fn what_is_restored_has_the_approved_bytes_and_a_key_of_its_own() {
     let wanted = step(&published, Event::Restoring { attempt: 1 }, at(3)).unwrap();
     assert!(step(&wanted, restored(1, b"other"), at(3)).is_err());
     assert!(step(&wanted, restored(2, APPROVED), at(3)).is_err());
+    for wrong in [0, 10_000, u32::MAX] {
+        let mut other = wanted.clone();
+        other.restoring = Some(wrong);
+        assert_eq!(other.encode().unwrap_err().kind(), ErrorKind::Corrupt, "{wrong}");
+    }
     assert_eq!(wanted.places().last().unwrap().1.as_str(), "clip-r1.mp4", "who removes knows of it");
     let next = step(&wanted, restored(1, APPROVED), at(3)).unwrap();
     let place = next.published().unwrap().location.as_str();

@@ -429,6 +429,7 @@ fn replicas_that_cannot_work_are_refused_when_the_publisher_is_built() {
         ("default", &["default"], 1, "twice"),
         ("default", &["moon"], 1, "`moon` is no configured target"),
         ("moon", &["eu"], 1, "`moon` is no configured target"),
+        ("default", &["moon", "mars"], 1, "`moon` is no configured target"),
         ("default", &["open"], 1, "one is public and the other is not"),
         ("default", &["eu", "double"], 1, "`eu` and `double` are one place"),
     ] {
