@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Corrupt,
     /// It was taken back, and there is no link to it any more: leave it, or publish another file.
     Retracted,
+    /// It is kept where it cannot be read at once: have it restored, then repeat.
+    Archived,
     /// This publisher or backend cannot do what was asked, and repeating will not change that.
     Unsupported,
 }
@@ -46,6 +48,7 @@ impl ErrorKind {
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
             Self::Retracted => "retracted",
+            Self::Archived => "archived",
             Self::Unsupported => "unsupported",
         }
     }

@@ -201,6 +201,7 @@ fn outcome(error: Option<&Error>) -> &'static str {
             | ErrorKind::Refused
             | ErrorKind::Busy
             | ErrorKind::Retracted
+            | ErrorKind::Archived
             | ErrorKind::Unsupported,
         ) => "turned_away",
     }

@@ -207,6 +207,9 @@ pub struct ObjectStat {
     pub modified: Option<Timestamp>,
     /// An opaque strong validator without quotes, different for different bytes (RFC 9110 §8.8.3).
     pub etag: Option<String>,
+    /// Whether the store keeps it in a class from which it must be restored before its bytes can be read, such as
+    /// GLACIER of Amazon S3, and it is not restored now.
+    pub is_archived: bool,
 }
 
 #[cfg(test)]

@@ -80,7 +80,12 @@ fn kind(error: &Error) -> Option<AlertKind> {
         (_, Some(Part::Replica)) => None,
         (ErrorKind::Unavailable, None) => Some(AlertKind::Unavailable),
         (
-            ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Busy | ErrorKind::Retracted | ErrorKind::Unsupported,
+            ErrorKind::Invalid
+            | ErrorKind::Conflict
+            | ErrorKind::Busy
+            | ErrorKind::Retracted
+            | ErrorKind::Archived
+            | ErrorKind::Unsupported,
             _,
         ) => None,
     }

@@ -222,6 +222,7 @@ pub(crate) fn is_final(error: &Error) -> bool {
         | ErrorKind::Conflict
         | ErrorKind::Refused
         | ErrorKind::Retracted
+        | ErrorKind::Archived
         | ErrorKind::Unsupported => true,
         ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Rejected | ErrorKind::Corrupt => false,
     }

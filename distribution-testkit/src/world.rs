@@ -66,6 +66,8 @@ pub struct MemoryObject {
     pub headers: ContentHeaders,
     /// When it was created, by the virtual clock.
     pub created_at: Timestamp,
+    /// Whether its store has moved it into an archive class: it is listed and looked at, and cannot be read.
+    pub is_archived: bool,
 }
 
 impl World {
@@ -165,6 +167,13 @@ impl World {
     /// Loses an object behind everybody's back. False if there is no such object.
     pub fn lose(&self, target: &str, key: &str) -> bool {
         self.lock().objects.remove(&(target.to_owned(), key.to_owned())).is_some()
+    }
+
+    /// Moves an object into an archive class of its store, or back. False if there is no such object.
+    pub fn set_archived(&self, target: &str, key: &str, is_archived: bool) -> bool {
+        let mut state = self.lock();
+        let object = state.objects.get_mut(&(target.to_owned(), key.to_owned()));
+        object.map(|object| object.is_archived = is_archived).is_some()
     }
 
     /// All rows, by id.

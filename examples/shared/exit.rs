@@ -8,7 +8,8 @@ pub(crate) const DAMAGED: u8 = 1;
 pub(crate) const WRONG: u8 = 2;
 /// QC refused it; of a batch: some edits were refused, rejected or wrong, and the rest is published.
 pub(crate) const NOT_PASSED: u8 = 3;
-/// What was asked for is not there: what is staged is not what was approved, nothing is on record, or it was taken back.
+/// What was asked for is not there: what is staged is not what was approved, nothing is on record, it was taken back, or is in the
+/// archive.
 pub(crate) const NOT_THERE: u8 = 4;
 /// Something is out of reach or not known: run it again.
 pub(crate) const AGAIN: u8 = 5;
@@ -20,7 +21,7 @@ pub(crate) fn code_of(error: &Error) -> u8 {
     match error.kind() {
         ErrorKind::Invalid | ErrorKind::Conflict | ErrorKind::Unsupported => WRONG,
         ErrorKind::Refused => NOT_PASSED,
-        ErrorKind::Rejected | ErrorKind::Retracted => NOT_THERE,
+        ErrorKind::Rejected | ErrorKind::Retracted | ErrorKind::Archived => NOT_THERE,
         ErrorKind::Busy | ErrorKind::Unavailable => AGAIN,
         ErrorKind::Corrupt => DAMAGED,
     }

@@ -41,7 +41,12 @@ pub(crate) struct Shelf {
 impl Shelf {
     pub(crate) fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let stat = ObjectStat { size: bytes.len() as u64, modified: Some(at(NOW)), etag: Some("v1".into()) };
+        let stat = ObjectStat {
+            size: bytes.len() as u64,
+            modified: Some(at(NOW)),
+            etag: Some("v1".into()),
+            is_archived: false,
+        };
         let (asked, opened, taken) = (AtomicU64::new(0), AtomicU64::new(0), Arc::default());
         Self { bytes, chunk: 7, stat, fault: None, asked, opened, taken }
     }

@@ -17,6 +17,11 @@ pub trait StagingHarness: SourceHarness {
     /// Opens the staging area.
     async fn staging(&self) -> Arc<dyn Staging>;
 
+    /// Whether the store itself may lose a write that it has acknowledged, if a removal came at the same moment.
+    fn may_lose_writes(&self) -> bool {
+        false
+    }
+
     /// The checks that this backend cannot pass, and why.
     fn waived(&self) -> Waivers {
         &[]
@@ -167,7 +172,9 @@ fn never_removes_what_replaces_the_file(harness: &dyn StagingHarness) {
                 _ => harness.stage(CLIP, b"a longer second").await,
             }
         });
-        assert_eq!(run(harness, the_one(&**staging)).pin.size, 15, "what was staged last is there");
+        let sizes: Vec<u64> = run(harness, list(&**staging)).iter().map(|file| file.pin.size).collect();
+        let lost = sizes.is_empty() && harness.may_lose_writes();
+        assert!(lost || sizes == [15], "what was staged last is there: {sizes:?}");
     }
 }
 

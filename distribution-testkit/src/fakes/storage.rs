@@ -74,9 +74,10 @@ impl Storage for MemoryStorage {
 
     async fn digest(&self, key: &ObjectKey, meter: &Meter) -> Result<Option<Digest>, Error> {
         let call = self.begin(Op::StorageDigest, key.as_str()).await?;
-        let digest = self.at(key).map(|object| digest_of(&as_read(object.bytes, &call)));
-        meter.add(digest.map_or(0, |digest| digest.size));
-        call.end(Ok(digest)).await
+        let object = readable(self.at(key), key);
+        let digest = object.map(|object| object.map(|object| digest_of(&as_read(object.bytes, &call))));
+        meter.add(digest.as_ref().ok().copied().flatten().map_or(0, |digest| digest.size));
+        call.end(digest).await
     }
 
     async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
@@ -85,19 +86,21 @@ impl Storage for MemoryStorage {
             size: object.bytes.len() as u64,
             modified: Some(object.created_at),
             etag: Some(Checksum::of(&object.bytes).hex()),
+            is_archived: object.is_archived,
         });
         call.end(Ok(stat)).await
     }
 
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
         let call = self.begin(Op::StorageOpen, key.as_str()).await?;
-        let stream = self.at(key).map(|object| {
+        let opened = |object: MemoryObject| {
             let wanted = cut(&object.bytes, range);
             let read = as_read(wanted.clone(), &call);
             let rest = (read.len() < wanted.len()).then(|| Err(Error::unavailable("the object ended early: repeat")));
             paced(&self.world, in_pieces(&read)).chain(stream::iter(rest)).boxed()
-        });
-        call.end(Ok(stream)).await
+        };
+        let stream = readable(self.at(key), key).map(|object| object.map(opened));
+        call.end(stream).await
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
@@ -153,6 +156,16 @@ async fn read(body: Body, size: u64, meter: &Meter) -> Result<Bytes, Error> {
     Ok(bytes.freeze())
 }
 
+fn readable(object: Option<MemoryObject>, key: &ObjectKey) -> Result<Option<MemoryObject>, Error> {
+    match object {
+        Some(object) if object.is_archived => {
+            let message = format!("{key} is in an archive class of its store: have it restored there, then repeat");
+            Err(Error::new(ErrorKind::Archived, message))
+        }
+        object => Ok(object),
+    }
+}
+
 /// An object on its way.
 struct Appears {
     at: (String, String),
@@ -166,7 +179,7 @@ impl Appears {
     /// The one moment in which the object appears.
     fn commit(&self, state: &mut State) -> CreateOutcome {
         let (created_at, headers) = (state.now, self.headers.clone());
-        let object = |bytes| MemoryObject { bytes, headers, created_at };
+        let object = |bytes| MemoryObject { bytes, headers, created_at, is_archived: false };
         let Entry::Vacant(place) = state.objects.entry(self.at.clone()) else { return CreateOutcome::AlreadyExists };
         if self.rival {
             place.insert(object(Bytes::from_static(b"a rival's bytes")));

@@ -111,6 +111,7 @@ pub(super) fn stat(found: &Metadata) -> ObjectStat {
         size: found.content_length(),
         modified,
         etag: etag.filter(|etag| !etag.is_empty() && !etag.contains('"')).map(str::to_owned),
+        is_archived: false,
     }
 }
 

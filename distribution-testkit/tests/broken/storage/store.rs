@@ -174,7 +174,7 @@ impl Storage for BrokenStorage {
         let stat = self.inner.stat(&self.key(key)).await?;
         match self.flaw {
             FindsFolders if !self.inner.list(&format!("{key}/"), None, 1).await?.is_empty() => {
-                Ok(Some(ObjectStat { size: 4096, modified: None, etag: None }))
+                Ok(Some(ObjectStat { size: 4096, modified: None, etag: None, is_archived: false }))
             }
             EtagIsTheSize => Ok(stat.map(|stat| ObjectStat { etag: Some(stat.size.to_string()), ..stat })),
             CachesStats => Ok(self.stats.lock().unwrap().entry(key.clone()).or_insert(stat).clone()),
