@@ -136,7 +136,7 @@ async def connect(client):
     tools = {tool.name: tool.model_dump(mode="json", by_alias=True) for tool in listed}
     assert set(tools) == {
         "publish_final_asset", "get_distribution_record", "list_distribution_records", "get_latest_version",
-        "roll_back_to_version", "retract_publication", "issue_download_link",
+        "roll_back_to_version", "restore_publication", "retract_publication", "issue_download_link",
     }, list(tools)
     for tool in tools.values():
         for schema in (tool["inputSchema"], tool["outputSchema"]):

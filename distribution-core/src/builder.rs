@@ -28,6 +28,7 @@ pub struct Builder {
     targets: BTreeMap<TargetName, Target>,
     authenticated: BTreeMap<TargetName, BaseUrl>,
     replications: BTreeMap<TargetName, Replication>,
+    archives: BTreeMap<TargetName, TargetName>,
     source: Option<Arc<dyn Source>>,
     inspector: Option<Arc<dyn Inspector>>,
     metadata: Option<Arc<dyn MetadataStore>>,
@@ -50,14 +51,14 @@ impl Builder {
     /// of all that is published there, so it must never change.
     pub fn target(mut self, name: TargetName, storage: Arc<dyn Storage>, signer: Arc<dyn UrlSigner>) -> Self {
         let reach = Reach::Private { signer, authenticated: None };
-        self.targets.insert(name, Target { storage, reach, replication: None });
+        self.targets.insert(name, Target { storage, reach, replication: None, archive: None });
         self
     }
 
     /// A target that everybody can read: what is published there has, for ever, the link `{base}/{key}`. That
     /// the base leads to the storage, and lets everybody through, is the host's to see to.
     pub fn public_target(mut self, name: TargetName, storage: Arc<dyn Storage>, base: BaseUrl) -> Self {
-        self.targets.insert(name, Target { storage, reach: Reach::Public(base), replication: None });
+        self.targets.insert(name, Target { storage, reach: Reach::Public(base), replication: None, archive: None });
         self
     }
 
@@ -75,6 +76,14 @@ impl Builder {
     /// claimed from now on.
     pub fn replicate(mut self, name: TargetName, replication: Replication) -> Self {
         self.replications.insert(name, replication);
+        self
+    }
+
+    /// Where [`Publisher::archive`] copies what is published on this target: another target, such as a bucket with a
+    /// cheaper storage class, from which it can be read at once. No link leads there, so it may be out of everybody's
+    /// reach; it must not be public where this one is not.
+    pub fn archive(mut self, name: TargetName, archive: TargetName) -> Self {
+        self.archives.insert(name, archive);
         self
     }
 
@@ -151,6 +160,12 @@ impl Builder {
                 target.replication = Some(replication);
             }
         }
+        for (name, archive) in self.archives {
+            check_archive(&targets, &name, &archive)?;
+            if let Some(target) = targets.get_mut(&name) {
+                target.archive = Some(archive);
+            }
+        }
         let Some(usual) = targets.get(&policy.target) else {
             let names: Vec<&str> = targets.keys().map(TargetName::as_str).collect();
             let message = format!("`{}` is no configured target: there are [{}]", policy.target, names.join(", "));
@@ -185,30 +200,51 @@ fn check_replication(
     name: &TargetName,
     replication: &Replication,
 ) -> Result<(), Error> {
-    let is_public = |name: &TargetName| {
-        let target = targets.get(name).ok_or_else(|| {
-            let message = format!("`{name}` is no configured target: configure it, or leave it out");
-            Error::invalid("replication", message)
-        })?;
-        Ok::<_, Error>(matches!(target.reach, Reach::Public(_)))
-    };
-    let is_public_itself = is_public(name)?;
+    let is_public_itself = is_public(targets, name).map_err(|error| error.at("replication"))?;
     replication.check(name)?;
     for replica in &replication.targets {
-        if is_public(replica)? != is_public_itself {
+        if is_public(targets, replica).map_err(|error| error.at("replication"))? != is_public_itself {
             let message = format!("of `{name}` and `{replica}`, one is public and the other is not");
             return Err(Error::invalid("replication", message));
         }
     }
+    let all: Vec<_> = std::iter::once(name).chain(&replication.targets).collect();
+    check_apart(targets, &all).map_err(|error| error.at("replication"))
+}
+
+fn check_archive(targets: &BTreeMap<TargetName, Target>, name: &TargetName, archive: &TargetName) -> Result<(), Error> {
+    let is_leak = is_public(targets, archive).map_err(|error| error.at("archive"))?
+        && !is_public(targets, name).map_err(|error| error.at("archive"))?;
+    if is_leak {
+        return Err(Error::invalid("archive", format!("`{archive}` is public, and `{name}` is not")));
+    }
+    let replicas = targets.get(name).and_then(|target| target.replication.as_ref());
+    let replicas = replicas.map_or(&[][..], |replication| &replication.targets);
+    if archive == name || replicas.contains(archive) {
+        let message = format!("`{archive}` has a copy of what is on `{name}` already: the archive is another target");
+        return Err(Error::invalid("archive", message));
+    }
+    let all: Vec<_> = std::iter::once(name).chain(replicas).chain([archive]).collect();
+    check_apart(targets, &all).map_err(|error| error.at("archive"))
+}
+
+fn is_public(targets: &BTreeMap<TargetName, Target>, name: &TargetName) -> Result<bool, Error> {
+    let target = targets.get(name).ok_or_else(|| {
+        let message = format!("`{name}` is no configured target: configure it, or leave it out");
+        Error::new(ErrorKind::Invalid, message)
+    })?;
+    Ok(matches!(target.reach, Reach::Public(_)))
+}
+
+fn check_apart(targets: &BTreeMap<TargetName, Target>, all: &[&TargetName]) -> Result<(), Error> {
     let place = |name: &TargetName| {
         let key = ObjectKey::parse("distribution").ok()?;
         Some(targets.get(name)?.storage.location(&key))
     };
-    let all: Vec<_> = std::iter::once(name).chain(&replication.targets).collect();
     for (index, one) in all.iter().enumerate() {
         if let Some(other) = all.iter().skip(index + 1).find(|other| place(other) == place(one)) {
             let message = format!("`{one}` and `{other}` are one place: a copy there is none");
-            return Err(Error::invalid("replication", message));
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
     }
     Ok(())

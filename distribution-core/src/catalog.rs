@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Tier;
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::TargetName;
@@ -12,7 +13,7 @@ use crate::preflight::Preflight;
 use crate::publisher::Publisher;
 use crate::receipt::RecordMetadata;
 use crate::record::{Hold, Phase, Record, Version};
-use crate::replicas::Replica;
+use crate::replicas::{Replica, Role};
 use crate::request::Access;
 use crate::time::Timestamp;
 
@@ -56,7 +57,9 @@ pub struct PublishedAsset {
     /// Which version of its work it is, counted from 1; absent where it has no `concept_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// How many proven copies there are, the one at `storage_location` included.
+    /// Where the copies are: there are links only to what is hot, or still hot.
+    pub tier: Tier,
+    /// How many proven copies there are, the one at `storage_location` included, unless that is in the archive only.
     pub replica_count: u32,
     /// Those on other targets, and what is missing there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -75,6 +78,9 @@ pub struct PublishedAsset {
 pub struct ReplicaAsset {
     /// The target.
     pub storage_target: TargetName,
+    /// What it is for; absent for a replica.
+    #[serde(default, skip_serializing_if = "Role::is_replica")]
+    pub role: Role,
     /// Where the proven copy is; `null` as long as there is none.
     pub storage_location: Option<Location>,
 }
@@ -152,7 +158,7 @@ impl Publisher {
 impl From<&Replica> for ReplicaAsset {
     fn from(replica: &Replica) -> Self {
         let storage_location = replica.proven.as_ref().map(|copy| copy.location.clone());
-        Self { storage_target: replica.target.clone(), storage_location }
+        Self { storage_target: replica.target.clone(), role: replica.role, storage_location }
     }
 }
 
@@ -164,6 +170,7 @@ impl From<&Record> for AssetRecord {
             published_at: known.at,
             verification: known.proof.how,
             version: known.version.and_then(Version::number),
+            tier: record.tier(),
             replica_count: record.replica_count(),
             replicas: record.replicas.wanted.iter().map(ReplicaAsset::from).collect(),
             access: record.details.access,

@@ -142,9 +142,10 @@ impl Publisher {
     /// Reads back what was published long ago.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if it is missing or has other bytes.
+    /// [`ErrorKind::Corrupt`] if it is missing or has other bytes; [`ErrorKind::Archived`] if it cannot be read.
     pub(crate) async fn prove_again(&self, record: &Record) -> Result<(), Error> {
         let Some(published) = record.published() else { return Err(overtaken(record)) };
+        record.check_hot()?;
         let (storage, key) = (&self.target(&record.publication)?.storage, record.object_key());
         if storage.digest(&key, &Meter::default()).await? == Some(published.proof.digest) {
             return Ok(());

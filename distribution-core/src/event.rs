@@ -1,6 +1,6 @@
 //! The facts that change a record.
 
-use crate::key::ConceptId;
+use crate::key::{ConceptId, TargetName};
 use crate::object::{Location, Proof};
 use crate::publication::Details;
 use crate::qc::QcApproval;
@@ -48,7 +48,7 @@ pub enum Event {
     Examined(Option<Proof>),
     /// A copy on another target was read.
     CopyExamined(CopyExamined),
-    /// The object of what is published is lost: it is to be copied anew, to the key of a later attempt.
+    /// The object of what is published is lost, or was freed: it is to be copied anew, to the key of a later attempt.
     Restoring {
         /// The attempt.
         attempt: u32,
@@ -62,6 +62,17 @@ pub enum Event {
         /// What was read there.
         proof: Proof,
     },
+    /// A copy for the archive is wanted.
+    ArchiveWanted {
+        /// The target of the archive.
+        target: TargetName,
+        /// Whether the other copies are to be freed once that one is proven.
+        frees: bool,
+    },
+    /// The copy in the archive is proven, and the others are not needed any more.
+    HotFreed,
+    /// The others stay: it is held, or is to be hot again.
+    HotKept,
     /// The approval does not count any more.
     ApprovalLapsed,
     /// The audit sink has the waiting entries before this sequence.

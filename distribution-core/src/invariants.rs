@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::ATTEMPT_MAX;
-use crate::record::{Phase, Record, Version};
-use crate::replicas::{Replicas, Replication};
+use crate::record::{HotCopies, Phase, Record, Version};
+use crate::replicas::{Replicas, Replication, Role};
 
 /// The most entries that may wait for the audit sink in one record.
 pub const TRAIL_WAITING_MAX: usize = 128;
@@ -15,7 +15,7 @@ pub const HOLDER_BYTES_MAX: usize = 256;
 type Promise = (&'static str, fn(&Record) -> bool);
 
 /// What holds for every record, written or read.
-const PROMISES: [Promise; 10] = [
+const PROMISES: [Promise; 11] = [
     ("P1 proof: what is published was proven to be the approved bytes", |record| {
         record.published().is_none_or(|published| published.proof.digest.checksum == record.publication.checksum)
     }),
@@ -31,10 +31,15 @@ const PROMISES: [Promise; 10] = [
         let Replicas { quorum, wanted } = &record.replicas;
         let own = &record.publication.target;
         let others = |at: usize| wanted.iter().take(at).map(|replica| &replica.target).chain([own]);
-        wanted.len() <= Replication::TARGETS_MAX
+        let archives = wanted.iter().filter(|copy| copy.role == Role::Archive).count();
+        wanted.len() <= Replication::TARGETS_MAX + archives
+            && archives <= 1
             && (1..=wanted.len() + 1).contains(&(*quorum as usize))
             && wanted.iter().enumerate().all(|(at, replica)| others(at).all(|other| *other != replica.target))
             && wanted.iter().all(|replica| replica.attempt <= ATTEMPT_MAX + 1)
+    }),
+    ("P6 kept: copies are freed only of what is published, and has a place in the archive", |record| {
+        record.hot == HotCopies::Kept || (record.published().is_some() && record.archive_copy().is_some())
     }),
     ("P4 additive: what is copied anew goes to the key of a later attempt", |record| {
         record

@@ -38,12 +38,14 @@
 //! [`AuditSink`], [`UrlSigner`], [`Source`], [`Inspector`], [`AlertSink`], [`Clock`]. `DESIGN.md` beside `src` says why.
 
 mod alert;
+mod archive;
 mod audit;
 mod base_url;
 mod builder;
 mod call;
 mod catalog;
 mod codec;
+mod copies;
 mod copy;
 mod doctor;
 mod entry;
@@ -94,6 +96,7 @@ mod trail;
 mod versions;
 
 pub use alert::{Alert, AlertKind, AlertSink, Severity};
+pub use archive::{ArchiveMode, ArchivePass, ArchivePolicy, Tier};
 pub use audit::AuditSink;
 pub use base_url::BaseUrl;
 pub use builder::Builder;
@@ -114,10 +117,10 @@ pub use publication::{Details, Publication};
 pub use publisher::Publisher;
 pub use qc::{QcApproval, QcPolicy, QcReport};
 pub use receipt::{DistributionRecord, PublishResponse, RecordMetadata};
-pub use record::{Hold, Lease, Phase, Published, Record, Retracted, StagedAt, StoredObject, Version, Work};
+pub use record::{Hold, HotCopies, Lease, Phase, Published, Record, Retracted, StagedAt, StoredObject, Version, Work};
 pub use recovery::Recovery;
 pub use rejection::{Rejection, SourceFault};
-pub use replicas::{CopyExamined, ProvenCopy, Replica, Replicas, Replication};
+pub use replicas::{CopyExamined, ProvenCopy, Replica, Replicas, Replication, Role};
 pub use request::{
     Access, AssetMetadata, DistributionSettings, DurationSeconds, FinalEdit, IdempotencyKey, PublishRequest,
     REQUEST_BYTES_MAX, VideoUrl,

@@ -63,7 +63,7 @@ impl Publisher {
         record: &Record,
         known: &BTreeSet<(TargetName, ObjectKey)>,
     ) -> Result<BTreeSet<(TargetName, ObjectKey)>, Error> {
-        let places: BTreeSet<_> = record.places().into_iter().chain(record.given_up()).collect();
+        let places: BTreeSet<_> = record.linked_places().into_iter().collect();
         let mut revoked = Ok(());
         for (name, key) in places.difference(known) {
             let ended = match self.target_named(name).and_then(Target::signer) {
@@ -83,7 +83,7 @@ impl Publisher {
 
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) or [`Retracted`](crate::ErrorKind::Retracted) if it is not published.
-    fn published(record: &Record) -> Result<&Published, Error> {
+    pub(crate) fn published(record: &Record) -> Result<&Published, Error> {
         match &record.phase {
             Phase::Published(published) => Ok(published),
             Phase::Retracted(retracted) => Err(retracted.error(record.id())),
@@ -140,6 +140,7 @@ impl Publisher {
     async fn grant(&self, record: Record, valid_for: Duration) -> Result<(Record, Option<Timestamp>), Error> {
         let mut asked = None;
         let record = self.tell(record, |record| {
+            record.check_hot()?;
             if record.details.access != Access::Signed {
                 asked = None;
                 return Ok(None);
@@ -226,16 +227,19 @@ impl Publisher {
     /// The copy that a link is made to: the publication's own object, or else the first replica, that is there. What
     /// is not there is told to the operators, also where another one is.
     async fn healthy(&self, record: &Record, published: &Published) -> Result<(&Target, ObjectKey), Error> {
+        record.check_hot()?;
         let missing = match self.check_stored(record, published).await {
             Ok(()) => return Ok((self.target(&record.publication)?, record.object_key())),
             Err(error) if error.kind() == ErrorKind::Retracted => return Err(error),
             Err(error) => error,
         };
         for (name, key) in record.proven_places().into_iter().skip(1) {
-            // One that has no such links, or is not configured here, is no help.
+            // One that has no such links, or is not configured here, is no help; and the archive is for no links.
             let target = self.parts().targets.get(&name).filter(|target| target.base(record.details.access).is_ok());
+            let target = target.filter(|_| record.archive_copy().is_none_or(|copy| copy.target != name));
             let Some(target) = target else { continue };
             match target.storage.stat(&key).await {
+                Ok(Some(stat)) if stat.is_archived => {}
                 Ok(Some(stat)) if stat.size == published.proof.digest.size => {
                     self.alert(record.id(), &missing);
                     return Ok((target, key));
@@ -253,6 +257,10 @@ impl Publisher {
 
     pub(crate) async fn check_stored(&self, record: &Record, published: &Published) -> Result<(), Error> {
         let stat = self.target(&record.publication)?.storage.stat(&record.object_key()).await?;
+        if stat.as_ref().is_some_and(|stat| stat.is_archived) {
+            let message = "is in an archive class of its store and cannot be read: have it restored there, then repeat";
+            return Err(Error::new(ErrorKind::Archived, format!("{} {message}", published.location)));
+        }
         if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
             // It may have been taken back and cleared away since the record was read.
             self.check_not_retracted(record).await?;

@@ -22,9 +22,11 @@ use crate::key::ATTEMPT_MAX;
 use crate::object::{Location, Proof};
 use crate::publication::{Details, Publication};
 use crate::qc::QcApproval;
-use crate::record::{Hold, Lease, Phase, Published, Record, Retracted, StagedAt, StoredObject, Version, Work};
+use crate::record::{
+    Hold, HotCopies, Lease, Phase, Published, Record, Retracted, StagedAt, StoredObject, Version, Work,
+};
 use crate::rejection::{Rejection, SourceFault};
-use crate::replicas::{CopyExamined, ProvenCopy, Replicas};
+use crate::replicas::Replicas;
 use crate::request::{Access, VideoUrl};
 use crate::time::{Timestamp, link_expiry, to_micros};
 use crate::trail::{AuditEvent, TrailEnd};
@@ -38,6 +40,8 @@ pub enum Action {
     Prove,
     /// Make the copies on other targets that are not proven.
     Replicate,
+    /// See whether the copies that links lead to are freed, now that the one in the archive is proven.
+    Free,
     /// Give the publication its place among the versions of its work.
     Number,
     /// Have the links of what was taken back end.
@@ -72,6 +76,8 @@ pub fn claim(
         details,
         hold: None,
         replicas,
+        hot: HotCopies::Kept,
+        spared_until: None,
         restoring: None,
         trail: TrailEnd::default(),
         claimed_at: now,
@@ -96,9 +102,10 @@ pub fn next_action(record: &Record) -> Option<Action> {
         Phase::Stored { .. } => Some(Action::Prove),
         Phase::Replicating { .. } => Some(Action::Replicate),
         Phase::Published(Published { version: Some(Version::After(_)), .. }) => Some(Action::Number),
+        Phase::Published(_) if record.is_ready_to_free() => Some(Action::Free),
         Phase::Retracted(Retracted { published: Some(_), links_end: None, .. }) => Some(Action::EndLinks),
         _ if !record.trail.waiting.is_empty() => Some(Action::Deliver),
-        Phase::Published(_) => record.replicas.to_make().next().map(|_| Action::Replicate),
+        Phase::Published(_) => record.to_make().next().map(|_| Action::Replicate),
         Phase::Rejected { .. } | Phase::Retracted(_) => None,
     }
 }
@@ -148,21 +155,14 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         }
         (Phase::Published(_), Event::CopyExamined(seen)) => next.observe_copy(seen, now)?,
 
-        (Phase::Published(_), Event::Restoring { attempt }) => {
-            let known = record.restoring.unwrap_or(record.attempt);
-            if attempt <= known || attempt > ATTEMPT_MAX {
-                return Err(IllegalTransition);
-            }
-            next.restoring = Some(attempt);
-        }
-        (Phase::Published(published), Event::Restored { attempt, location, proof }) => {
-            if record.restoring != Some(attempt) || proof.digest.checksum != record.publication.checksum {
-                return Err(IllegalTransition);
-            }
-            (next.attempt, next.restoring) = (attempt, None);
-            next.phase = Phase::Published(Published { location: location.clone(), proof, ..published.clone() });
-            next.log(now, AuditEvent::Restored { attempt, location, proof });
-        }
+        (
+            Phase::Published(published),
+            event @ (Event::Restoring { .. }
+            | Event::Restored { .. }
+            | Event::ArchiveWanted { .. }
+            | Event::HotFreed
+            | Event::HotKept),
+        ) => next.keep(published.clone(), event, now)?,
         (Phase::Published(published), Event::Numbered { version: number }) => {
             if !matches!(published.version, Some(Version::After(others)) if others < number) {
                 return Err(IllegalTransition);
@@ -189,12 +189,15 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
         (Phase::Retracted(retracted), Event::LinksEnded { by }) if retracted.links_end.is_none() => {
             next.phase = Phase::Retracted(Retracted { links_end: Some(by), ..retracted.clone() });
         }
-        (Phase::Retracted(_), Event::CopyReleased { location }) if record.hold.is_none() => {
+        (_, Event::CopyReleased { location }) if record.may_release(&location) => {
             next.log(now, AuditEvent::CopyReleased { location });
         }
         (_, Event::HoldPlaced { concept_id, reason }) => {
             if concept_id.is_none() {
                 next.hold = Some(Hold { at: now, reason: reason.clone() });
+                if next.hot == HotCopies::ToFree {
+                    next.hot = HotCopies::Kept;
+                }
             }
             next.log(now, AuditEvent::HoldPlaced { concept_id, reason });
         }
@@ -214,15 +217,21 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
                 next.grant_access(now);
             }
         }
-        (Phase::Published(published), Event::LinkWanted) if record.details.access == Access::Signed => {
+        (Phase::Published(published), Event::LinkWanted)
+            if record.details.access == Access::Signed && !record.is_archived() =>
+        {
             let mut published = published.clone();
             next.grant_link(&mut published, now);
             next.phase = Phase::Published(published);
         }
-        (Phase::Published(_), Event::LinkAsked { expires_at }) if record.details.access == Access::Signed => {
+        (Phase::Published(published), Event::LinkAsked { expires_at })
+            if record.details.access == Access::Signed && !record.is_archived() =>
+        {
             if expires_at <= now || expires_at.timestamp_subsec_nanos() != 0 {
                 return Err(IllegalTransition);
             }
+            let links_until = published.links_until.max(Some(expires_at));
+            next.phase = Phase::Published(Published { links_until, ..published.clone() });
             next.log(now, AuditEvent::LinkIssued { expires_at });
         }
         // Whatever the access is now: it may have been another when they were signed.
@@ -240,6 +249,9 @@ pub fn step(record: &Record, event: Event, now: Timestamp) -> Result<Record, Ill
             | Event::CopyExamined(_)
             | Event::Restoring { .. }
             | Event::Restored { .. }
+            | Event::ArchiveWanted { .. }
+            | Event::HotFreed
+            | Event::HotKept
             | Event::ApprovalLapsed
             | Event::Numbered { .. }
             | Event::RolledBack { .. }
@@ -317,27 +329,6 @@ impl Record {
         }
     }
 
-    /// What was found in an object on another target is on record, if that is the one that is wanted now.
-    fn observe_copy(&mut self, seen: CopyExamined, now: Timestamp) -> Result<(), IllegalTransition> {
-        let CopyExamined { target, attempt, location, found } = seen;
-        let approved = self.publication.checksum;
-        let replica = self.replicas.wanted.iter_mut().find(|replica| replica.target == target);
-        let replica = replica.filter(|replica| replica.attempt == attempt).ok_or(IllegalTransition)?;
-        match found {
-            Some(proof) if proof.digest.checksum == approved && replica.proven.is_none() => {
-                replica.proven = Some(ProvenCopy { at: now, location: location.clone(), proof });
-                self.log(now, AuditEvent::Replicated { target, location, proof });
-            }
-            Some(proof) if proof.digest.checksum == approved => return Err(IllegalTransition),
-            Some(_) | None if attempt > ATTEMPT_MAX => return Err(IllegalTransition),
-            Some(_) | None => {
-                (replica.attempt, replica.proven) = (attempt + 1, None);
-                self.log(now, AuditEvent::ReplicaLost { target, attempt, location, found });
-            }
-        }
-        Ok(())
-    }
-
     /// The gate once more, then the end.
     fn publish(&mut self, object: &StoredObject, proof: Proof, now: Timestamp) {
         if !self.approval.holds_at(now) {
@@ -346,7 +337,8 @@ impl Record {
         let StoredObject { location, pin, preflight, versions, .. } = object.clone();
         self.log(now, AuditEvent::Published { location: location.clone(), proof });
         let version = self.publication.concept_id.is_some().then_some(Version::After(versions));
-        let mut published = Published { at: now, location, proof, pin, preflight, link_expires_at: None, version };
+        let mut published =
+            Published { at: now, location, proof, pin, preflight, link_expires_at: None, links_until: None, version };
         match self.details.access {
             Access::Signed => self.grant_link(&mut published, now),
             Access::Public | Access::Authenticated => self.grant_access(now),

@@ -12,7 +12,8 @@
 //! | `distribution.retries_total` | counter | `target` | attempts whose object was lost or had other bytes |
 //! | `distribution.alerts_total` | counter | `kind` | alerts raised, before any deduplication |
 //! | `distribution.swept_total` | counter | `verdict` | staged files that a sweep has decided on |
-//! | `distribution.scrubbed_total` | counter | `outcome` | copies that a scrub found `sound` or `lost`, or has `repaired` |
+//! | `distribution.scrubbed_total` | counter | `outcome` | copies that a scrub found `sound` or `lost`, could not read (`archived`), or has `repaired` |
+//! | `distribution.archived_total` | counter | `target`, `step` | publications that were `copied` to the archive, whose hot copies were `freed`, or that were `restored` |
 //!
 //! Labels have few values: `target` is a name from the configuration (empty for a request that names none
 //! that works); `kind` of a publish is that of its [`Error`], or `none`, and of an alert its
@@ -69,9 +70,10 @@ pub const RETRIES_TOTAL: &str = "distribution.retries_total";
 pub const ALERTS_TOTAL: &str = "distribution.alerts_total";
 /// The counter of staged files that were swept or kept.
 pub const SWEPT_TOTAL: &str = "distribution.swept_total";
-
 /// The counter of copies that were read again.
 pub const SCRUBBED_TOTAL: &str = "distribution.scrubbed_total";
+/// The counter of what went into the archive and came back.
+pub const ARCHIVED_TOTAL: &str = "distribution.archived_total";
 
 /// What is measured by itself, and has a span of its own.
 #[derive(Clone, Copy)]
@@ -167,6 +169,20 @@ pub(crate) fn advanced(before: &Record, after: &Record) {
     }
     if after.published().is_some() && after.replica_count() != before.replica_count() {
         gauge!(REPLICA_COUNT, "target" => target()).set(f64::from(after.replica_count()));
+    }
+    if let Some(step) = archive_step(before, after) {
+        counter!(ARCHIVED_TOTAL, "target" => target(), "step" => step).increment(1);
+    }
+}
+
+/// How far it has come into the archive, or back, by this step.
+fn archive_step(before: &Record, after: &Record) -> Option<&'static str> {
+    let is_copied = |record: &Record| record.archive_copy().is_some_and(|copy| copy.proven.is_some());
+    match (before.is_archived(), after.is_archived()) {
+        (false, true) => Some("freed"),
+        (true, false) => Some("restored"),
+        _ if is_copied(after) && !is_copied(before) => Some("copied"),
+        _ => None,
     }
 }
 

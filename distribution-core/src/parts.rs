@@ -44,6 +44,8 @@ pub(crate) struct Target {
     pub(crate) reach: Reach,
     /// Where else copies of what is published here go.
     pub(crate) replication: Option<Replication>,
+    /// Where its archive is.
+    pub(crate) archive: Option<TargetName>,
 }
 
 /// How the objects of a target are read. Where everybody can read one, nothing there is a secret: so a target

@@ -101,6 +101,7 @@ impl Publisher {
         });
         let (action, storage_location, size_bytes, preflight) = match published {
             Some((record, published)) => {
+                record.check_hot()?;
                 self.check_stored(record, published).await?;
                 let Published { location, proof, preflight, .. } = published;
                 (PlannedAction::Answer, location.clone(), proof.digest.size, preflight.clone())

@@ -257,6 +257,7 @@ impl Publisher {
                 Phase::Retracted(retracted) => return Err(retracted.error(record.id())),
                 Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Replicating { .. } => continue,
             };
+            record.check_hot()?;
             let is_signed = record.details.access == Access::Signed;
             if !is_signed || published.link_expires_at.is_some_and(|expires_at| self.now() < expires_at) {
                 return Ok((record, published));
@@ -286,6 +287,7 @@ impl Publisher {
                     record = self.timed(Step::Replicate, &target, copied).await?;
                     continue;
                 }
+                Action::Free => self.free(&record).await?,
                 Action::Number => self.timed(Step::Record, &target, self.number(&record)).await?,
                 Action::EndLinks => self.end_links(&record).await?,
                 Action::Deliver => self.deliver(&record, &*call.progress).await?,
@@ -323,7 +325,9 @@ impl Publisher {
         let next = step(record, event, self.now()).map_err(|illegal| match &record.phase {
             // What was right when it was asked for is not any more.
             Phase::Retracted(retracted) => retracted.error(record.id()),
-            _ => Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal),
+            _ => record.check_hot().err().unwrap_or_else(|| {
+                Error::corrupt(format!("the record of {} allows no such step", record.id())).because(illegal)
+            }),
         })?;
         let row = next.encode()?;
         let advance = self.parts.metadata.advance(&row);

@@ -41,7 +41,13 @@ pub struct Record {
     /// The copies on other targets: wanted ones, and how many must be proven.
     #[serde(default, skip_serializing_if = "Replicas::is_none")]
     pub replicas: Replicas,
-    /// The attempt at whose key what is published is being copied anew, since its object was lost.
+    /// Whether the copies that links lead to stay.
+    #[serde(default, skip_serializing_if = "HotCopies::is_kept")]
+    pub hot: HotCopies,
+    /// Until when links to objects that were freed may work: none of them is removed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared_until: Option<Timestamp>,
+    /// The attempt at whose key what is published is being copied anew, since its object was lost or freed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restoring: Option<u32>,
     /// The audit trail's end.
@@ -175,9 +181,34 @@ pub struct Published {
     /// Until when the link granted last works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_expires_at: Option<Timestamp>,
+    /// When the last link of its own that somebody asked for ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links_until: Option<Timestamp>,
     /// Its place among the versions of its work; `None` where it has no `concept_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
+}
+
+/// Whether the copies that links lead to stay, where there is one in the archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "copies", rename_all = "snake_case")]
+pub enum HotCopies {
+    /// They do.
+    #[default]
+    Kept,
+    /// They are freed as soon as the copy in the archive is proven.
+    ToFree,
+    /// They were: no link leads to them any more.
+    Freed {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+impl HotCopies {
+    fn is_kept(&self) -> bool {
+        *self == Self::Kept
+    }
 }
 
 /// A publication that was taken back.

@@ -1,5 +1,6 @@
 //! Replicas: the other targets that a copy goes to, and how many copies must be proven before links are given.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -55,11 +56,32 @@ pub struct Replicas {
 pub struct Replica {
     /// The target.
     pub target: TargetName,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Role::is_replica")]
+    pub role: Role,
     /// The number of the attempt there, which names the copy's key as it does on the publication's own target.
     pub attempt: u32,
     /// The copy, as it was read last; `None` if it is still to be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<ProvenCopy>,
+}
+
+/// What a copy on another target is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Links may lead to it.
+    #[default]
+    Replica,
+    /// It is kept for later: no link leads to it.
+    Archive,
+}
+
+impl Role {
+    /// Whether links may lead to it.
+    pub fn is_replica(&self) -> bool {
+        *self == Self::Replica
+    }
 }
 
 /// A copy that was read and has the approved bytes.
@@ -95,8 +117,15 @@ impl Default for Replicas {
 
 impl From<&Replication> for Replicas {
     fn from(Replication { targets, quorum }: &Replication) -> Self {
-        let wanted = |target: &TargetName| Replica { target: target.clone(), attempt: 0, proven: None };
+        let wanted = |target: &TargetName| Replica::wanted(target.clone(), Role::Replica);
         Self { quorum: *quorum, wanted: targets.iter().map(wanted).collect() }
+    }
+}
+
+impl Replica {
+    /// One that is to be made.
+    pub(crate) fn wanted(target: TargetName, role: Role) -> Self {
+        Self { target, role, attempt: 0, proven: None }
     }
 }
 
@@ -115,40 +144,45 @@ impl Replicas {
     pub fn is_quorum_reached(&self) -> bool {
         self.proven_with_own() >= self.quorum
     }
-
-    /// Those that are wanted and not proven.
-    pub fn missing(&self) -> impl Iterator<Item = &Replica> {
-        self.wanted.iter().filter(|replica| replica.proven.is_none())
-    }
-
-    /// Those that can still be made: of a target that has spoilt all attempts there are, none is.
-    pub(crate) fn to_make(&self) -> impl Iterator<Item = &Replica> {
-        self.missing().filter(|replica| replica.attempt <= ATTEMPT_MAX)
-    }
 }
 
 impl Record {
+    /// The copies on other targets that are still to be made: of a target that has spoilt all attempts there are, none
+    /// is; and where only the copy in the archive is to stay, no other.
+    pub(crate) fn to_make(&self) -> impl Iterator<Item = &Replica> {
+        let wanted = self.replicas.wanted.iter();
+        wanted.filter(|copy| copy.proven.is_none() && copy.attempt <= ATTEMPT_MAX && self.keeps(copy.role))
+    }
+
+    /// How many copies must be proven: one, where it is in the archive.
+    pub fn quorum(&self) -> u32 {
+        if self.is_archived() { 1 } else { self.replicas.quorum }
+    }
+
     /// How many copies are proven: 0 before the first one is.
     pub fn replica_count(&self) -> u32 {
-        match self.phase {
-            Phase::Replicating { .. } => self.replicas.proven_with_own(),
-            _ if self.published().is_some() => self.replicas.proven_with_own(),
-            _ => 0,
+        let has_any = self.published().is_some() || matches!(self.phase, Phase::Replicating { .. });
+        match self.replicas.proven_with_own() {
+            _ if !has_any => 0,
+            proven if self.is_archived() => proven - 1,
+            proven => proven,
         }
     }
 
-    /// Where the publication has, or may have, its objects: its own first, then its replicas, each on its target, then
-    /// the one that is being copied anew.
+    /// Where the publication has, or may have, its objects: its own first, unless that was freed, then its copies, each
+    /// on its target, then the one that is being copied anew.
     pub fn places(&self) -> Vec<(TargetName, ObjectKey)> {
-        let replica = |replica: &Replica| (replica.target.clone(), self.publication.key.attempt(replica.attempt));
-        let own = |attempt| (self.publication.target.clone(), self.publication.key.attempt(attempt));
-        let replicas = self.replicas.wanted.iter().map(replica);
-        std::iter::once(own(self.attempt)).chain(replicas).chain(self.restoring.map(own)).collect()
+        let own = (!self.is_archived()).then_some(self.attempt);
+        let copy = |copy: &Replica| (copy.target.clone(), self.publication.key.attempt(copy.attempt));
+        let copies = self.replicas.wanted.iter().map(copy);
+        let place = |attempt| (self.publication.target.clone(), self.publication.key.attempt(attempt));
+        own.map(place).into_iter().chain(copies).chain(self.restoring.map(place)).collect()
     }
 
-    /// Where objects may be of attempts that were given up.
+    /// Where objects may be of attempts that were given up, or were freed.
     pub fn given_up(&self) -> Vec<(TargetName, ObjectKey)> {
-        let own = (0..self.restoring.unwrap_or(self.attempt)).filter(|attempt| *attempt != self.attempt);
+        let end = self.restoring.unwrap_or(self.attempt.saturating_add(1));
+        let own = (0..end).filter(|attempt| *attempt != self.attempt || self.is_archived());
         let mut given_up: Vec<_> = own.map(|attempt| (&self.publication.target, attempt)).collect();
         for Replica { target, attempt, .. } in &self.replicas.wanted {
             given_up.extend((0..*attempt).map(|attempt| (target, attempt)));
@@ -157,18 +191,25 @@ impl Record {
         given_up.into_iter().map(|(target, attempt)| (target.clone(), key(attempt))).collect()
     }
 
-    /// Where copies are, or were, that were proven and that links may have been given to.
-    pub(crate) fn proven_locations(&self) -> Vec<&Location> {
-        let replicas = self.replicas.wanted.iter().filter_map(|replica| Some(&replica.proven.as_ref()?.location));
-        self.published().map(|published| &published.location).into_iter().chain(replicas).collect()
+    /// Where links may lead, or may have led.
+    pub(crate) fn linked_places(&self) -> Vec<(TargetName, ObjectKey)> {
+        let archive = self.archive_copy().map(|copy| &copy.target);
+        let all = self.places().into_iter().chain(self.given_up());
+        all.filter(|(target, _)| Some(target) != archive).collect()
     }
 
-    /// Where copies are that were proven: its own first, then in the order of the replicas.
+    /// Where copies are, or were, that were proven and that links may have been given to.
+    pub(crate) fn proven_locations(&self) -> Vec<&Location> {
+        let copies = self.replicas.wanted.iter().filter_map(|copy| Some(&copy.proven.as_ref()?.location));
+        self.published().map(|published| &published.location).into_iter().chain(copies).collect()
+    }
+
+    /// Where copies are that were proven: its own first, unless that was freed, then in the order of the others.
     pub fn proven_places(&self) -> Vec<(TargetName, ObjectKey)> {
         let has_own = self.published().is_some() || matches!(self.phase, Phase::Replicating { .. });
         let own = (self.publication.target.clone(), self.object_key());
-        let replica = |replica: &Replica| (replica.target.clone(), self.publication.key.attempt(replica.attempt));
-        let proven = self.replicas.wanted.iter().filter(|replica| replica.proven.is_some()).map(replica);
-        has_own.then_some(own).into_iter().chain(proven).collect()
+        let copy = |copy: &Replica| (copy.target.clone(), self.publication.key.attempt(copy.attempt));
+        let proven = self.replicas.wanted.iter().filter(|copy| copy.proven.is_some()).map(copy);
+        (has_own && !self.is_archived()).then_some(own).into_iter().chain(proven).collect()
     }
 }

@@ -52,7 +52,7 @@ impl Publisher {
         let begun = record.state();
         let tries_max = if begun == State::Published { 1 } else { self.parts().policy.attempts_max };
         let mut tries = FuturesUnordered::new();
-        for replica in record.replicas.to_make() {
+        for replica in record.to_make() {
             tries.push(self.try_copy(&record, replica, tries_max, &meter));
         }
         let mut failure = None;
@@ -63,7 +63,7 @@ impl Publisher {
                         self.alert_of_replica(&record, &target, &error);
                     }
                     record = self.note_copy(record, &seen).await?;
-                    let replica = record.replicas.to_make().find(|replica| replica.target == target);
+                    let replica = record.to_make().find(|replica| replica.target == target);
                     if let Some(replica) = replica.filter(|_| left > 1) {
                         tries.push(self.try_copy(&record, replica, left - 1, &meter));
                     }
@@ -77,7 +77,7 @@ impl Publisher {
             }
             let goes_on = match record.phase {
                 Phase::Replicating { .. } => true,
-                Phase::Published(_) => begun == State::Published && record.replicas.to_make().next().is_some(),
+                Phase::Published(_) => begun == State::Published && record.to_make().next().is_some(),
                 Phase::Claimed { .. } | Phase::Stored { .. } | Phase::Rejected { .. } | Phase::Retracted(_) => false,
             };
             if !goes_on {
@@ -93,7 +93,7 @@ impl Publisher {
             record = self.advance(&record, delivered).await?;
         }
         let (proven, wanted) = (record.replica_count(), record.replicas.wanted.len() + 1);
-        let quorum = record.replicas.quorum;
+        let quorum = record.quorum();
         let message = match record.state() {
             State::Published => format!("{proven} of {wanted} copies are proven: recovery goes on"),
             _ => format!("{proven} of {wanted} copies are proven, and {quorum} must be before there is a link: repeat"),
@@ -150,7 +150,9 @@ impl Publisher {
             return Ok(Copied { seen: seen(None), is_buried: true });
         }
         let elsewhere = record.proven_places().into_iter().filter(|(name, _)| name != target);
-        for source in elsewhere.map(Some).chain([None]) {
+        // What was freed may be there still.
+        let freed = if record.is_archived() { record.given_up() } else { Vec::new() };
+        for source in elsewhere.chain(freed).map(Some).chain([None]) {
             let content = match source {
                 Some((from, key)) => self.content_of(record, &from, &key, meter).await,
                 None => self.staged_again(record, attempt, meter).await,

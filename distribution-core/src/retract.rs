@@ -102,7 +102,7 @@ impl Publisher {
         // Links to a copy that was lost since may work as well; and where one place is out of reach, the links to the
         // others end all the same.
         let mut by = Ok(retracted.at);
-        for place in record.places().into_iter().chain(record.given_up()) {
+        for place in record.linked_places() {
             let end = self.end_links_at(record, &place).await;
             by = match (by, end) {
                 (Ok(by), Ok(end)) => Ok(by.max(end.unwrap_or(by))),

@@ -5,13 +5,12 @@ use tracing::{Instrument as _, info_span};
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
-use crate::machine::Event;
 use crate::metadata::{Cursor, Query, State};
 use crate::metrics;
 use crate::object::{Digest, Location, Proof, Verification};
 use crate::progress::Meter;
 use crate::publisher::{Call, Publisher};
-use crate::record::{Phase, Record};
+use crate::record::Record;
 use crate::replicas::CopyExamined;
 use crate::storage::Storage;
 
@@ -27,6 +26,8 @@ pub struct Scrub {
     pub sound: u64,
     /// How many were found missing or with other bytes.
     pub lost: u64,
+    /// How many could not be read, since their store keeps them in an archive class.
+    pub archived: u64,
     /// How many were made, of those that were lost or missing before.
     pub repaired: u64,
     /// How many publications could not be brought back to all their copies.
@@ -115,9 +116,15 @@ impl Publisher {
 
     async fn scrub_record(&self, mut record: Record, scrub: &mut Scrub) -> Result<(), Error> {
         let (mut own, mut unread) = (None, None);
-        for (index, (target, key)) in record.proven_places().into_iter().enumerate() {
+        for (target, key) in record.proven_places() {
             let (location, found) = match self.read_copy(&record, &target, &key).await {
                 Ok(read) => read,
+                // Its store has moved it where it cannot be read: that it is there is all that can be known.
+                Err(error) if error.kind() == ErrorKind::Archived => {
+                    scrub.archived += 1;
+                    metrics::scrubbed("archived");
+                    continue;
+                }
                 Err(error) => {
                     // Not in reach is not lost.
                     unread.get_or_insert(error);
@@ -139,7 +146,7 @@ impl Publisher {
             metrics::scrubbed("lost");
             let what = if found.is_some() { "has other bytes" } else { "is missing" };
             let error = Error::corrupt(format!("{location} {what}: a copy is made of what is left"));
-            if index == 0 {
+            if target == record.publication.target {
                 self.alert(record.id(), &error);
                 own = Some(record.attempt);
                 continue;
@@ -156,7 +163,7 @@ impl Publisher {
         }
         if own == Some(record.attempt) {
             let lost = record.attempt;
-            record = self.restore(record).await?;
+            record = self.copy_anew(record).await?;
             if record.attempt > lost {
                 scrub.repaired += 1;
                 metrics::scrubbed("repaired");
@@ -182,41 +189,6 @@ impl Publisher {
     ) -> Result<(Location, Option<Digest>), Error> {
         let storage = &self.target_named(target)?.storage;
         Ok((storage.location(key), read(record, &**storage, key).await?))
-    }
-
-    /// Copies what is published to the key of a later attempt on its own target. That it is wanted there is on record
-    /// first, as with a publish: whoever clears the key away has seen it, or is seen.
-    async fn restore(&self, mut record: Record) -> Result<Record, Error> {
-        let (target, lost) = (record.publication.target.clone(), record.attempt);
-        for _ in 0..self.parts().policy.attempts_max {
-            let wanted = |record: &Record| record.attempt == lost && matches!(record.phase, Phase::Published(_));
-            let attempt = match record.restoring {
-                // An earlier scrub has not come further.
-                Some(attempt) => attempt,
-                None => lost.saturating_add(1),
-            };
-            let claimed = self.note(record, |record| {
-                let is_new = wanted(record) && record.restoring.is_none_or(|known| known < attempt);
-                is_new.then_some(Event::Restoring { attempt })
-            });
-            record = claimed.await?;
-            if !wanted(&record) || record.restoring != Some(attempt) {
-                return Ok(record);
-            }
-            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?.seen;
-            let is_approved = |proof: &Proof| proof.digest.checksum == record.publication.checksum;
-            let event = match seen.found.filter(is_approved) {
-                Some(proof) => Event::Restored { attempt, location: seen.location, proof },
-                None => Event::Restoring { attempt: attempt.saturating_add(1) },
-            };
-            record = self
-                .note(record, |record| (wanted(record) && record.restoring == Some(attempt)).then(|| event.clone()))
-                .await?;
-            if record.attempt != lost {
-                return Ok(record);
-            }
-        }
-        Err(Error::corrupt(format!("{} could not be copied anew: look at its store", record.id())))
     }
 }
 

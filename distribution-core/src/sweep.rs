@@ -161,7 +161,7 @@ pub fn may_remove(users: &[User<'_>], now: Timestamp, retention: TimeDelta) -> R
         if now < until {
             return Err(Kept::Retained { until });
         }
-        if *found != Some(published.proof.digest) || replicas.saturating_add(1) < record.replicas.quorum {
+        if *found != Some(published.proof.digest) || replicas.saturating_add(1) < record.quorum() {
             return Err(Kept::Unproven { audit_log_id });
         }
         match stored_for {

@@ -1,6 +1,7 @@
 //! Left-overs: what crashes and failed attempts leave in storage, found and removed after a grace time.
 
 mod objects;
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -11,14 +12,11 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
-use crate::machine::Event;
 use crate::metadata::Cursor;
 use crate::parts::Target;
 use crate::publisher::Publisher;
-
 use crate::storage::Unfinished;
 use crate::store_clock::{StoreClock, StoreClocks};
-use crate::sweep::held;
 use crate::time::Timestamp;
 
 /// What was left over, and what becomes of it.
@@ -48,8 +46,8 @@ pub enum LeftOverKind {
         /// The publication, which has another object.
         audit_log_id: AuditLogId,
     },
-    /// An object of a publication that was taken back.
-    Retracted {
+    /// An object of a publication that was taken back, or is in the archive only.
+    Released {
         /// The publication.
         audit_log_id: AuditLogId,
     },
@@ -93,6 +91,11 @@ pub enum Spared {
     },
     /// It may be the upload of a publication that is not finished.
     UnderWay {
+        /// Which.
+        by: AuditLogId,
+    },
+    /// A publication that was moved into the archive has no sound copy there.
+    Unproven {
         /// Which.
         by: AuditLogId,
     },
@@ -142,12 +145,12 @@ enum Age {
 }
 
 enum What {
-    /// An object of a publication: of an attempt that failed, or of any if the publication `is_retracted`.
+    /// An object of a publication: of an attempt that failed, or of one that was taken back or archived if it `is_released`.
     Attempt {
         key: ObjectKey,
         audit_log_id: AuditLogId,
-        is_retracted: bool,
-        /// The publications that had the object and were taken back, each of which must let it go.
+        is_released: bool,
+        /// The publications that had the object and were taken back or archived, each of which must let it go.
         owners: BTreeSet<AuditLogId>,
     },
     Trial(ObjectKey),
@@ -172,9 +175,10 @@ impl Publisher {
     }
 
     /// Removes what is left over in storage and has been there for longer than `grace` by the store's clock: choose
-    /// a time that no publish lasts, such as a day. These are objects of attempts that were given up and of
-    /// publications that were [taken back](Self::retract), unless they are another publication's, or held; objects that
-    /// were stored to try something out; and unfinished uploads and files.
+    /// a time that no publish lasts, such as a day. These are objects of attempts that were given up, of
+    /// publications that were [taken back](Self::retract), and of those that are in the [archive](Self::archive) only,
+    /// if the links to them have ended and the copy there proves to be sound once more; unless they are another
+    /// publication's, or held; objects that were stored to try something out; and unfinished uploads and files.
     ///
     /// ```
     /// use chrono::TimeDelta;
@@ -217,45 +221,16 @@ impl Tidy {
             },
         };
         let (name, kind) = match found.what {
-            What::Attempt { key, audit_log_id, is_retracted: false, .. } => {
+            What::Attempt { key, audit_log_id, is_released: false, .. } => {
                 (key.to_string(), LeftOverKind::Attempt { audit_log_id })
             }
-            What::Attempt { key, audit_log_id, is_retracted: true, .. } => {
-                (key.to_string(), LeftOverKind::Retracted { audit_log_id })
+            What::Attempt { key, audit_log_id, is_released: true, .. } => {
+                (key.to_string(), LeftOverKind::Released { audit_log_id })
             }
             What::Trial(key) => (key.to_string(), LeftOverKind::Trial),
             What::Unfinished(unfinished) => (unfinished.name, LeftOverKind::Unfinished),
         };
         Ok(Some(LeftOver { target: found.target, name, since: found.since, kind, outcome }))
-    }
-
-    /// Removes it, unless somebody has placed a hold meanwhile.
-    async fn remove(&self, found: &Found) -> Result<Option<Spared>, Error> {
-        let storage = &self.target(&found.target)?.storage;
-        match &found.what {
-            What::Attempt { key, owners, .. } => {
-                let released = Event::CopyReleased { location: storage.location(key) };
-                for owner in owners {
-                    let record = self.publisher.load(owner).await?;
-                    let mut is_held = self.publisher.is_held(&record).await?;
-                    if !is_held {
-                        // On record only as long as it is not held.
-                        let told = self.publisher.tell(record, |record| {
-                            is_held = record.hold.is_some();
-                            if is_held { Err(held()) } else { Ok(Some(released.clone())) }
-                        });
-                        told.await.map(drop).or_else(|error| if is_held { Ok(()) } else { Err(error) })?;
-                    }
-                    if is_held {
-                        return Ok(Some(Spared::Held { by: owner.clone() }));
-                    }
-                }
-                storage.remove(key).await?;
-            }
-            What::Trial(key) => storage.remove(key).await?,
-            What::Unfinished(unfinished) => storage.discard(unfinished).await?,
-        }
-        Ok(None)
     }
 
     fn target(&self, name: &TargetName) -> Result<&Target, Error> {
@@ -336,8 +311,8 @@ impl fmt::Display for LeftOver {
             LeftOverKind::Attempt { audit_log_id } => {
                 write!(f, " {target} {name}: a failed attempt of {audit_log_id}")?
             }
-            LeftOverKind::Retracted { audit_log_id } => {
-                write!(f, " {target} {name}: of {audit_log_id}, which was taken back")?
+            LeftOverKind::Released { audit_log_id } => {
+                write!(f, " {target} {name}: of {audit_log_id}, which was taken back or is in the archive")?
             }
             LeftOverKind::Trial => write!(f, " {target} {name}: of a trial")?,
             LeftOverKind::Unfinished => write!(f, " {target} {name}: unfinished")?,
@@ -356,6 +331,7 @@ impl fmt::Display for Spared {
             Self::Held { by } => write!(f, "it is held: {by} had it"),
             Self::Recent { by } => write!(f, "{by} was taken back a short time ago"),
             Self::UnderWay { by } => write!(f, "{by} is not finished: it may be its upload"),
+            Self::Unproven { by } => write!(f, "the copy of {by} in the archive is missing or has other bytes"),
             Self::Timeless => f.write_str("its store does not tell since when it is there: remove it by hand"),
             Self::Failed { message } => f.write_str(message),
         }

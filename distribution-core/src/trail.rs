@@ -114,7 +114,7 @@ pub enum AuditEvent {
         /// What was read there; `None` if nothing was there.
         found: Option<Proof>,
     },
-    /// The object was lost, and the approved bytes were copied anew and proven at this place.
+    /// The object was lost, or was in the archive only, and the approved bytes were copied anew and proven at this place.
     Restored {
         /// The attempt whose object it is.
         attempt: u32,
@@ -123,6 +123,20 @@ pub enum AuditEvent {
         /// How, and what was read.
         proof: Proof,
     },
+    /// A copy for the archive is wanted.
+    ArchiveWanted {
+        /// The target of the archive.
+        target: TargetName,
+        /// Whether the other copies are to be freed once that one is proven.
+        frees: bool,
+    },
+    /// Only the copy in the archive is needed any more: there are no new links, and the others may be removed.
+    HotFreed {
+        /// When the links that are out end at the latest, before which nothing is removed.
+        links_end: Timestamp,
+    },
+    /// The other copies stay.
+    HotKept,
     /// The publication is this version of its work.
     Numbered {
         /// Its number, counted from 1.

@@ -82,7 +82,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if there are not so many versions; [`Corrupt`](ErrorKind::Corrupt) if its copy
-    /// is missing or has other bytes; [`Conflict`](ErrorKind::Conflict) if a new version was published meanwhile,
+    /// is missing or has other bytes; [`Archived`](ErrorKind::Archived) if it is to be restored first; [`Conflict`](ErrorKind::Conflict) if a new version was published meanwhile,
     /// which is the latest then; [`Unavailable`](ErrorKind::Unavailable) if it may have been rolled back or not.
     pub async fn rollback(&self, concept_id: &ConceptId, version: u64) -> Result<AssetRecord, Error> {
         let versions = self.versions(concept_id).await?;

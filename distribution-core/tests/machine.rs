@@ -12,9 +12,9 @@
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
     Access, AssetMetadata, AuditLogId, Checksum, ConceptId, CopyExamined, Details, Digest, DurationSeconds, ErrorKind,
-    Identity, Lease, Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Reason, Record, Rejection,
-    Replicas, Replication, Row, SourceFault, SourcePin, StoredObject, TargetName, Timestamp, Verification, Version,
-    VideoUrl, Work,
+    HotCopies, Identity, Lease, Location, ObjectKey, Phase, Proof, Publication, QcPolicy, QcReport, Reason, Record,
+    Rejection, Replicas, Replication, Row, SourceFault, SourcePin, StoredObject, TargetName, Tier, Timestamp,
+    Verification, Version, VideoUrl, Work,
 };
 
 const APPROVED: &[u8] = b"approved";
@@ -99,6 +99,10 @@ fn restored(attempt: u32, bytes: &[u8]) -> Event {
     Event::Restored { attempt, location, proof: proof(bytes) }
 }
 
+fn archive_wanted(target: &str, frees: bool) -> Event {
+    Event::ArchiveWanted { target: TargetName::parse(target).unwrap(), frees }
+}
+
 /// A quorum of two, with a copy on `eu`.
 fn two_of_two() -> Replication {
     Replication { targets: vec![TargetName::parse("eu").unwrap()], quorum: 2 }
@@ -134,7 +138,7 @@ fn every_phase_meets_every_event() {
     let other = Digest { checksum: Checksum::of(b"other"), size: 5 };
     let approved = proof(APPROVED).digest;
     // What follows from each event in: claimed, stored, published, rejected, retracted, replicating.
-    let table: [(&str, Event, [&str; 6]); 37] = [
+    let table: [(&str, Event, [&str; 6]); 41] = [
         ("taken up", taken_up(&any), ["claimed", "stored", "-", "claimed", "-", "replicating"]),
         ("kept alive", Event::KeptAlive { until: at(99) }, ["claimed", "stored", "-", "-", "-", "replicating"]),
         ("transferred", transferred(None), ["stored", "-", "-", "-", "-", "-"]),
@@ -211,6 +215,10 @@ fn every_phase_meets_every_event() {
         ("copied at another attempt", copy_examined(1, Some(proof(APPROVED))), ["-"; 6]),
         ("restoring", Event::Restoring { attempt: 1 }, ["-", "-", "published", "-", "-", "-"]),
         ("restored, and not wanted", restored(1, APPROVED), ["-"; 6]),
+        ("archive wanted", archive_wanted("cold", true), ["-", "-", "published", "-", "-", "-"]),
+        ("archive wanted where it is", archive_wanted("default", true), ["-"; 6]),
+        ("hot copies freed, and none is elsewhere", Event::HotFreed, ["-"; 6]),
+        ("hot copies kept, which they were", Event::HotKept, ["-"; 6]),
         (
             "kept alive, long ago",
             Event::KeptAlive { until: at(-99) },
@@ -282,6 +290,62 @@ fn what_is_restored_has_the_approved_bytes_and_a_key_of_its_own() {
     let place = next.published().unwrap().location.as_str();
     assert_eq!((next.attempt, place), (1, "memory://default/clip-r1.mp4"));
     assert_eq!(next.published().unwrap().at, published.published().unwrap().at);
+}
+
+#[test]
+fn hot_copies_are_freed_once_the_archive_has_a_proven_one_and_links_are_made_again_when_it_is_back() {
+    let [_, _, published, ..] = phases();
+    let all = |record: &Record| (record.tier(), record.replica_count());
+    let wanted = step(&published, archive_wanted("cold", true), at(3)).unwrap();
+    assert_eq!(all(&wanted), (Tier::Archiving, 1));
+    assert!(step(&wanted, Event::HotFreed, at(3)).is_err());
+    assert!(step(&wanted, archive_wanted("other", true), at(3)).is_err(), "there is one archive");
+    let copied = |found| {
+        let location = Location::parse("memory://cold/clip.mp4").unwrap();
+        Event::CopyExamined(CopyExamined { target: TargetName::parse("cold").unwrap(), attempt: 0, location, found })
+    };
+    let proven = step(&wanted, copied(Some(proof(APPROVED))), at(4)).unwrap();
+    let numbered = step(&proven, Event::Numbered { version: 3 }, at(4)).unwrap();
+    assert_eq!(next_action(&numbered), Some(Action::Free));
+    let linked = step(&numbered, Event::LinkAsked { expires_at: at(9_999_999) }, at(4)).unwrap();
+
+    let freed = step(&linked, Event::HotFreed, at(5)).unwrap();
+    assert_eq!((all(&freed), freed.spared_until), ((Tier::Archived, 1), Some(at(9_999_999))));
+    let place = |name: &str, key: &str| (TargetName::parse(name).unwrap(), ObjectKey::parse(key).unwrap());
+    assert_eq!(freed.places(), [place("cold", "clip.mp4")]);
+    assert_eq!(freed.given_up(), [place("default", "clip.mp4")]);
+    for event in [Event::LinkWanted, Event::LinkAsked { expires_at: at(99) }, archive_wanted("cold", true)] {
+        assert!(step(&freed, event, at(6)).is_err());
+    }
+    let released = |location: &str| Event::CopyReleased { location: Location::parse(location).unwrap() };
+    assert!(step(&freed, released("memory://default/clip.mp4"), at(6)).is_ok());
+    assert!(step(&freed, released("memory://cold/clip.mp4"), at(6)).is_err(), "it is the last one");
+
+    let wanted = step(&freed, Event::Restoring { attempt: 1 }, at(7)).unwrap();
+    assert_eq!(all(&wanted), (Tier::Restoring, 1));
+    let back = step(&wanted, restored(1, APPROVED), at(8)).unwrap();
+    assert_eq!((all(&back), back.spared_until), ((Tier::Hot, 2), Some(at(9_999_999))));
+    assert!(step(&back, Event::LinkWanted, at(9)).is_ok());
+    assert!(step(&back, released("memory://default/clip-r1.mp4"), at(9)).is_err());
+
+    // While it is restored it may be freed again: who had begun comes too late.
+    let again = step(&back, archive_wanted("cold", true), at(9)).unwrap();
+    let mending = step(&again, Event::Restoring { attempt: 2 }, at(9)).unwrap();
+    let freed = step(&mending, Event::HotFreed, at(9)).unwrap();
+    assert!(step(&freed, restored(2, APPROVED), at(9)).is_err());
+    assert_eq!(freed.given_up().len(), 3, "who removes knows of all");
+}
+
+#[test]
+fn a_hold_keeps_what_was_to_be_freed() {
+    let [_, _, published, ..] = phases();
+    let hold = Event::HoldPlaced { concept_id: None, reason: reason() };
+    let wanted = step(&published, archive_wanted("cold", true), at(3)).unwrap();
+    let held = step(&wanted, hold.clone(), at(3)).unwrap();
+    assert_eq!(held.hot, HotCopies::Kept);
+    assert!(step(&held, archive_wanted("cold", true), at(3)).is_err());
+    let held = step(&published, hold, at(3)).unwrap();
+    assert!(step(&held, archive_wanted("cold", false), at(3)).is_ok());
 }
 
 #[test]

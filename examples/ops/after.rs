@@ -1,11 +1,17 @@
-//! After publishing: back to an earlier version, taking a publication back, holding what must not be removed.
+//! After publishing: back to an earlier version, taking a publication back, holding what must not be removed,
+//! into the archive and back.
 
+use chrono::TimeDelta;
 use clap::Args;
-use distribution_core::{AuditLogId, ConceptId, Error, HoldOn, LinksLeft, Publisher, Reason};
+use distribution_core::{
+    ArchiveMode, ArchivePass, ArchivePolicy, AuditLogId, ConceptId, Error, HoldOn, LinksLeft, Publisher, Reason,
+};
 use serde_json::json;
 
+use crate::failures::{code_of_failures, failures_table, told};
 use crate::json::value;
 use crate::output::{Output, fields, time};
+use crate::recover::spinner;
 use crate::show::asset_rows;
 
 #[derive(Args)]
@@ -49,6 +55,84 @@ struct On {
     /// All versions of a work, those to come included
     #[arg(long, value_name = "CONCEPT_ID")]
     concept: Option<ConceptId>,
+}
+
+#[derive(Args)]
+pub(crate) struct Archive {
+    /// One publication
+    #[arg(
+        value_name = "AUDIT_LOG_ID",
+        required_unless_present = "older_than_days",
+        conflicts_with = "older_than_days"
+    )]
+    audit_log_id: Option<AuditLogId>,
+    /// All that was published so many days ago or more, but for the latest version of each work and what is held
+    #[arg(long, value_name = "DAYS")]
+    older_than_days: Option<u32>,
+    /// How many of them at most; the same command again goes on
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, requires = "older_than_days")]
+    limit: usize,
+    /// Keep the other copies, so that links go on
+    #[arg(long)]
+    keep_hot: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    #[arg(value_name = "AUDIT_LOG_ID")]
+    audit_log_id: AuditLogId,
+}
+
+impl Archive {
+    pub(crate) async fn run(self, publisher: &Publisher, output: Output) -> Result<u8, Error> {
+        let mode = if self.keep_hot { ArchiveMode::KeepHot } else { ArchiveMode::FreeHot };
+        let at_work = spinner("copying to the archive");
+        let Some(id) = &self.audit_log_id else {
+            let older_than = TimeDelta::days(self.older_than_days.unwrap_or(u32::MAX).into());
+            let policy = ArchivePolicy { older_than, keeps_latest: true, mode };
+            let pass = publisher.archive_due(&policy, None, self.limit).await;
+            at_work.finish_and_clear();
+            return give_pass(&pass?, output);
+        };
+        let archived = publisher.archive(id, mode).await;
+        at_work.finish_and_clear();
+        let record = archived?;
+        output.give(&value(&record)?, || {
+            let links =
+                "there are no new ones; `sweep --run` removes the other copies when those that are out have ended";
+            let links = (!self.keep_hot).then(|| ("links", links.to_owned()));
+            fields(asset_rows(&record).into_iter().chain(links))
+        })?;
+        Ok(0)
+    }
+}
+
+fn give_pass(pass: &ArchivePass, output: Output) -> Result<u8, Error> {
+    let answer = json!({
+        "publications": pass.publications, "archived": pass.archived, "failures": told(&pass.failures),
+        "more": pass.next.is_some(),
+    });
+    output.give(&answer, || {
+        let counts = [
+            ("publications", pass.publications.to_string()),
+            ("archived", pass.archived.len().to_string()),
+            ("failed", pass.failures.len().to_string()),
+            ("more", if pass.next.is_some() { "run it again".to_owned() } else { "-".to_owned() }),
+        ];
+        format!("{}{}", fields(counts), failures_table(&pass.failures))
+    })?;
+    Ok(code_of_failures(pass.failures.len() as u64, &pass.failures))
+}
+
+impl Restore {
+    pub(crate) async fn run(self, publisher: &Publisher, output: Output) -> Result<u8, Error> {
+        let at_work = spinner("copying back from the archive");
+        let restored = publisher.restore(&self.audit_log_id).await;
+        at_work.finish_and_clear();
+        let record = restored?;
+        output.give(&value(&record)?, || fields(asset_rows(&record)))?;
+        Ok(0)
+    }
 }
 
 impl Rollback {

@@ -15,6 +15,7 @@ mod doctor;
 mod duration;
 #[path = "../shared/exit.rs"]
 mod exit;
+mod failures;
 #[path = "../shared/json.rs"]
 mod json;
 mod links;
@@ -65,9 +66,8 @@ const ENDING_MAX: Duration = Duration::from_secs(2);
 ///
 /// Exit codes: 0 done, 1 stored data is damaged and an operator must look, 2 the configuration, the request or
 /// the question is wrong, 3 refused by QC (of a plan: some requests would not be published), 4 what was asked for
-/// is not there: the staged file is not what was approved, nothing is on record under that name, or it was taken
-/// back, 5 something is
-/// out of reach or not known: run it again, 130 interrupted: run it again.
+/// is not there: the staged file is not what was approved, nothing is on record under that name, it was taken back,
+/// or is in the archive, 5 something is out of reach or not known: run it again, 130 interrupted: run it again.
 #[derive(Parser)]
 #[command(name = "ops")]
 struct Options {
@@ -108,6 +108,10 @@ enum Command {
     Hold(after::Hold),
     /// End a hold
     Release(after::Hold),
+    /// Copy what is published to the archive of its target, and free the other copies: no links until it is restored
+    Archive(after::Archive),
+    /// Copy what is in the archive back to its target, so that there are links again
+    Restore(after::Restore),
     /// Finish what crashed publishers left, and make the copies that are missing on other targets
     Recover,
     /// Read published copies again; what is lost is told to the operators, and copied anew from another copy or the
@@ -183,6 +187,12 @@ async fn run(config: &Path, command: Command, output: Output) -> Result<u8, Erro
         Command::Hold(hold) => attended(config, async |opened| hold.run(&opened.publisher, true, output).await).await,
         Command::Release(hold) => {
             attended(config, async |opened| hold.run(&opened.publisher, false, output).await).await
+        }
+        Command::Archive(archive) => {
+            attended(config, async |opened| archive.run(&opened.publisher, output).await).await
+        }
+        Command::Restore(restore) => {
+            attended(config, async |opened| restore.run(&opened.publisher, output).await).await
         }
         Command::Recover => unattended(config, async |opened| recover::run(&opened.publisher, output).await).await,
         Command::Scrub(scrub) => unattended(config, async |opened| scrub.run(&opened.publisher, output).await).await,

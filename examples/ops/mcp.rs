@@ -20,7 +20,7 @@ use crate::serving;
 use crate::shell::{say, unavailable};
 
 /// The tools publish_final_asset, get_distribution_record, list_distribution_records, get_latest_version,
-/// roll_back_to_version, retract_publication and issue_download_link over one configuration
+/// roll_back_to_version, restore_publication, retract_publication and issue_download_link over one configuration
 ///
 /// A client starts it with `stdio`, or reaches it below /mcp over HTTP. It asks nobody who they are, so it listens
 /// on this machine only.

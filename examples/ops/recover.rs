@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use distribution_core::{Error, ErrorKind, Publisher, Recovery};
+use distribution_core::{Error, Publisher, Recovery};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use crate::exit;
-use crate::output::{Output, fields, table};
+use crate::failures::{code_of_failures, failures_table, told};
+use crate::output::{Output, fields};
 
 pub(crate) async fn run(publisher: &Publisher, output: Output) -> Result<u8, Error> {
     let at_work = spinner("finishing what is unfinished");
@@ -15,34 +15,16 @@ pub(crate) async fn run(publisher: &Publisher, output: Output) -> Result<u8, Err
     at_work.finish_and_clear();
     let recovery = recovery?;
     let Recovery { settled, busy, failed, failures } = &recovery;
-    let told = failures
-        .iter()
-        .map(|(id, error)| json!({ "audit_log_id": id, "kind": error.kind(), "message": error.to_string() }));
-    let answer = json!({ "settled": settled, "busy": busy, "failed": failed, "failures": told.collect::<Vec<_>>() });
+    let answer = json!({ "settled": settled, "busy": busy, "failed": failed, "failures": told(failures) });
     output.give(&answer, || {
         let counts = [
             ("finished", settled.to_string()),
             ("at work elsewhere", busy.to_string()),
             ("failed", failed.to_string()),
         ];
-        let rows = failures.iter().map(|(id, error)| [id.to_string(), error.kind().to_string(), error.to_string()]);
-        let failures = if failures.is_empty() {
-            String::new()
-        } else {
-            format!("\n{}", table(["AUDIT_LOG_ID", "KIND", "WHAT TO DO"], rows))
-        };
-        format!("{}{failures}", fields(counts))
+        format!("{}{}", fields(counts), failures_table(failures))
     })?;
-    Ok(code(&recovery))
-}
-
-fn code(recovery: &Recovery) -> u8 {
-    let is_damaged = recovery.failures.iter().any(|(_, error)| error.kind() == ErrorKind::Corrupt);
-    match recovery.failed {
-        0 => 0,
-        _ if is_damaged => exit::DAMAGED,
-        _ => exit::AGAIN,
-    }
+    Ok(code_of_failures(*failed, failures))
 }
 
 /// Shows that something is going on whose length nobody knows.

@@ -1,11 +1,11 @@
 //! Reading published copies again, and copying anew what is lost.
 
 use clap::Args;
-use distribution_core::{Cursor, Error, ErrorKind, Publisher, Scrub};
+use distribution_core::{Cursor, Error, Publisher, Scrub};
 use serde_json::json;
 
-use crate::exit;
-use crate::output::{Output, fields, or_dash, table};
+use crate::failures::{code_of_failures, failures_table, told};
+use crate::output::{Output, fields, or_dash};
 use crate::recover::spinner;
 
 #[derive(Args)]
@@ -24,14 +24,11 @@ impl Scrubbing {
         let bytes_max = self.mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20));
         let scrub = publisher.scrub(self.after.as_ref(), bytes_max).await;
         at_work.finish_and_clear();
-        let Scrub { publications, bytes, sound, lost, repaired, failed, failures, next } = scrub?;
+        let Scrub { publications, bytes, sound, lost, archived, repaired, failed, failures, next } = scrub?;
         let next = next.map(|next| next.to_string());
-        let told = failures
-            .iter()
-            .map(|(id, error)| json!({ "audit_log_id": id, "kind": error.kind(), "message": error.to_string() }));
         let answer = json!({
-            "publications": publications, "bytes": bytes, "sound": sound, "lost": lost, "repaired": repaired,
-            "failed": failed, "failures": told.collect::<Vec<_>>(), "next": next,
+            "publications": publications, "bytes": bytes, "sound": sound, "lost": lost, "archived": archived, "repaired": repaired,
+            "failed": failed, "failures": told(&failures), "next": next,
         });
         output.give(&answer, || {
             let counts = [
@@ -39,23 +36,13 @@ impl Scrubbing {
                 ("bytes read", bytes.to_string()),
                 ("sound copies", sound.to_string()),
                 ("lost copies", lost.to_string()),
+                ("not readable now", archived.to_string()),
                 ("copied anew", repaired.to_string()),
                 ("failed", failed.to_string()),
                 ("go on with --after", or_dash(next)),
             ];
-            let rows = failures.iter().map(|(id, error)| [id.to_string(), error.kind().to_string(), error.to_string()]);
-            let failures = if failures.is_empty() {
-                String::new()
-            } else {
-                format!("\n{}", table(["AUDIT_LOG_ID", "KIND", "WHAT TO DO"], rows))
-            };
-            format!("{}{failures}", fields(counts))
+            format!("{}{}", fields(counts), failures_table(&failures))
         })?;
-        let is_damaged = failures.iter().any(|(_, error)| error.kind() == ErrorKind::Corrupt);
-        Ok(match failed {
-            0 => 0,
-            _ if is_damaged => exit::DAMAGED,
-            _ => exit::AGAIN,
-        })
+        Ok(code_of_failures(failed, &failures))
     }
 }

@@ -2,7 +2,9 @@
 
 use clap::Args;
 use distribution_backends::{AuditTrail, Opened};
-use distribution_core::{AssetRecord, AuditEntry, AuditLogId, Error, HoldOn, Phase, PublishedAsset, Record};
+use distribution_core::{
+    AssetRecord, AuditEntry, AuditLogId, Error, HoldOn, Phase, PublishedAsset, Record, Role, Tier,
+};
 use futures::TryStreamExt as _;
 use futures::future::ready;
 use serde_json::{Value, json};
@@ -68,6 +70,7 @@ pub(crate) fn asset_rows(asset: &AssetRecord) -> Vec<(&'static str, String)> {
             ("location", published.storage_location.to_string()),
             ("bytes", published.size_bytes.to_string()),
             ("copies", copies(published)),
+            ("tier", published.tier.as_str().to_owned()),
             ("version", or_dash(published.version)),
             ("published", time(published.published_at)),
             ("verification", word(&published.verification)),
@@ -84,7 +87,9 @@ pub(crate) fn asset_rows(asset: &AssetRecord) -> Vec<(&'static str, String)> {
 
 /// How many copies are proven, and which are missing.
 fn copies(published: &PublishedAsset) -> String {
-    let missing = published.replicas.iter().filter(|replica| replica.storage_location.is_none());
+    let is_wanted = |role: Role| role == Role::Archive || matches!(published.tier, Tier::Hot | Tier::Archiving);
+    let wanted = published.replicas.iter().filter(|copy| is_wanted(copy.role));
+    let missing = wanted.filter(|replica| replica.storage_location.is_none());
     let missing: Vec<_> = missing.map(|replica| replica.storage_target.as_str()).collect();
     let lack = if missing.is_empty() { String::new() } else { format!(", missing on {}", missing.join(", ")) };
     format!("{}{lack}", published.replica_count)
@@ -100,6 +105,7 @@ fn details(record: &Record) -> Value {
         "approval": record.approval,
         "lease": record.work().map(|work| json!({ "holder": work.lease.holder, "until": work.lease.until })),
         "replicas": record.replicas,
+        "hot": record.hot,
         "stored": matches!(record.phase, Phase::Stored { .. }),
         "trail_entries": record.trail.next,
         "trail_waiting": record.trail.waiting.len(),

@@ -63,7 +63,7 @@ fn check(before: &Record, after: &Record) {
 }
 
 fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
-    match take.u8() % 23 {
+    match take.u8() % 26 {
         0 => Event::TakenUp {
             lease: lease(take, now),
             approval: approval(take, now),
@@ -93,7 +93,7 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
         16 => Event::CopyReleased { location: object(take).location },
         17 => Event::StagedFileReleased { url: url(take) },
         19 => {
-            let (target, attempt) = (replica(usize::from(take.one_in(2))), attempts(take) % 3);
+            let (target, attempt) = (replica(usize::from(take.u8() % 3)), attempts(take) % 3);
             let (location, found) = (object(take).location, proof(take));
             Event::CopyExamined(CopyExamined { target, attempt, location, found })
         }
@@ -102,6 +102,9 @@ fn event(take: &mut Take<'_>, now: Timestamp) -> Event {
             proof(take).map_or(Event::LinkWanted, |proof| Event::Restored { attempt, location, proof })
         }
         21 => Event::Restoring { attempt: attempts(take) },
+        22 => Event::ArchiveWanted { target: replica(usize::from(take.u8() % 3)), frees: take.one_in(2) },
+        23 => Event::HotFreed,
+        24 => Event::HotKept,
         18 => Event::LinksEnded { by: later(now, take) },
         _ => Event::LinkWanted,
     }
@@ -118,7 +121,7 @@ fn replicas(take: &mut Take<'_>) -> Replicas {
 }
 
 fn replica(number: usize) -> TargetName {
-    TargetName::parse(["eu", "us"][number]).expect("a target")
+    TargetName::parse(["eu", "us", "cold"][number]).expect("a target")
 }
 
 fn first(take: &mut Take<'_>, now: Timestamp) -> Record {

@@ -89,6 +89,8 @@ pub(super) struct Target {
     /// How many copies, the one here included, must be proven before there is a link: 1 to all. The others are made by
     /// recovery. Default: 1.
     pub(super) quorum: Option<Whole>,
+    /// The target that `Publisher::archive` copies what is published here to. Default: none.
+    pub(super) archive: Option<TargetName>,
 }
 
 /// `[targets.NAME.credentials]`, `[staging.NAME.credentials]` and `[metadata.credentials]`: for S3 the first

@@ -56,6 +56,9 @@ pub(super) async fn open(config: &Config, change: impl FnOnce(Builder) -> Builde
     for (target, replication) in &plan.replications {
         builder = builder.replicate(target.clone(), replication.clone());
     }
+    for (target, archive) in &plan.archives {
+        builder = builder.archive(target.clone(), archive.clone());
+    }
     let (mut downloads, mut guarded) = (Vec::new(), Vec::new());
     for (target, storage, signer) in targets {
         let planned = plan.targets.get(&target);
@@ -123,7 +126,8 @@ impl Config {
     ) -> Result<Vec<(TargetName, Arc<dyn Storage>, S)>, Error> {
         let is_attested = self.plan.policy.verification == Verification::StoreAttested;
         let opening = targets.into_iter().map(|(name, place, signer)| async move {
-            let is_replica = self.plan.replications.values().any(|replication| replication.targets.contains(&name));
+            let is_replica = self.plan.replications.values().any(|replication| replication.targets.contains(&name))
+                || self.plan.archives.values().any(|archive| *archive == name);
             let storage = match place {
                 // One that is down is no reason not to begin.
                 Place::Bucket(bucket) if is_replica => Away::open(bucket, is_attested).await,

@@ -29,6 +29,7 @@ const VALID_HOURS: std::ops::RangeInclusive<u32> = 1..=168;
 pub(super) struct Plan {
     pub(super) targets: BTreeMap<TargetName, TargetPlan>,
     pub(super) replications: BTreeMap<TargetName, Replication>,
+    pub(super) archives: BTreeMap<TargetName, TargetName>,
     pub(super) roots: Roots,
     pub(super) records: Arc<dyn Records>,
     pub(super) trail: Trail,
@@ -66,6 +67,7 @@ impl Plan {
         check_trail(&trail, records.place(), places)?;
         Ok(Self {
             replications: replicas::check(file, &targets, places)?,
+            archives: replicas::archives(file, &targets, places)?,
             policy: policy(file, &targets, places)?,
             sweep: sweep::policy(&file.sweep, places)?,
             inspects: preflight::check(file.preflight.is_some(), places)?,

@@ -1,4 +1,4 @@
-//! Copies on other targets: which targets have some, and how many must be proven.
+//! Copies on other targets: which targets have some, how many must be proven, and where the archive is.
 
 use std::collections::BTreeMap;
 
@@ -35,11 +35,7 @@ fn of(name: &TargetName, target: &Target, targets: &Targets, places: &Places) ->
         return Err(places.invalid(&at, format!("names {} targets, and may name {most}", replicas.len())));
     }
     for (index, replica) in replicas.iter().enumerate() {
-        let Some(other) = targets.get(replica) else {
-            // Its value is not repeated: it may be a secret in the wrong place.
-            let names = targets.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            return Err(places.invalid(&at, format!("names what is no target: there are {names}")));
-        };
+        let other = named(replica, targets, &at, places)?;
         if replica == name || replicas.iter().take(index).any(|earlier| earlier == replica) {
             return Err(places.invalid(&at, format!("names `{replica}` twice: each copy is on another target")));
         }
@@ -61,6 +57,43 @@ fn of(name: &TargetName, target: &Target, targets: &Targets, places: &Places) ->
         None => 1,
     };
     Ok(Replication { targets: replicas, quorum })
+}
+
+fn named<'a>(name: &TargetName, targets: &'a Targets, at: &str, places: &Places) -> Result<&'a TargetPlan, Error> {
+    targets.get(name).ok_or_else(|| {
+        // Its value is not repeated: it may be a secret in the wrong place.
+        let names = targets.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        places.invalid(at, format!("names what is no target: there are {names}"))
+    })
+}
+
+/// Where the archives are.
+pub(super) fn archives(
+    file: &File,
+    targets: &Targets,
+    places: &Places,
+) -> Result<BTreeMap<TargetName, TargetName>, Error> {
+    let mut archives = BTreeMap::new();
+    for (name, target) in &file.targets {
+        let Some(archive) = &target.archive else { continue };
+        let at = format!("targets.{name}.archive");
+        let other = named(archive, targets, &at, places)?;
+        let copies = std::iter::once(name).chain(target.replicas.iter().flatten());
+        if copies.clone().any(|copy| copy == archive) {
+            let message = format!("`{archive}` has a copy already: the archive is another target");
+            return Err(places.invalid(&at, message));
+        }
+        let mut places_of = copies.filter_map(|copy| targets.get(copy)).map(|copy| &copy.place);
+        if places_of.any(|place| place.overlaps(&other.place)) {
+            let message = format!("`{archive}` shares the storage of another copy: that is no copy");
+            return Err(places.invalid(&at, message));
+        }
+        if is_public(other) && !targets.get(name).is_some_and(is_public) {
+            return Err(places.invalid(&at, format!("`{archive}` is public, and `{name}` is not")));
+        }
+        archives.insert(name.clone(), archive.clone());
+    }
+    Ok(archives)
 }
 
 fn is_public(target: &TargetPlan) -> bool {

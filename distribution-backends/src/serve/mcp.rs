@@ -37,7 +37,8 @@ pub use self::http::HttpTools;
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 
 /// The MCP tools `publish_final_asset`, `get_distribution_record`, `list_distribution_records`,
-/// `get_latest_version`, `roll_back_to_version`, `retract_publication` and `issue_download_link` over a publisher: a server of its own, or part of a host's.
+/// `get_latest_version`, `roll_back_to_version`, `restore_publication`, `retract_publication` and `issue_download_link`
+/// over a publisher: a server of its own, or part of a host's.
 ///
 /// * Links are in `structuredContent` and in a `resource_link`, never in a text.
 /// * What the publisher refuses is a tool error with `kind`, `message`, `retryable` and
@@ -161,6 +162,7 @@ impl PublishTool {
             tools::LINK => self.link(arguments).await,
             tools::LATEST => self.latest(arguments).await,
             tools::ROLLBACK => self.rollback(arguments).await,
+            tools::RESTORE => self.restore(arguments).await,
             tools::RETRACT => self.retract(arguments).await,
             _ => return Err(ErrorData::invalid_params("there is no such tool", None)),
         };
@@ -208,6 +210,12 @@ impl PublishTool {
         let (publisher, concept) = (Arc::clone(&self.publisher), concept_id.clone());
         let latest = self.at_home(async move { publisher.rollback(&concept, version).await }).await??;
         answer::latest(&concept_id, Some(latest))
+    }
+
+    async fn restore(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {
+        let RecordArguments { audit_log_id } = parse(arguments)?;
+        let (publisher, id) = (Arc::clone(&self.publisher), audit_log_id.clone());
+        answer::record(&audit_log_id, Some(self.at_home(async move { publisher.restore(&id).await }).await??))
     }
 
     async fn retract(&self, arguments: &JsonObject) -> Result<CallToolResult, Error> {

@@ -12,7 +12,7 @@ fn a_misspelt_key_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         refused_target("strage = \"objects\""),
         "targets.media.strage: is no key here: did you mean `storage`? there are `storage`, `credentials`, `links`, \
-         `replicas`, `quorum` \
+         `replicas`, `quorum`, `archive` \
          (line 2)"
     );
     assert_eq!(

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use distribution_backends::Config;
-use distribution_core::TargetName;
+use distribution_core::{ArchiveMode, ErrorKind, Role, TargetName, Tier};
 
 use super::opening::request;
 use super::{RECORDS, STAGING, TARGET, refusal, site};
@@ -107,4 +107,48 @@ async fn a_bucket_that_is_down_when_it_is_opened_is_no_reason_not_to_publish() {
     assert_eq!((recovery.settled, recovery.failed), (0, 1));
     let message = recovery.failures[0].1.to_string();
     assert!(message.contains("2 of 3 copies are proven"), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_archived_is_copied_freed_and_brought_back() {
+    let folder = site();
+    let opened = config(&text("archive = \"eu\""), folder.path()).open().await.unwrap();
+    let record = opened.publisher.publish(request("clip.mp4", b"bytes")).await.unwrap();
+    let id = &record.audit_log_id;
+    let asset = opened.publisher.archive(id, ArchiveMode::FreeHot).await.unwrap().published.unwrap();
+    assert_eq!((asset.tier, asset.replica_count, asset.replicas[0].role), (Tier::Archived, 1, Role::Archive));
+    let place = asset.replicas[0].storage_location.as_ref().unwrap().as_str().strip_prefix("file://").unwrap();
+    assert_eq!(fs::read(place).unwrap(), b"bytes");
+    let error = opened.publisher.publish(request("clip.mp4", b"bytes")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Archived);
+    fs::remove_file(folder.path().join("staging/clip.mp4")).unwrap();
+    fs::remove_file(record.storage_location.as_str().strip_prefix("file://").unwrap()).unwrap();
+    opened.publisher.restore(id).await.unwrap();
+    let link = opened.publisher.link(id, std::time::Duration::from_secs(60)).await.unwrap();
+    assert!(link.link.expose().starts_with("https://media.example/media/"), "{}", link.link.expose());
+}
+
+#[test]
+fn an_archive_that_cannot_be_is_said_with_its_key() {
+    for (archive, expected) in [
+        (
+            "archive = \"moon\"",
+            "targets.media.archive: names what is no target: there are `eu`, `media`, `us` (line 7)",
+        ),
+        (
+            "archive = \"media\"",
+            "targets.media.archive: `media` has a copy already: the archive is another target (line 7)",
+        ),
+        (
+            "replicas = [\"eu\"]\narchive = \"eu\"",
+            "targets.media.archive: `eu` has a copy already: the archive is another target (line 8)",
+        ),
+    ] {
+        assert_eq!(refusal(&text(archive)), expected);
+    }
+    let same = text("archive = \"near\"") + &target("near", "objects/near");
+    assert_eq!(
+        refusal(&same),
+        "targets.media.archive: `near` shares the storage of another copy: that is no copy (line 7)"
+    );
 }

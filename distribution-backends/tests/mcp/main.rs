@@ -10,7 +10,7 @@ mod tasks;
 use std::sync::Arc;
 
 use distribution_backends::serve::mcp::PublishTool;
-use distribution_core::PublishRequest;
+use distribution_core::{ArchiveMode, PublishRequest};
 use distribution_testkit::{World, request};
 use rmcp::model::{CallToolRequestParams, CallToolResult, JsonObject};
 use rmcp::service::{RoleClient, RunningService};
@@ -70,6 +70,7 @@ async fn each_tool_has_an_object_as_input_and_output_and_says_what_it_does() {
             ("list_distribution_records", Some(true), Some(true)),
             ("get_latest_version", Some(true), Some(true)),
             ("roll_back_to_version", Some(false), Some(true)),
+            ("restore_publication", Some(false), Some(true)),
             ("retract_publication", Some(false), Some(true)),
             ("issue_download_link", Some(false), Some(false)),
         ]
@@ -139,6 +140,25 @@ async fn an_earlier_version_is_the_latest_again_and_what_was_taken_back_says_so(
 }
 
 #[tokio::test]
+async fn what_is_in_the_archive_says_so_and_is_brought_back() {
+    let (world, request) = staged();
+    let parts = world.parts(&"cold".parse().unwrap());
+    let builder = world.builder("mcp").target("cold".parse().unwrap(), parts.storage, parts.signer);
+    let publisher = builder.archive(Default::default(), "cold".parse().unwrap()).build().unwrap();
+    let client = connect(PublishTool::new(Arc::new(publisher.clone())), ()).await;
+    let published = call(&client, "publish_final_asset", serde_json::to_value(request).unwrap()).await.unwrap();
+    let id = published.structured_content.unwrap()["distribution_record"]["audit_log_id"].clone();
+    publisher.archive(&id.as_str().unwrap().parse().unwrap(), ArchiveMode::FreeHot).await.unwrap();
+    let asked = json!({ "audit_log_id": id, "valid_for_secs": 60 });
+    let refused = call(&client, "issue_download_link", asked.clone()).await.unwrap();
+    let told = refused.structured_content.unwrap();
+    assert_eq!((&told["kind"], &told["retryable"]), (&json!("archived"), &json!(false)));
+    let back = call(&client, "restore_publication", json!({ "audit_log_id": id })).await.unwrap();
+    assert_eq!(back.structured_content.unwrap()["record"]["tier"], "hot");
+    assert_eq!(call(&client, "issue_download_link", asked).await.unwrap().is_error, Some(false));
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
     let (world, request) = staged();
     let client = client(&world).await;
@@ -150,6 +170,7 @@ async fn what_is_wrong_with_a_call_is_for_the_caller_to_act_on() {
         ("get_distribution_record", json!({"id": 1}), "invalid"),
         ("list_distribution_records", json!({"limit": 0}), "invalid"),
         ("roll_back_to_version", json!({"concept_id": "concept-7", "version": 1}), "invalid"),
+        ("restore_publication", json!({"audit_log_id": "dist_00000000000000000000000000"}), "invalid"),
         (
             "retract_publication",
             json!({"audit_log_id": "dist_00000000000000000000000000", "reason": "because"}),

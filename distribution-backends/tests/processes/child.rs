@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use distribution_core::{DistributionRecord, Error, Progress, Publisher, Stage};
+use chrono::TimeDelta;
+use distribution_core::{ArchiveMode, DistributionRecord, Error, Progress, Publisher, Query, Stage};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
@@ -34,6 +35,10 @@ pub(crate) enum Mode {
     Insist,
     /// Each job until it is published, and then all of them again and again.
     UntilKilled,
+    /// Each job into the archive and back, again and again.
+    ThereAndBack,
+    /// Removes what was freed, again and again.
+    Tidy,
 }
 
 /// Where it waits for a line on its standard input.
@@ -77,7 +82,7 @@ fn body() {
 fn runtime(mode: Mode) -> Runtime {
     let mut builder = match mode {
         Mode::Once => Builder::new_current_thread(),
-        Mode::Insist | Mode::UntilKilled => Builder::new_multi_thread(),
+        _ => Builder::new_multi_thread(),
     };
     if mode == Mode::Once {
         builder.max_blocking_threads(1);
@@ -92,7 +97,7 @@ async fn live(task: Task) -> Result<(), Error> {
     wait_at(&task, Gate::BeforeOpening);
     let publisher = match task.mode {
         Mode::Once => task.site.publisher(&task.host).await?,
-        Mode::Insist | Mode::UntilKilled => insist(|| task.site.publisher(&task.host)).await?,
+        _ => insist(|| task.site.publisher(&task.host)).await?,
     };
     say(said::OPEN);
     wait_at(&task, Gate::AfterOpening);
@@ -108,6 +113,8 @@ async fn live(task: Task) -> Result<(), Error> {
             }
         }
         Mode::UntilKilled => until_killed(&publisher, task.jobs).await,
+        Mode::ThereAndBack => there_and_back(&publisher, &task.jobs).await,
+        Mode::Tidy => tidy(&publisher).await,
     }
     say(said::DONE);
     Ok(())
@@ -154,6 +161,31 @@ async fn until_killed(publisher: &Publisher, mut jobs: Vec<Job>) {
             let _ = publish(publisher, job).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+async fn there_and_back(publisher: &Publisher, jobs: &[Job]) {
+    loop {
+        for job in jobs {
+            // Who was there before may have been killed when it was in the archive.
+            let _ = publish(publisher, job).await;
+            let query = Query { checksum: Some(job.request.final_edit.checksum), ..Query::default() };
+            let Ok(page) = publisher.records(&query, None, 1).await else { continue };
+            let [record] = &page.records[..] else { continue };
+            let _ = publisher.archive(&record.audit_log_id, ArchiveMode::FreeHot).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let _ = publisher.restore(&record.audit_log_id).await;
+        }
+    }
+}
+
+async fn tidy(publisher: &Publisher) {
+    loop {
+        let mut pass = publisher.tidy(TimeDelta::zero());
+        while let Ok(Some(left_over)) = pass.next().await {
+            say(&format!("{} {left_over}", said::AT));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

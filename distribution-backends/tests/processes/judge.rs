@@ -52,7 +52,7 @@ impl Seen {
             false => Vec::new(),
         };
         let mut evidence = Evidence::of(&*storage, &*metadata, audit).await?;
-        for folder in &site.replicas {
+        for folder in site.replicas.iter().chain(&site.archive) {
             evidence = evidence.with_storage(&LocalDisk::open(folder)?).await?;
         }
         let records = evidence.rows.iter().map(Record::decode).collect::<Result<_, _>>()?;

@@ -17,6 +17,7 @@
     reason = "tests, whose helpers are tests too"
 )]
 
+mod archive;
 mod budget;
 mod chain;
 mod child;

@@ -24,6 +24,8 @@ pub(crate) struct Site {
     pub(crate) objects: PathBuf,
     /// The folders of other targets, each of which a copy must be in before there is a link.
     pub(crate) replicas: Vec<PathBuf>,
+    /// The folder of the archive.
+    pub(crate) archive: Option<PathBuf>,
     /// Records and audit trail.
     ledger: PathBuf,
     staging: PathBuf,
@@ -78,6 +80,7 @@ impl Site {
         Self {
             objects,
             replicas: Vec::new(),
+            archive: None,
             ledger,
             staging,
             #[cfg(feature = "s3")]
@@ -108,6 +111,12 @@ impl Site {
     pub(crate) fn copied_to(self, folders: &[PathBuf]) -> Self {
         folders.iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
         Self { replicas: folders.to_vec(), ..self }
+    }
+
+    /// With an archive in this folder.
+    pub(crate) fn archived_in(self, folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        Self { archive: Some(folder.to_owned()), ..self }
     }
 
     pub(crate) fn audit(&self) -> PathBuf {
@@ -162,11 +171,18 @@ impl Site {
     }
 
     fn replicated(&self, mut builder: Builder) -> Result<Builder, Error> {
+        let signer = |name: &TargetName| {
+            HmacSigner::new(&format!("http://media.example/{name}"), HmacKey::new("k1", [7; 32])?).map(Arc::new)
+        };
+        if let Some(folder) = &self.archive {
+            let cold = TargetName::parse("cold")?;
+            builder = builder.target(cold.clone(), Arc::new(LocalDisk::open(folder)?), signer(&cold)?);
+            builder = builder.archive(TargetName::default(), cold);
+        }
         let mut targets = Vec::new();
         for (number, folder) in self.replicas.iter().enumerate() {
             let (name, storage) = (TargetName::parse(format!("replica-{number}"))?, Arc::new(LocalDisk::open(folder)?));
-            let signer = HmacSigner::new(&format!("http://media.example/{name}"), HmacKey::new("k1", [7; 32])?)?;
-            builder = builder.target(name.clone(), storage, Arc::new(signer));
+            builder = builder.target(name.clone(), storage, signer(&name)?);
             targets.push(name);
         }
         let quorum = u32::try_from(targets.len()).unwrap() + 1;

@@ -123,8 +123,10 @@ impl Sweeper {
 
     /// Looks at the copy of a publication, and reads it.
     async fn examine<'a>(&mut self, record: &'a Record, is_this_state: bool) -> Result<User<'a>, Error> {
-        let (storage, key) = (&self.publisher.target(&record.publication)?.storage.clone(), record.object_key());
-        let target = &record.publication.target;
+        let mut places = record.proven_places().into_iter();
+        let own = || (record.publication.target.clone(), record.object_key());
+        let (target, key) = &places.next().unwrap_or_else(own);
+        let storage = &self.publisher.target_named(target)?.storage.clone();
         let (clock, is_new) = self.clocks.compare(&self.publisher, target, &**storage).await?;
         clock.agreed(target).inspect_err(|error| {
             if is_new {
@@ -132,12 +134,12 @@ impl Sweeper {
             }
         })?;
         let is_held = self.publisher.is_held(record).await?;
-        let stored_for = storage.stat(&key).await?.and_then(|stat| clock.since(stat.modified));
-        let found = storage.digest(&key, &Meter::default()).await?;
+        let stored_for = storage.stat(key).await?.and_then(|stat| clock.since(stat.modified));
+        let found = storage.digest(key, &Meter::default()).await?;
         let approved = record.published().map(|published| published.proof.digest);
         let mut replicas = 0;
-        for (target, key) in record.proven_places().into_iter().skip(1) {
-            if replicas + 1 < record.replicas.quorum {
+        for (target, key) in places {
+            if replicas + 1 < record.quorum() {
                 // One that is out of reach does not count; others may do.
                 let read = self.publisher.target_named(&target)?.storage.digest(&key, &Meter::default()).await;
                 replicas += u32::from(matches!(read, Ok(Some(digest)) if Some(digest) == approved));

@@ -23,7 +23,7 @@ impl Tidy {
         while found.len() < OBJECTS_MAX {
             let page = self.page(&mut after).await?;
             for record in &page {
-                for (place, is_retracted) in self.left_by(record) {
+                for (place, is_released) in self.left_by(record) {
                     if seen.contains(&place) || away.contains(&place.0) {
                         continue;
                     }
@@ -38,7 +38,7 @@ impl Tidy {
                         }
                     };
                     let (target, key, audit_log_id) = (place.0.clone(), place.1.clone(), record.id().clone());
-                    let what = What::Attempt { key, audit_log_id, is_retracted, owners: BTreeSet::new() };
+                    let what = What::Attempt { key, audit_log_id, is_released, owners: BTreeSet::new() };
                     found.push_back(Found { target, since, what, kept });
                     seen.insert(place);
                 }
@@ -73,7 +73,9 @@ impl Tidy {
                 let is_over = self.publisher.now().signed_duration_since(retracted.at) >= self.grace;
                 if is_over { all_places(record).map(|place| (place, true)).collect() } else { Vec::new() }
             }
-            _ => record.given_up().into_iter().map(|place| (place, false)).collect(),
+            // Links to what was freed work until they end.
+            _ if record.spared_until.is_some_and(|end| self.publisher.now() < end) => Vec::new(),
+            _ => record.given_up().into_iter().map(|place| (place, record.is_archived())).collect(),
         }
     }
 
@@ -102,12 +104,18 @@ impl Tidy {
         let keys: BTreeSet<ObjectKey> = found.iter().filter_map(Found::place).map(|(_, key)| key).collect();
         let mut taken_back: BTreeMap<String, BTreeSet<AuditLogId>> = BTreeMap::new();
         self.each_record(|record| {
-            if matches!(record.phase, Phase::Retracted(_)) {
-                for place in all_places(record) {
-                    if let Some(had) = at(&place).filter(|had| wanted.contains(had.as_str())) {
-                        taken_back.entry(had.to_string()).or_default().insert(record.id().clone());
-                    }
+            let is_retracted = matches!(record.phase, Phase::Retracted(_));
+            let let_go = match is_retracted {
+                true => all_places(record).collect(),
+                false if record.is_archived() => record.given_up(),
+                false => Vec::new(),
+            };
+            for place in let_go {
+                if let Some(had) = at(&place).filter(|had| wanted.contains(had.as_str())) {
+                    taken_back.entry(had.to_string()).or_default().insert(record.id().clone());
                 }
+            }
+            if is_retracted {
                 return;
             }
             for place in record.places() {

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod archive;
 mod doctor;
 mod holds;
 mod numbers;

@@ -98,7 +98,7 @@ fn its_object_goes_after_the_grace_time_and_no_other() {
     assert_eq!(tidy(&world), [], "the grace time begins when it is taken back");
     world.advance(DAY);
     let [gone] = tidy(&world).try_into().unwrap();
-    assert_eq!((&gone.kind, &gone.outcome), (&LeftOverKind::Retracted { audit_log_id: id }, &LeftOverOutcome::Removed));
+    assert_eq!((&gone.kind, &gone.outcome), (&LeftOverKind::Released { audit_log_id: id }, &LeftOverOutcome::Removed));
     assert!(world.objects().is_empty());
     assert!(world.audit().iter().any(|entry| matches!(entry.event, AuditEvent::CopyReleased { .. })));
     assert_eq!(tidy(&world), []);

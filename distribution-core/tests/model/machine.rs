@@ -3,13 +3,14 @@
 use chrono::{DateTime, TimeDelta};
 use distribution_core::machine::{Action, Caller, Entry, Event, claim, entry, next_action, step};
 use distribution_core::{
-    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, CopyExamined, Details, Digest, DurationSeconds, Identity,
-    Lease, Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record, Rejection,
-    Replicas, Replication, Row, SourceFault, StoredObject, TargetName, Timestamp, Verification, VideoUrl, Work,
+    Access, AssetMetadata, AuditLogId, Checksum, ConceptId, CopyExamined, Details, Digest, DurationSeconds, HotCopies,
+    Identity, Lease, Location, ObjectKey, Phase, Proof, Publication, QcApproval, QcPolicy, QcReport, Reason, Record,
+    Rejection, Replicas, Replication, Row, SourceFault, StoredObject, TargetName, Timestamp, Verification, VideoUrl,
+    Work,
 };
 use proptest_state_machine::StateMachineTest;
 
-use crate::machine_reference::{At, Bytes, Fault, OTHERS, Reference, Shown, Transition};
+use crate::machine_reference::{At, Bytes, Fault, Hot, OTHERS, Reference, Shown, Transition};
 use crate::run;
 
 const APPROVED: &[u8] = b"approved";
@@ -98,7 +99,14 @@ fn check_record(record: &Record, expected: &Reference) {
         );
     }
     let copies: Vec<_> = record.replicas.wanted.iter().map(|copy| (copy.attempt, copy.proven.is_some())).collect();
-    assert_eq!((copies, record.restoring), (expected.copies.clone(), expected.restoring));
+    let all: Vec<_> = expected.copies.iter().chain(&expected.archive).copied().collect();
+    assert_eq!((copies, record.restoring), (all, expected.restoring));
+    let (hot, spared_until) = match record.hot {
+        HotCopies::Kept => (Hot::Kept, record.spared_until),
+        HotCopies::ToFree => (Hot::ToFree, record.spared_until),
+        HotCopies::Freed { .. } => (Hot::Freed, record.spared_until),
+    };
+    assert_eq!((hot, spared_until), (expected.hot, expected.spared_until.map(at)));
     let counts = expected.at == At::Replicating || expected.published_at.is_some();
     assert_eq!(record.replica_count(), if counts { expected.proven() } else { 0 });
     assert_eq!(record.hold.is_some(), expected.held);
@@ -127,6 +135,7 @@ fn check_questions(machine: &Machine, expected: &Reference) {
         Action::Transfer => "transfer",
         Action::Prove => "prove",
         Action::Replicate => "replicate",
+        Action::Free => "free",
         Action::Number => "number",
         Action::EndLinks => "end links",
         Action::Deliver => "deliver",
@@ -195,10 +204,11 @@ fn event(transition: &Transition, Machine { record, now }: &Machine) -> Event {
         }),
         Transition::Examined(found) => Event::Examined(found.map(proof)),
         Transition::Copied { which, wanted, found } => {
-            let known = record.replicas.wanted.get(which).map_or(0, |replica| replica.attempt);
+            let known = record.replicas.wanted.get(which).map(|copy| (copy.attempt, copy.target.clone()));
+            let (known, target) = known.unwrap_or((0, target(3)));
             let attempt = if wanted { known } else { known + 1 };
             let location = Location::parse("memory://other/mvp/clip.mp4").unwrap();
-            Event::CopyExamined(CopyExamined { target: target(which), attempt, location, found: found.map(proof) })
+            Event::CopyExamined(CopyExamined { target, attempt, location, found: found.map(proof) })
         }
         Transition::Restoring { later } => {
             Event::Restoring { attempt: record.restoring.unwrap_or(record.attempt) + u32::from(later) }
@@ -208,6 +218,9 @@ fn event(transition: &Transition, Machine { record, now }: &Machine) -> Event {
             location: Location::parse("memory://default/mvp/clip-r1.mp4").unwrap(),
             proof: proof(bytes),
         },
+        Transition::ArchiveWanted { frees } => Event::ArchiveWanted { target: target(2), frees },
+        Transition::HotFreed => Event::HotFreed,
+        Transition::HotKept => Event::HotKept,
         Transition::ApprovalLapsed => Event::ApprovalLapsed,
         Transition::Delivered { before } => Event::Delivered { before },
         Transition::Amended(shown) => Event::Amended(Box::new(details(shown))),
@@ -228,7 +241,7 @@ fn event(transition: &Transition, Machine { record, now }: &Machine) -> Event {
 }
 
 fn target(number: usize) -> TargetName {
-    TargetName::parse(["eu", "us"][number]).unwrap()
+    TargetName::parse(["eu", "us", "cold", "nowhere"][number]).unwrap()
 }
 
 fn reason() -> Reason {

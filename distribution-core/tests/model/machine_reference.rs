@@ -37,6 +37,14 @@ pub(crate) enum Fault {
     NotOtherBytes,
 }
 
+/// What becomes of the copies that are not in the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hot {
+    Kept,
+    ToFree,
+    Freed,
+}
+
 /// What callers may amend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -81,6 +89,12 @@ pub(crate) enum Transition {
         wanted: bool,
         bytes: Bytes,
     },
+    /// A copy for the archive is wanted, and the others are freed then or not.
+    ArchiveWanted {
+        frees: bool,
+    },
+    HotFreed,
+    HotKept,
     ApprovalLapsed,
     Delivered {
         before: u64,
@@ -131,6 +145,11 @@ pub(crate) struct Reference {
     /// How many copies must be proven, and those on other targets: the attempt, and whether it is proven.
     pub(crate) quorum: u32,
     pub(crate) copies: Vec<(u32, bool)>,
+    /// That in the archive, and what becomes of the others.
+    pub(crate) archive: Option<(u32, bool)>,
+    pub(crate) hot: Hot,
+    pub(crate) spared_until: Option<i64>,
+    pub(crate) links_until: Option<i64>,
     pub(crate) restoring: Option<u32>,
     pub(crate) held: bool,
     pub(crate) links_ended: bool,
@@ -149,9 +168,19 @@ impl Reference {
         matches!(self.at, At::Claimed | At::Stored { .. } | At::Replicating)
     }
 
-    /// How many copies are proven, where the first one is.
+    /// How many copies are proven, where the first one is, unless that was freed.
     pub(crate) fn proven(&self) -> u32 {
-        1 + u32::try_from(self.copies.iter().filter(|(_, proven)| *proven).count()).unwrap()
+        let others = self.copies.iter().chain(&self.archive).filter(|(_, proven)| *proven).count();
+        u32::from(self.hot != Hot::Freed) + u32::try_from(others).unwrap()
+    }
+
+    fn is_archived(&self) -> bool {
+        self.archive.is_some_and(|(_, proven)| proven)
+    }
+
+    fn lacks_copies(&self) -> bool {
+        let lacks_hot = self.hot == Hot::Kept && self.copies.iter().any(|(_, proven)| !proven);
+        lacks_hot || self.archive.is_some_and(|(_, proven)| !proven)
     }
 
     /// What is to be done next.
@@ -162,9 +191,10 @@ impl Reference {
             At::Stored { .. } => Some("prove"),
             At::Replicating => Some("replicate"),
             At::Published if self.number == Some(0) => Some("number"),
+            At::Published if self.hot == Hot::ToFree && self.is_archived() => Some("free"),
             At::Retracted if self.published_at.is_some() && !self.links_ended => Some("end links"),
             _ if !self.waiting().is_empty() => Some("deliver"),
-            At::Published if self.copies.iter().any(|(_, proven)| !proven) => Some("replicate"),
+            At::Published if self.lacks_copies() => Some("replicate"),
             At::Published | At::Rejected(_) | At::Retracted => None,
         }
     }
@@ -228,7 +258,8 @@ impl Reference {
 
     /// False if nobody can have seen that.
     fn copied(&mut self, which: usize, wanted: bool, found: Option<Bytes>) -> bool {
-        let Some((attempt, proven)) = self.copies.get_mut(which).filter(|_| wanted) else { return false };
+        let mut all = self.copies.iter_mut().chain(&mut self.archive);
+        let Some((attempt, proven)) = all.nth(which).filter(|_| wanted) else { return false };
         match found {
             Some(Bytes::Approved) if *proven => return false,
             Some(Bytes::Approved) => {
@@ -298,7 +329,32 @@ impl Reference {
             (Transition::Restored { wanted: true, bytes: Bytes::Approved }, At::Published) => {
                 let Some(attempt) = self.restoring.take() else { return false };
                 self.attempt = attempt;
+                if self.hot == Hot::Freed {
+                    self.hot = Hot::Kept;
+                }
                 self.tell("restored");
+            }
+            (Transition::ArchiveWanted { frees }, At::Published) => {
+                let is_news = self.archive.is_none() || (*frees && self.hot == Hot::Kept);
+                if !is_news || self.hot == Hot::Freed || (*frees && self.held) {
+                    return false;
+                }
+                self.archive.get_or_insert((0, false));
+                if *frees {
+                    self.hot = Hot::ToFree;
+                }
+                self.tell("archive_wanted");
+            }
+            (Transition::HotFreed, At::Published) if self.hot == Hot::ToFree && self.is_archived() && !self.held => {
+                self.attempt = self.restoring.take().unwrap_or(self.attempt);
+                self.copies.iter_mut().for_each(|copy| *copy = (copy.0 + 1, false));
+                let ends = [self.link_until.take(), self.links_until.take(), Some(self.now)];
+                (self.hot, self.spared_until) = (Hot::Freed, ends.into_iter().flatten().max());
+                self.tell("hot_freed");
+            }
+            (Transition::HotKept, At::Published) if self.hot == Hot::ToFree => {
+                self.hot = Hot::Kept;
+                self.tell("hot_kept");
             }
             (Transition::ApprovalLapsed, _) if self.is_at_work() && !self.approval_holds() => {
                 self.reject("qc_lapsed");
@@ -317,6 +373,9 @@ impl Reference {
             }
             (Transition::HoldPlaced, _) => {
                 self.held = true;
+                if self.hot == Hot::ToFree {
+                    self.hot = Hot::Kept;
+                }
                 self.tell("hold_placed");
             }
             (Transition::HoldReleased, _) if self.held => {
@@ -329,6 +388,9 @@ impl Reference {
             }
             (Transition::LinksEnded, At::Retracted) if !self.links_ended => self.links_ended = true,
             (Transition::CopyReleased, At::Retracted) if !self.held => self.tell("copy_released"),
+            (Transition::CopyReleased, At::Published) if !self.held && self.hot == Hot::Freed => {
+                self.tell("copy_released");
+            }
             (Transition::StagedFileReleased, At::Published) if !self.held => self.tell("staged_file_released"),
             (Transition::Amended(_), At::Retracted) => return false,
             (Transition::Amended(shown), _) => {
@@ -339,10 +401,12 @@ impl Reference {
                     self.tell("access_granted");
                 }
             }
+            (Transition::LinkWanted | Transition::LinkAsked { .. }, _) if self.hot == Hot::Freed => return false,
             (Transition::LinkWanted, At::Published) if self.shown.signed => self.grant(),
             (Transition::LinkAsked { millis }, At::Published)
                 if self.shown.signed && *millis > 0 && (self.now + millis) % 1000 == 0 =>
             {
+                self.links_until = self.links_until.max(Some(self.now + millis));
                 self.tell("link_issued");
             }
             _ => return false,
@@ -379,6 +443,10 @@ impl ReferenceStateMachine for Reference {
                 number: None,
                 quorum,
                 copies: vec![(0, false); copies],
+                archive: None,
+                hot: Hot::Kept,
+                spared_until: None,
+                links_until: None,
                 restoring: None,
                 held: false,
                 links_ended: false,
@@ -400,12 +468,14 @@ impl ReferenceStateMachine for Reference {
             5 => (any::<bool>(), found()).prop_map(|(created, found)| Transition::Transferred { created, found }),
             1 => fault().prop_map(Transition::SourceUnfit),
             6 => found().prop_map(Transition::Examined),
-            4 => (0..2_usize, 0..9, found())
+            4 => (0..3_usize, 0..9, found())
                 .prop_map(|(which, wanted, found)| Transition::Copied { which, wanted: wanted > 0, found }),
             1 => any::<bool>().prop_map(|later| Transition::Restoring { later }),
             1 => (0..4, found()).prop_map(|(wanted, found)| {
                 Transition::Restored { wanted: wanted > 0, bytes: found.unwrap_or(Bytes::Approved) }
             }),
+            1 => any::<bool>().prop_map(|frees| Transition::ArchiveWanted { frees }),
+            2 => prop_oneof![4 => Just(Transition::HotFreed), 1 => Just(Transition::HotKept)],
             1 => Just(Transition::ApprovalLapsed),
             2 => (0..told + 3).prop_map(|before| Transition::Delivered { before }),
             2 => shown().prop_map(Transition::Amended),

@@ -37,8 +37,8 @@ pub(super) fn check(records: &Records<'_>, trails: &Trails<'_>, evidence: &Evide
         }
         check_link(answer, record, trails, found);
         let told = &answer.record;
-        if record.body.published().is_none() || is_restored {
-            // It was taken back or lost since, and its object may have been removed.
+        if record.body.published().is_none() || is_restored || record.body.is_freed() {
+            // It was taken back, lost or archived since, and its object may have been removed.
             continue;
         }
         check_object(evidence, id, told.storage_location.as_str(), &told.metadata.checksum, told.size_bytes, found);

@@ -8,7 +8,7 @@ use serde_json::Value;
 const FORMAT: u32 = 2;
 
 /// So many attempts have a key.
-const ATTEMPTS_MAX: u32 = 10_000;
+pub(super) const ATTEMPTS_MAX: u32 = 10_000;
 
 /// What a row says, or what is wrong with it, without repeating what it holds.
 pub(super) fn read(row: &Row) -> Result<Body, String> {
@@ -44,6 +44,9 @@ pub(super) struct Body {
     pub(super) hold: Option<Value>,
     #[serde(default)]
     pub(super) replicas: Replicas,
+    #[serde(default)]
+    pub(super) hot: Hot,
+    pub(super) spared_until: Option<Timestamp>,
     pub(super) restoring: Option<u32>,
     pub(super) trail: TrailEnd,
     pub(super) claimed_at: Timestamp,
@@ -83,9 +86,32 @@ impl Default for Replicas {
     }
 }
 
+/// Whether the copies that links lead to stay.
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(tag = "copies", rename_all = "snake_case")]
+pub(super) enum Hot {
+    #[default]
+    Kept,
+    ToFree,
+    Freed {
+        #[serde(rename = "at")]
+        _at: Timestamp,
+    },
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Role {
+    #[default]
+    Replica,
+    Archive,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Replica {
     pub(super) target: String,
+    #[serde(default)]
+    pub(super) role: Role,
     pub(super) attempt: u32,
     pub(super) proven: Option<Copy>,
 }
@@ -168,6 +194,15 @@ impl Body {
         }
     }
 
+    /// Whether only the copy in the archive is kept.
+    pub(super) fn is_freed(&self) -> bool {
+        matches!(self.hot, Hot::Freed { .. })
+    }
+
+    pub(super) fn archive(&self) -> Option<&Replica> {
+        self.replicas.wanted.iter().find(|copy| copy.role == Role::Archive)
+    }
+
     pub(super) fn work(&self) -> Option<&Work> {
         match &self.phase {
             Phase::Claimed { work } | Phase::Stored { work } | Phase::Replicating { work, .. } => Some(work),
@@ -197,7 +232,10 @@ impl Body {
         let all_is_done = match &self.phase {
             Phase::Retracted(retracted) => retracted.published.is_none() || retracted.links_end.is_some(),
             Phase::Published(_) => {
-                self.replicas.wanted.iter().all(|replica| replica.proven.is_some() || replica.attempt >= ATTEMPTS_MAX)
+                let is_made = |copy: &Replica| copy.proven.is_some() || copy.attempt >= ATTEMPTS_MAX;
+                let kept = |copy: &&Replica| copy.role == Role::Archive || self.hot == Hot::Kept;
+                let is_to_free = self.hot == Hot::ToFree && self.archive().is_some_and(|copy| copy.proven.is_some());
+                self.replicas.wanted.iter().filter(kept).all(is_made) && !is_to_free
             }
             _ => true,
         };

@@ -28,10 +28,12 @@
 //! one after the other, and what moves meanwhile looks like a contradiction.
 
 mod answers;
+mod archive;
 mod body;
 mod derive;
 mod evidence;
 mod history;
+mod names;
 mod objects;
 mod published;
 mod records;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use distribution_core::{Checksum, Location, Proof, TargetName};
 
-use super::body::{Body, Phase};
+use super::body::{ATTEMPTS_MAX, Body, Phase, Role};
 use super::derive::attempt_key;
 use super::evidence::Evidence;
 use super::published::check_object;
@@ -38,6 +38,24 @@ impl<'a> Copies<'a> {
             && !found.is_some_and(|proof| is_approved(proof, &body.publication.checksum));
         (*known, *proven) = (attempt.saturating_add(1), None);
         is_bad
+    }
+
+    /// Whether the copy of this target was proven and is not known to be lost.
+    pub(super) fn has(&self, target: &str) -> bool {
+        self.0.get(target).is_some_and(|(_, proven)| proven.is_some())
+    }
+
+    /// Whether a copy that counts is at this place.
+    pub(super) fn is_at(&self, location: &Location) -> bool {
+        self.0.values().any(|(_, proven)| *proven == Some(location))
+    }
+
+    /// Only the copy in the archive counts any more; the others have other keys when they are made again.
+    pub(super) fn freed(&mut self, body: &'a Body) {
+        for copy in body.replicas.wanted.iter().filter(|copy| copy.role == Role::Replica) {
+            let (attempt, proven) = self.0.entry(&copy.target).or_default();
+            (*attempt, *proven) = (attempt.saturating_add(1).min(ATTEMPTS_MAX), None);
+        }
     }
 
     /// How many copies were proven and are not known to be lost, where the publication's own is.

@@ -26,8 +26,10 @@ pub fn violations_of_removal(
         let (id, body) = (record.id(), &record.body);
         // Who came after the tombstone finds the file gone, and may be at work.
         let Phase::Published(published) = &body.phase else { continue };
-        check_object(evidence, id, &published.location, &bytes.checksum, bytes.size, &mut found);
-        let stored_at = evidence.objects.get(&published.location).and_then(|object| object.created_at);
+        let archived = body.archive().and_then(|copy| Some(&copy.proven.as_ref()?.location));
+        let location = archived.filter(|_| body.is_freed()).unwrap_or(&published.location);
+        check_object(evidence, id, location, &bytes.checksum, bytes.size, &mut found);
+        let stored_at = evidence.objects.get(location).and_then(|object| object.created_at);
         let since = stored_at.unwrap_or(published.at);
         found.expect(since + retention <= at, Promise::P6, name, || {
             format!("was removed at {at}, and {id} was stored at {since}")

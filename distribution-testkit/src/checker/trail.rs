@@ -6,9 +6,11 @@ use std::collections::btree_map::Entry;
 use chrono::Timelike as _;
 use distribution_core::{Access, AuditEntry, AuditEvent, Location, Proof, Timestamp, Trail};
 
+use super::archive::Archive;
 use super::body::Phase;
 use super::derive::attempt_key;
 use super::evidence::Evidence;
+use super::names::name_of;
 use super::records::{Record, Records};
 use super::replicas::{Copies, is_place};
 use super::{Findings, Promise};
@@ -139,6 +141,7 @@ struct Story<'a> {
     number: Option<u64>,
     is_held: bool,
     copies: Copies<'a>,
+    archive: Archive<'a>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -162,6 +165,7 @@ impl<'a> Story<'a> {
             number: None,
             is_held: false,
             copies: Copies::default(),
+            archive: Archive::default(),
         }
     }
 
@@ -176,10 +180,13 @@ impl<'a> Story<'a> {
     }
 
     fn tell(&mut self, entry: &'a AuditEntry) -> Result<(), (Promise, String)> {
-        let impossible = || Err((Promise::P5, format!("{} cannot happen here", name(&entry.event))));
+        let impossible = || Err((Promise::P5, format!("{} cannot happen here", name_of(&entry.event))));
         let is_link = matches!(entry.event, AuditEvent::LinkGranted { .. } | AuditEvent::LinkIssued { .. });
         if let Some(access) = self.opened.filter(|_| is_link) {
             return Err((Promise::P8, format!("a signed link is granted where the access is {access:?}")));
+        }
+        if is_link && self.archive.is_freed() {
+            return Err((Promise::P8, "a link is granted to what is in the archive only".to_owned()));
         }
         match (&entry.event, self.told) {
             (AuditEvent::Claimed { .. }, Told::Nothing) | (AuditEvent::Reopened { .. }, Told::Rejected) => {
@@ -223,6 +230,22 @@ impl<'a> Story<'a> {
                     return impossible();
                 }
                 self.published = self.published.map(|(at, ..)| (at, location, proof));
+                self.archive.restored();
+            }
+            (AuditEvent::ArchiveWanted { target, frees }, Told::Published) => {
+                if !self.archive.wanted(target, *frees, self.is_held) {
+                    return impossible();
+                }
+            }
+            (AuditEvent::HotFreed { links_end }, Told::Published) => {
+                self.archive.freed(*links_end, entry.at, &self.copies, self.is_held)?;
+                self.copies.freed(&self.record.body);
+                self.granted = None;
+            }
+            (AuditEvent::HotKept, Told::Published) => {
+                if !self.archive.kept() {
+                    return impossible();
+                }
             }
             (AuditEvent::LinkGranted { expires_at }, Told::Published) => self.grant(entry.at, *expires_at)?,
             (AuditEvent::AccessGranted { access }, Told::Published) => self.opened = Some(*access),
@@ -233,8 +256,15 @@ impl<'a> Story<'a> {
                         format!("a link's end {expires_at} is no whole second after {}", entry.at),
                     ));
                 }
+                self.archive.linked(*expires_at);
             }
             (AuditEvent::LinksRevoked, Told::Published) => {}
+            (AuditEvent::CopyReleased { location }, Told::Published) => {
+                self.archive.released(location, entry.at, &self.copies)?;
+                if self.is_held {
+                    return Err((Promise::P6, "something was released for removal that is held".to_owned()));
+                }
+            }
             (AuditEvent::StagedFileReleased { .. }, Told::Published)
             | (AuditEvent::CopyReleased { .. }, Told::Retracted) => {
                 if self.is_held {
@@ -253,7 +283,10 @@ impl<'a> Story<'a> {
                 }
             }
             (AuditEvent::HoldPlaced { concept_id, .. }, told) if told != Told::Nothing => {
-                self.is_held |= concept_id.is_none();
+                if concept_id.is_none() {
+                    self.is_held = true;
+                    self.archive.kept();
+                }
             }
             (AuditEvent::HoldReleased { concept_id, .. }, told) if told != Told::Nothing => {
                 if concept_id.is_none() && !std::mem::take(&mut self.is_held) {
@@ -284,6 +317,7 @@ impl<'a> Story<'a> {
             return Err((Promise::P3, format!("a new link was granted at {at}, when the last lived until {before}")));
         }
         self.granted = Some(expires_at);
+        self.archive.linked(expires_at);
         Ok(())
     }
 
@@ -295,7 +329,9 @@ impl<'a> Story<'a> {
             Phase::Rejected {} => Told::Rejected,
             Phase::Retracted(_) => Told::Retracted,
         };
-        if told != self.told || body.attempt != self.attempt {
+        // A restoration that was under way when copies were freed is not told of: its key is given up, too.
+        let is_attempt = body.attempt == self.attempt || (self.archive.was_freed && body.attempt > self.attempt);
+        if told != self.told || !is_attempt {
             let message =
                 format!("the trail does not end where the record is: {}, attempt {}", body.state(), body.attempt);
             return found.add(Promise::P5, id, message);
@@ -308,6 +344,9 @@ impl<'a> Story<'a> {
         });
         found.expect(body.hold.is_some() == self.is_held, Promise::P5, id, || {
             "the record and the trail do not agree whether it is held".to_owned()
+        });
+        found.expect(self.archive.agrees(body), Promise::P5, id, || {
+            "the record and the trail do not agree what is in the archive".to_owned()
         });
         found.expect(self.copies.agree(body), Promise::P5, id, || {
             "the record and the trail do not agree which copies there are".to_owned()
@@ -336,32 +375,5 @@ impl<'a> Story<'a> {
         });
         let traced = amended.is_none_or(|details| serde_json::to_value(details).is_ok_and(|is| is == body.details));
         found.expect(traced, Promise::P5, id, || "what is shown was amended without a trace".to_owned());
-    }
-}
-
-fn name(event: &AuditEvent) -> &'static str {
-    match event {
-        AuditEvent::Claimed { .. } => "claimed",
-        AuditEvent::Reopened { .. } => "reopened",
-        AuditEvent::AttemptFailed { .. } => "attempt_failed",
-        AuditEvent::Published { .. } => "published",
-        AuditEvent::Rejected { .. } => "rejected",
-        AuditEvent::Amended { .. } => "amended",
-        AuditEvent::LinkGranted { .. } => "link_granted",
-        AuditEvent::AccessGranted { .. } => "access_granted",
-        AuditEvent::LinkIssued { .. } => "link_issued",
-        AuditEvent::LinksRevoked => "links_revoked",
-        AuditEvent::Replicated { .. } => "replicated",
-        AuditEvent::ReplicaLost { .. } => "replica_lost",
-        AuditEvent::Restored { .. } => "restored",
-        AuditEvent::Numbered { .. } => "numbered",
-        AuditEvent::RolledBack { .. } => "rolled_back",
-        AuditEvent::HoldPlaced { .. } => "hold_placed",
-        AuditEvent::HoldReleased { .. } => "hold_released",
-        AuditEvent::Retracted { .. } => "retracted",
-        AuditEvent::CopyReleased { .. } => "copy_released",
-        AuditEvent::StagedFileReleased { .. } => "staged_file_released",
-        AuditEvent::Refused { .. } => "refused",
-        _ => "an unknown event",
     }
 }

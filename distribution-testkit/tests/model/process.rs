@@ -252,7 +252,7 @@ impl Turn<'_> {
             Some(Action::Prove) if self.see().is_anothers(record) => self.fail(Outcome::Busy),
             Some(Action::Prove) => Pc::Prove { record },
             Some(Action::Replicate) => unreachable!("there are no replicas here"),
-            Some(Action::EndLinks) => unreachable!("nobody takes anything back here"),
+            Some(Action::EndLinks | Action::Free) => unreachable!("nobody takes anything back or archives it here"),
             // Each is the only version of its work, so its number is not what others could take.
             Some(Action::Number) => self.advance(record, Fact::Numbered, Then::Drive),
             Some(Action::Deliver) => Pc::Deliver { record, then: Then::Drive },

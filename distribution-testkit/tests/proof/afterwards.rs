@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
-    AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, ObjectKey, PublishRequest, Publisher,
-    Reason, Record, Replication, State, SweepPolicy, TargetName,
+    ArchiveMode, AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, ObjectKey, PublishRequest,
+    Publisher, Reason, Record, Replication, State, SweepPolicy, TargetName,
 };
 use distribution_testkit::checker::{violations, violations_of_removal};
 use distribution_testkit::{
@@ -19,6 +19,10 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// The target of the copies.
 const SECOND: &str = "second";
+/// The target of the archive.
+const COLD: &str = "cold";
+/// What the person can do.
+const VERBS: usize = 9;
 /// The edits of the work.
 const EDITS: u8 = 3;
 
@@ -41,13 +45,17 @@ fn id_of(world: &World, n: u8) -> Option<AuditLogId> {
     world.rows().into_iter().find(|row| row.index.checksum == checksum).map(|row| row.id)
 }
 
-/// A publisher with a second target, on which a copy of everything is wanted: first for some, later for the others.
+/// A publisher with a second target, on which a copy of everything is wanted: first for some, later for the others; and
+/// with an archive.
 fn host(world: &World, holder: &str) -> Publisher {
     let second = TargetName::parse(SECOND).unwrap();
     let parts = world.parts(&second);
     let quorum = if holder.contains('1') { 1 } else { 2 };
     let replication = Replication { targets: vec![second.clone()], quorum };
     let builder = world.builder(holder).target(second, parts.storage, parts.signer);
+    let cold = TargetName::parse(COLD).unwrap();
+    let parts = world.parts(&cold);
+    let builder = builder.target(cold.clone(), parts.storage, parts.signer).archive(TargetName::default(), cold);
     builder.replicate(TargetName::default(), replication).build().unwrap()
 }
 
@@ -66,7 +74,7 @@ fn simulate(seed: u64) -> (World, Run) {
     let call = edit(0, "concept-2");
     simulation = simulation.process("another", move |world, holder| publish(world, holder, call.clone(), HOUR));
     simulation = simulation.process("reader", read);
-    let choices: Vec<usize> = (0..6).map(|_| schedule.pick(6 * EDITS as usize)).collect();
+    let choices: Vec<usize> = (0..8).map(|_| schedule.pick(VERBS * EDITS as usize)).collect();
     simulation = simulation.process("person", move |world, holder| act(world, holder, choices.clone()));
     let sweeps = Arc::new(AtomicBool::new(false));
     let (sweeping, rotting) = (sweeps.clone(), sweeps);
@@ -85,7 +93,7 @@ async fn publish(world: World, holder: String, call: PublishRequest, later: Dura
     for _ in 0..20 {
         match world.timeout(HOUR, publisher.publish(call.clone())).await {
             Some(Ok(answer)) => return world.answered(answer),
-            Some(Err(error)) if error.kind() == ErrorKind::Retracted => return,
+            Some(Err(error)) if matches!(error.kind(), ErrorKind::Retracted | ErrorKind::Archived) => return,
             Some(Err(error)) if error.field().is_some() => {
                 world.stage(call.final_edit.video_url.expose(), bytes_of(&call));
             }
@@ -146,16 +154,19 @@ async fn act(world: World, holder: String, choices: Vec<usize>) {
     let publisher = host(&world, &holder);
     for choice in choices {
         world.sleep(HOUR / 2).await;
-        let n = (choice / 6) as u8;
+        let n = (choice / VERBS) as u8;
         let Some(id) = id_of(&world, n) else { continue };
         let (publication, work) = (HoldOn::Publication(id.clone()), HoldOn::Concept(concept()));
         let acted = async {
-            match choice % 6 {
+            match choice % VERBS {
                 0 => publisher.rollback(&concept(), u64::from(n) + 1).await.map(drop),
                 1 => publisher.retract(&id, &why()).await.map(drop),
                 2 => publisher.hold(&publication, &why()).await.map(drop),
                 3 => publisher.release(&publication, &why()).await.map(drop),
                 4 => publisher.hold(&work, &why()).await.map(drop),
+                5 => publisher.archive(&id, ArchiveMode::FreeHot).await.map(drop),
+                6 => publisher.archive(&id, ArchiveMode::KeepHot).await.map(drop),
+                7 => publisher.restore(&id).await.map(drop),
                 _ => publisher.release(&work, &why()).await.map(drop),
             }
         };
@@ -167,7 +178,7 @@ async fn act(world: World, holder: String, choices: Vec<usize>) {
     }
 }
 
-/// Loses or damages one copy of two that are sound, now and then: never while a sweep may have read it already.
+/// Loses or damages one copy of two or more that are sound, now and then: never while a sweep may have read it already.
 async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
     for choice in choices {
         world.sleep(HOUR * 2 / 3).await;
@@ -178,14 +189,14 @@ async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
             let object = world.object(target.as_str(), key.as_str());
             object.is_some_and(|object| Checksum::of(&object.bytes) == record.publication.checksum)
         };
-        let places = record.places();
-        let [own, copy, ..] = &places[..] else { panic!("two places") };
-        if sweeps.load(SeqCst) || record.replica_count() < 2 || !is_sound(own) || !is_sound(copy) {
+        let sound: Vec<_> = record.proven_places().into_iter().filter(is_sound).collect();
+        let [first, .., last] = &sound[..] else { continue };
+        if sweeps.load(SeqCst) {
             continue;
         }
         match choice % 2 {
-            0 => assert!(world.lose(own.0.as_str(), own.1.as_str())),
-            _ => assert!(world.corrupt(SECOND, copy.1.as_str(), |bytes| bytes[0] ^= 0x80)),
+            0 => assert!(world.lose(first.0.as_str(), first.1.as_str())),
+            _ => assert!(world.corrupt(last.0.as_str(), last.1.as_str(), |bytes| bytes[0] ^= 0x80)),
         }
     }
 }
@@ -257,7 +268,7 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
 fn proof_all_verbs_at_once() {
     let seeds = Budget::chosen().pick(500, 5_000, 300_000);
     let (mut faults, mut crashes, mut retracted, mut removed, mut versions, mut held) = (0, 0, 0, 0, 0, 0);
-    let (mut copies, mut lost, mut restored) = (0, 0, 0);
+    let (mut copies, mut lost, mut restored, mut freed) = (0, 0, 0, 0);
     for seed in 0..seeds {
         let (world, run) = simulate(seed);
         if let Some(complaint) = complaint(&world, &run) {
@@ -273,6 +284,7 @@ fn proof_all_verbs_at_once() {
                 AuditEvent::Replicated { .. } => copies += 1,
                 AuditEvent::ReplicaLost { .. } => lost += 1,
                 AuditEvent::Restored { .. } => restored += 1,
+                AuditEvent::HotFreed { .. } => freed += 1,
                 _ => {}
             }
         }
@@ -280,9 +292,10 @@ fn proof_all_verbs_at_once() {
     }
     assert!(retracted > seeds / 10 && removed > seeds / 20 && held > seeds / 10, "{retracted} {removed} {held}");
     assert!(copies > seeds && lost > seeds / 20 && restored > seeds / 20, "{copies} {lost} {restored}");
+    assert!(freed > seeds / 20, "{freed}");
     println!(
         "proof: {seeds} worlds with every verb, {versions} versions, {copies} copies elsewhere, {lost} of them lost, \
-         {restored} objects restored, {retracted} retracted, {removed} objects let go, \
+         {freed} moved to the archive, {restored} objects restored, {retracted} retracted, {removed} objects let go, \
          {held} holds, {faults} faults, {crashes} crashes"
     );
 }

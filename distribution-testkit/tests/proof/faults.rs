@@ -1,7 +1,9 @@
 //! Every fault at every effect, every pair of them, a drop at every wait.
 
+use chrono::TimeDelta;
 use distribution_core::{
-    Builder, Error, IdempotencyKey, PublishRequest, Publisher, Replication, TargetName, Verification,
+    ArchiveMode, Builder, Error, ErrorKind, IdempotencyKey, PublishRequest, Publisher, Replication, TargetName,
+    Verification,
 };
 use distribution_testkit::{MemoryStorage, Scenario, World, request};
 
@@ -17,7 +19,7 @@ fn named() -> PublishRequest {
 }
 
 /// Pieces of work that together have every effect that a publisher has.
-fn scenarios() -> [(&'static str, Scenario); 6] {
+fn scenarios() -> [(&'static str, Scenario); 7] {
     let two = Scenario::new(stage, |world, host| async move {
         let publisher = world.publisher(&host);
         let first = publisher.publish(request("clip.mp4", VIDEO)).await?;
@@ -48,6 +50,21 @@ fn scenarios() -> [(&'static str, Scenario); 6] {
             None => Ok(vec![publisher.publish(request("clip.mp4", VIDEO)).await?]),
         }
     });
+    let archived = Scenario::new(stage, |world, host| async move {
+        let publisher = archiving(&world, &host)?;
+        match publisher.publish(request("clip.mp4", VIDEO)).await {
+            // An earlier call has come so far.
+            Err(error) if error.kind() == ErrorKind::Archived => {}
+            published => drop(published?),
+        }
+        let id = world.rows().remove(0).id;
+        publisher.archive(&id, ArchiveMode::FreeHot).await?;
+        world.sleep(LINKS_LIVE).await;
+        let mut tidy = publisher.tidy(TimeDelta::hours(1));
+        while tidy.next().await?.is_some() {}
+        publisher.restore(&id).await?;
+        Ok(vec![publisher.publish(request("clip.mp4", VIDEO)).await?])
+    });
     [
         ("a publish by name", Scenario::publish(stage, named())),
         ("two publishes", two),
@@ -55,7 +72,19 @@ fn scenarios() -> [(&'static str, Scenario); 6] {
         ("a store that proves", proving),
         ("a publish to three targets", three_targets),
         ("a publish, copied and scrubbed later", later),
+        ("a publish, archived, cleared away and restored", archived),
     ]
+}
+
+/// How long the links live that a publish answers.
+const LINKS_LIVE: std::time::Duration = std::time::Duration::from_secs(72 * 3_600);
+
+/// A publisher that has an archive.
+fn archiving(world: &World, holder: &str) -> Result<Publisher, Error> {
+    let cold = TargetName::parse("cold")?;
+    let parts = world.parts(&cold);
+    let builder = world.builder(holder).target(cold.clone(), parts.storage, parts.signer);
+    builder.archive(TargetName::default(), cold).build()
 }
 
 /// A publisher that wants a copy on two more targets.

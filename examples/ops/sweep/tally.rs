@@ -175,7 +175,7 @@ mod tests {
             (attempt(), failed(), true, exit::AGAIN),
             (attempt(), owned(), true, 0),
             (attempt(), owned(), false, 0),
-            (LeftOverKind::Retracted { audit_log_id: id() }, held(), true, 0),
+            (LeftOverKind::Released { audit_log_id: id() }, held(), true, 0),
             (LeftOverKind::Trial, timeless(), true, 0),
             (LeftOverKind::Unfinished, LeftOverOutcome::Removed, true, 0),
         ] {

@@ -16,6 +16,7 @@ pub(super) const RECORDS: &str = "list_distribution_records";
 pub(super) const LINK: &str = "issue_download_link";
 pub(super) const LATEST: &str = "get_latest_version";
 pub(super) const ROLLBACK: &str = "roll_back_to_version";
+pub(super) const RESTORE: &str = "restore_publication";
 pub(super) const RETRACT: &str = "retract_publication";
 
 pub(super) fn tools() -> Vec<Tool> {
@@ -51,6 +52,14 @@ pub(super) fn tools() -> Vec<Tool> {
              read back first, and the audit trail tells of it.",
         )
         .with_input_schema::<RollbackArguments>()
+        .with_output_schema::<RecordAnswer>()
+        .with_annotations(changes.clone().idempotent(true)),
+        tool(
+            RESTORE,
+            "Copies a publication that is in the archive back to where links lead, and proves the copy: what to do after \
+             the error `archived`. It takes as long as copying the file.",
+        )
+        .with_input_schema::<RecordArguments>()
         .with_output_schema::<RecordAnswer>()
         .with_annotations(changes.clone().idempotent(true)),
         tool(

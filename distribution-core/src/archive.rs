@@ -1,0 +1,242 @@
+//! The archive: a copy on a target that is kept for later, and, if that is asked for, no other any more.
+
+mod due;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::AssetRecord;
+use crate::error::{Error, ErrorKind};
+use crate::identity::AuditLogId;
+use crate::key::ATTEMPT_MAX;
+use crate::machine::Event;
+use crate::progress::Meter;
+use crate::publisher::{Call, Publisher};
+use crate::record::{HotCopies, Record};
+use crate::replicas::{Replica, Role};
+
+pub use self::due::{ArchivePass, ArchivePolicy};
+
+/// Where the copies of what is published are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Where links lead; perhaps in the archive, too.
+    Hot,
+    /// Hot, while a copy for the archive is made.
+    Archiving,
+    /// In the archive only: there are no links.
+    Archived,
+    /// In the archive only, while a copy for links is made.
+    Restoring,
+}
+
+impl Tier {
+    /// The name on the wire, such as `hot`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Archiving => "archiving",
+            Self::Archived => "archived",
+            Self::Restoring => "restoring",
+        }
+    }
+}
+
+/// What becomes of the other copies once that in the archive is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveMode {
+    /// They stay, and links work as before.
+    KeepHot,
+    /// They are freed: there are no new links until it is [restored](Publisher::restore), those that are out work
+    /// until they end, and then [`tidy`](Publisher::tidy) removes the objects.
+    FreeHot,
+}
+
+impl Record {
+    /// Where its copies are.
+    pub fn tier(&self) -> Tier {
+        let lacks_archived = self.archive_copy().is_some_and(|copy| copy.proven.is_none());
+        match self.hot {
+            HotCopies::Freed { .. } if self.restoring.is_some() => Tier::Restoring,
+            HotCopies::Freed { .. } => Tier::Archived,
+            HotCopies::ToFree => Tier::Archiving,
+            HotCopies::Kept if lacks_archived => Tier::Archiving,
+            HotCopies::Kept => Tier::Hot,
+        }
+    }
+
+    /// Whether it is in the archive only.
+    pub fn is_archived(&self) -> bool {
+        matches!(self.hot, HotCopies::Freed { .. })
+    }
+
+    /// The copy in the archive, if one is wanted.
+    pub fn archive_copy(&self) -> Option<&Replica> {
+        self.replicas.wanted.iter().find(|copy| copy.role == Role::Archive)
+    }
+
+    /// Whether copies of this role are to stay.
+    pub(crate) fn keeps(&self, role: Role) -> bool {
+        role == Role::Archive || self.hot == HotCopies::Kept
+    }
+
+    /// # Errors
+    /// [`Archived`](ErrorKind::Archived) if there are no links, because it is in the archive only.
+    pub(crate) fn check_hot(&self) -> Result<(), Error> {
+        match self.hot {
+            HotCopies::Freed { at } => {
+                let message = format!("{} is in the archive since {at}: restore it, then repeat", self.id());
+                Err(Error::new(ErrorKind::Archived, message))
+            }
+            HotCopies::Kept | HotCopies::ToFree => Ok(()),
+        }
+    }
+}
+
+impl Publisher {
+    /// Copies what is published to the [archive](crate::Builder::archive) of its target, and proves the copy there; what
+    /// becomes of the other copies then, `mode` says. What is held is copied, and none of it freed. A repeat finishes
+    /// what was begun, and so does [`recover`](Self::recover).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use distribution_core::{ArchiveMode, ErrorKind, TargetName, Tier};
+    /// use distribution_testkit::{MemoryStorage, World, request};
+    /// # futures::executor::block_on(async {
+    /// # let world = World::new();
+    /// # world.stage("clip.mp4", "bytes");
+    /// let cold = TargetName::parse("cold")?;
+    /// let builder = world.builder("host-1").target(
+    ///     cold.clone(),
+    ///     Arc::new(MemoryStorage::new(&world, &cold)), // a bucket with the class STANDARD_IA, say
+    ///     world.parts().signer,
+    /// );
+    /// let publisher = builder.archive(TargetName::default(), cold).build()?;
+    /// let id = publisher.publish(request("clip.mp4", b"bytes")).await?.audit_log_id;
+    ///
+    /// let archived = publisher.archive(&id, ArchiveMode::FreeHot).await?;
+    /// assert_eq!(archived.published.unwrap().tier, Tier::Archived);
+    /// let no_link = publisher.publish(request("clip.mp4", b"bytes")).await.unwrap_err();
+    /// assert_eq!(no_link.kind(), ErrorKind::Archived); // "… restore it, then repeat"
+    ///
+    /// publisher.restore(&id).await?;
+    /// publisher.publish(request("clip.mp4", b"bytes")).await?;
+    /// # Ok::<(), distribution_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) if its target has no archive; [`Conflict`](ErrorKind::Conflict) if it is
+    /// to be freed and is held; [`Invalid`](ErrorKind::Invalid) if nothing is published under the id;
+    /// [`Unavailable`](ErrorKind::Unavailable) if the copy could not be made or the trail not be delivered: repeat.
+    pub async fn archive(&self, audit_log_id: &AuditLogId, mode: ArchiveMode) -> Result<AssetRecord, Error> {
+        self.move_out(audit_log_id, mode).await.inspect_err(|error| self.alert(audit_log_id, error))
+    }
+
+    async fn move_out(&self, audit_log_id: &AuditLogId, mode: ArchiveMode) -> Result<AssetRecord, Error> {
+        let record = self.load_published(audit_log_id).await?;
+        let target = &record.publication.target;
+        let Some(archive) = self.target(&record.publication)?.archive.clone() else {
+            let message = format!("`{target}` has no archive: configure a target as its archive");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        let known = record.replicas.wanted.iter().find(|copy| copy.target == archive || copy.role == Role::Archive);
+        if let Some(known) = known.filter(|known| known.role != Role::Archive || known.target != archive) {
+            let message =
+                format!("{audit_log_id} has another copy on `{}`: its archive cannot be `{archive}`", known.target);
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let frees = mode == ArchiveMode::FreeHot;
+        if frees && !record.is_archived() && self.is_held(&record).await? {
+            let message = format!("{audit_log_id} is held: release it, or archive it and keep the hot copies");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let wanted = Event::ArchiveWanted { target: archive.clone(), frees };
+        let record = self.note(record, |record| {
+            (record.check_published().is_ok() && record.may_want(&archive, frees)).then(|| wanted.clone())
+        });
+        let record = record.await?;
+        let call = Call::of(&record, true);
+        let record = self.drive(record, &call).await?;
+        record.check_published()?;
+        Ok(AssetRecord::from(&record))
+    }
+
+    /// Copies what is in the archive only back to its target, and proves the copy there: from then on there are links
+    /// again. The copy in the archive stays, and other [replicas](crate::Builder::replicate) are made again by
+    /// [`recover`](Self::recover). What is being archived stays hot. A repeat finishes what was begun.
+    ///
+    /// # Errors
+    /// [`Archived`](ErrorKind::Archived) if the archive's store must restore its object first: the message says how;
+    /// [`Corrupt`](ErrorKind::Corrupt) if no copy has the approved bytes; [`Invalid`](ErrorKind::Invalid) if nothing is
+    /// published under the id; [`Unavailable`](ErrorKind::Unavailable) if the copy could not be made or the trail not
+    /// be delivered: repeat.
+    pub async fn restore(&self, audit_log_id: &AuditLogId) -> Result<AssetRecord, Error> {
+        self.move_back(audit_log_id).await.inspect_err(|error| self.alert(audit_log_id, error))
+    }
+
+    async fn move_back(&self, audit_log_id: &AuditLogId) -> Result<AssetRecord, Error> {
+        let record = self.load_published(audit_log_id).await?;
+        let mut record =
+            self.note(record, |record| (record.hot == HotCopies::ToFree).then_some(Event::HotKept)).await?;
+        if record.is_archived() {
+            record = self.copy_anew(record).await?;
+        }
+        let call = Call::of(&record, false);
+        let record = self.drive(record, &call).await?;
+        record.check_published()?;
+        record.check_hot()?;
+        Ok(AssetRecord::from(&record))
+    }
+
+    /// Whether the hot copies are freed, now that the copy in the archive is proven.
+    pub(crate) async fn free(&self, record: &Record) -> Result<Event, Error> {
+        let may = record.may_free() && !self.is_held(record).await?;
+        Ok(if may { Event::HotFreed } else { Event::HotKept })
+    }
+
+    /// Copies what is published to the key of a later attempt on its own target, since its object is lost, or was freed.
+    /// That it is wanted there is on record first, as with a publish: whoever clears the key away has seen it, or is
+    /// seen.
+    pub(crate) async fn copy_anew(&self, mut record: Record) -> Result<Record, Error> {
+        let (target, lost) = (record.publication.target.clone(), record.attempt);
+        for _ in 0..self.parts().policy.attempts_max {
+            let wanted = |record: &Record| record.attempt == lost && record.check_published().is_ok();
+            let attempt = match record.restoring {
+                // An earlier call has not come further.
+                Some(attempt) => attempt,
+                None => lost.saturating_add(1),
+            };
+            let claimed = self.note(record, |record| {
+                let is_new = wanted(record) && record.restoring.is_none_or(|known| known < attempt);
+                is_new.then_some(Event::Restoring { attempt })
+            });
+            record = claimed.await?;
+            if !wanted(&record) || record.restoring != Some(attempt) {
+                return Ok(record);
+            }
+            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?.seen;
+            let approved = record.publication.checksum;
+            let event = match seen.found.filter(|proof| proof.digest.checksum == approved) {
+                Some(proof) => Event::Restored { attempt, location: seen.location, proof },
+                None if attempt >= ATTEMPT_MAX => break,
+                None => Event::Restoring { attempt: attempt.saturating_add(1) },
+            };
+            record = self
+                .note(record, |record| (wanted(record) && record.restoring == Some(attempt)).then(|| event.clone()))
+                .await?;
+            if record.attempt != lost {
+                return Ok(record);
+            }
+        }
+        Err(Error::corrupt(format!("{} could not be copied anew: look at its store", record.id())))
+    }
+}
+
+impl Record {
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) or [`Retracted`](ErrorKind::Retracted) if it is not published.
+    pub(crate) fn check_published(&self) -> Result<(), Error> {
+        Publisher::published(self).map(drop)
+    }
+}
