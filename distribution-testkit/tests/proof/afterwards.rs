@@ -178,7 +178,7 @@ async fn act(world: World, holder: String, choices: Vec<usize>) {
     }
 }
 
-/// Loses or damages one copy of two or more that are sound, now and then: never while a sweep may have read it already.
+/// Loses or damages one copy where there are more and all are sound, now and then: never while a sweep may have read it already.
 async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
     for choice in choices {
         world.sleep(HOUR * 2 / 3).await;
@@ -189,9 +189,9 @@ async fn rot(world: World, choices: Vec<usize>, sweeps: Arc<AtomicBool>) {
             let object = world.object(target.as_str(), key.as_str());
             object.is_some_and(|object| Checksum::of(&object.bytes) == record.publication.checksum)
         };
-        let sound: Vec<_> = record.proven_places().into_iter().filter(is_sound).collect();
-        let [first, .., last] = &sound[..] else { continue };
-        if sweeps.load(SeqCst) {
+        let places = record.proven_places();
+        let [first, .., last] = &places[..] else { continue };
+        if sweeps.load(SeqCst) || !places.iter().all(is_sound) {
             continue;
         }
         match choice % 2 {
