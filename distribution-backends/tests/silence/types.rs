@@ -43,7 +43,8 @@ const HOLD_NONE: &str = "Ability Access Action Addressing Advance Alert AlertKin
     TrailEnd Unfinished Unfit Verdict Verification Work StagedFile Removal SweepPolicy Decision Kept User Sweep \
     Tidy LeftOver LeftOverKind LeftOverOutcome Spared Stores Sweeping \
     Hold HoldOn LinksLeft Reason Retracted Retraction Version \
-    CopyExamined ProvenCopy Replica ReplicaAsset Replicas Replication Scrub \
+    CopyExamined ProvenCopy Replica ReplicaAsset Replicas Replication Role Scrub \
+    ArchiveMode ArchivePass ArchivePolicy HotCopies Tier \
     ChainHead Checkpoint Checkpointed FindingKind ObjectAudit PostgresAudit PublicKey PublishedAt Receipt Severity \
     SqliteAudit Verifier WebhookFormat";
 

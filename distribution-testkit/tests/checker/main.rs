@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod archived;
 mod since;
 mod stores;
 mod support;
@@ -24,8 +25,11 @@ use crate::support::{healthy, object, row, world};
 #[test]
 fn proof_that_every_planted_damage_is_caught() {
     let mut caught = 0;
-    for (name, expected, damage) in [stores::OBJECTS, stores::ROWS, told::TRAIL, told::ANSWERS].concat() {
-        let mut evidence = healthy();
+    assert_eq!(violations(&archived::archived()), []);
+    let usual = [stores::OBJECTS, stores::ROWS, told::TRAIL, told::ANSWERS].concat();
+    let usual = usual.into_iter().map(|damage| (damage, healthy()));
+    let archived = archived::ARCHIVED.iter().map(|damage| (*damage, archived::archived()));
+    for ((name, expected, damage), mut evidence) in usual.chain(archived) {
         damage(&mut evidence);
         let found = violations(&evidence);
         let promises: BTreeSet<Promise> = found.iter().map(|violation| violation.promise).collect();
