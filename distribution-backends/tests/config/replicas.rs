@@ -125,7 +125,7 @@ async fn what_is_archived_is_copied_freed_and_brought_back() {
     fs::remove_file(record.storage_location.as_str().strip_prefix("file://").unwrap()).unwrap();
     opened.publisher.restore(id).await.unwrap();
     let link = opened.publisher.link(id, std::time::Duration::from_secs(60)).await.unwrap();
-    assert!(link.link.expose().starts_with("https://media.example/media/"), "{}", link.link.expose());
+    assert!(link.link.expose().starts_with("https://media.example/files/"), "{}", link.link.expose());
 }
 
 #[test]
