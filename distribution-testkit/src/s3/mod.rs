@@ -26,6 +26,7 @@
 //! A client needs a socket: `distribution-backends/tests/support/s3_server.rs` of the repository serves
 //! a double on loopback, with hyper.
 
+mod archive;
 mod auth;
 mod call;
 mod checksum;
