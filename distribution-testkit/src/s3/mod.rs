@@ -388,14 +388,4 @@ impl State {
             None => Answer::Whole(response),
         }
     }
-
-    /// Carries out what is late, up to the request with this number.
-    fn run_late(&mut self, number: usize) {
-        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= number);
-        self.late = later;
-        let due: Vec<(usize, Call)> = due;
-        for (_, call) in due {
-            self.run(&call);
-        }
-    }
 }

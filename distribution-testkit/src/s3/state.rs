@@ -187,6 +187,16 @@ impl State {
         }
     }
 
+    /// Carries out what is late, up to the request with this number.
+    pub(super) fn run_late(&mut self, number: usize) {
+        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= number);
+        self.late = later;
+        let due: Vec<(usize, Call)> = due;
+        for (_, call) in due {
+            self.run(&call);
+        }
+    }
+
     pub(super) fn bucket(&self, name: &str) -> Result<&Bucket, Refusal> {
         self.buckets.get(name).ok_or_else(|| no_such_bucket(name))
     }

@@ -152,8 +152,10 @@ impl Storage for S3Storage {
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
         let Some(mut bytes) = self.reads.open(key, range).await? else { return Ok(None) };
         // What must be restored first is refused with the first bytes: that is told here, not in the midst of an answer.
-        let first = bytes.next().await.transpose()?;
-        Ok(Some(stream::iter(first.map(Ok)).chain(bytes).boxed()))
+        match bytes.next().await {
+            Some(Err(error)) if error.kind() == ErrorKind::Archived => Err(error),
+            first => Ok(Some(stream::iter(first).chain(bytes).boxed())),
+        }
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
