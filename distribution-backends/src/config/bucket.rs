@@ -47,6 +47,12 @@ pub(super) trait Bucket: Send + Sync {
     /// The same bucket, asked with these credentials.
     fn with(&self, credentials: &Credentials, read: ReadSecret<'_>) -> Result<Arc<dyn Bucket>, Error>;
 
+    /// The same bucket, in which objects are created in this storage class, if that can be read back; `None` where
+    /// there are none.
+    fn storing_as(&self, _class: &str) -> Option<Result<Arc<dyn Bucket>, Error>> {
+        None
+    }
+
     /// Opens it, if it is found to create an object only if there is none. Where `attested`, the service's own
     /// SHA-256 may stand for reading back.
     async fn open(&self, attested: bool) -> Result<Arc<dyn Storage>, Error>;

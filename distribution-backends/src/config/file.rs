@@ -79,6 +79,9 @@ pub(super) struct Target {
     /// `az://container/prefix?account=…`. The settings after `?` are those of `S3Config`, `GcsConfig` and
     /// `AzblobConfig`.
     pub(super) storage: String,
+    /// `s3://`: the storage class that objects are created in, such as `STANDARD_IA`; one that can be read at once, so
+    /// neither `GLACIER` nor `DEEP_ARCHIVE`. Default: the service's own, STANDARD in S3.
+    pub(super) storage_class: Option<String>,
     /// With which keys the service is asked, if not with those that its own tools would find.
     pub(super) credentials: Option<Credentials>,
     /// What signs links. Default for a bucket: `{ kind = "presign" }`.

@@ -9,6 +9,7 @@ use distribution_core::{Error, ErrorKind};
 use percent_encoding::percent_decode_str;
 
 use super::bucket::{self, Bucket};
+use super::document::Places;
 
 #[derive(Clone)]
 pub(super) enum Place {
@@ -27,6 +28,18 @@ impl Place {
             Some(("gs", _)) => bucket::gcs(text).map(Self::Bucket),
             Some(("az", _)) => bucket::azblob(text).map(Self::Bucket),
             _ => path(text, base).map(Self::Disk),
+        }
+    }
+
+    /// The same place, in which objects are created in this storage class.
+    pub(super) fn storing_as(&self, class: &str, at: &str, places: &Places) -> Result<Self, Error> {
+        let stored = match self {
+            Self::Disk(_) => None,
+            Self::Bucket(bucket) => bucket.storing_as(class),
+        };
+        match stored {
+            Some(bucket) => bucket.map(Self::Bucket).map_err(|error| places.locate(at, error)),
+            None => Err(places.invalid(at, format!("is of no use for {}, only for an s3:// bucket", self.name()))),
         }
     }
 

@@ -147,7 +147,10 @@ fn mirror(file: &File, places: &Places) -> Result<Option<Arc<dyn Mirror>>, Error
 impl TargetPlan {
     fn of(target: &Target, at: &str, base: &Path, places: &Places) -> Result<Self, Error> {
         let place = Place::parse(&target.storage, base);
-        let place = place.map_err(|error| places.locate(&format!("{at}.storage"), error))?;
+        let mut place = place.map_err(|error| places.locate(&format!("{at}.storage"), error))?;
+        if let Some(class) = &target.storage_class {
+            place = place.storing_as(class, &format!("{at}.storage_class"), places)?;
+        }
         if let Some(credentials) = &target.credentials {
             credentials.check(&place, &format!("{at}.credentials"), places)?;
         }

@@ -228,6 +228,30 @@ fn a_uri_of_a_bucket_is_checked_without_the_network() {
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }
 
+#[cfg(all(feature = "s3", feature = "gcs"))]
+#[test]
+fn a_storage_class_is_of_a_bucket_and_can_be_read_back() {
+    let target = |storage: &str, class: &str| format!("storage = \"{storage}\"\nstorage_class = \"{class}\"\n");
+    let s3 = "s3://media?region=x";
+    for (storage, class, message) in [
+        ("objects", "STANDARD_IA", "is of no use for a local disk, only for an s3:// bucket"),
+        ("gs://media", "COLDLINE", "is of no use for a gs:// bucket, only for an s3:// bucket"),
+        (s3, "hunter2", "must be 1 to 64 of `A-Z`, `0-9`, `_` and `-`, such as STANDARD_IA"),
+        (
+            s3,
+            "DEEP_ARCHIVE",
+            "cannot be DEEP_ARCHIVE: what is written there cannot be read back, so it cannot be proven; choose a class \
+             that can be read at once, such as STANDARD_IA or GLACIER_IR, and let a lifecycle rule of the bucket move \
+             the objects later",
+        ),
+    ] {
+        let refused = refused_target(&target(storage, class));
+        assert_eq!(refused, format!("targets.media.storage_class: {message} (line 3)"));
+    }
+    let sound = format!("[targets.media]\n{}{STAGING}{RECORDS}", target(s3, "GLACIER_IR"));
+    assert!(parse(&sound).is_ok());
+}
+
 #[tokio::test]
 async fn a_public_target_and_one_whose_route_asks() {
     let folder = super::site();

@@ -39,6 +39,10 @@ impl Target {
             .keys("id", "canary-s3-secret")
     }
 
+    pub(crate) fn endpoint(&self) -> &str {
+        self.server.endpoint()
+    }
+
     /// The storage of a service that does everything, as one probe has found.
     pub(crate) async fn open(&self) -> S3Storage {
         self.open_found(BUCKET).await

@@ -15,6 +15,7 @@
 
 #[path = "../support/heard.rs"]
 mod a_heard;
+mod archive;
 mod commits;
 mod conformance;
 #[cfg(feature = "sqlite")]

@@ -1,5 +1,6 @@
 //! CopyObject and UploadPartCopy.
 
+use super::archive;
 use super::call::Call;
 use super::checksum::{self, Checksum};
 use super::fault::Fault;
@@ -11,6 +12,7 @@ use percent_encoding::percent_decode_str;
 
 pub(super) fn object(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     let (bucket, key, source) = source(state, call)?;
+    archive::copyable(&source)?;
     if source.bytes.len() as u64 > state.limits.put_bytes_max {
         let message = "The specified copy source is larger than the maximum allowable size for a copy source";
         return Err(refuse("InvalidRequest", message));
@@ -21,7 +23,11 @@ pub(super) fn object(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
                 without changing the object's metadata.";
             return Err(refuse("InvalidRequest", message));
         }
-        None | Some("COPY") => Attributes { headers: source.headers.clone(), metadata: source.metadata.clone() },
+        // The class is not copied.
+        None | Some("COPY") => {
+            let described = source.headers.clone().into_iter().filter(|(name, _)| !archive::is_of_the_class(name));
+            Attributes { headers: described.chain(archive::asked(call)?).collect(), metadata: source.metadata.clone() }
+        }
         Some("REPLACE") => Attributes::of(call)?,
         Some(_) => return Err(refuse("InvalidArgument", "Unknown metadata directive.")),
     };
@@ -55,6 +61,7 @@ pub(super) fn part(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     let number = multipart::part_number(call)?;
     multipart::upload(state, call)?;
     let (_, _, source) = source(state, call)?;
+    archive::readable(&source)?;
     let size = source.bytes.len();
     let bytes = match call.header("x-amz-copy-source-range") {
         Some(range) if !call.has(Fault::IgnoredRange) => {

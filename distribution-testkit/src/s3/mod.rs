@@ -26,6 +26,7 @@
 //! A client needs a socket: `distribution-backends/tests/support/s3_server.rs` of the repository serves
 //! a double on loopback, with hyper.
 
+mod archive;
 mod auth;
 mod call;
 mod checksum;
@@ -385,16 +386,6 @@ impl State {
         match cut {
             Some(after) => Answer::Cut(response, after),
             None => Answer::Whole(response),
-        }
-    }
-
-    /// Carries out what is late, up to the request with this number.
-    fn run_late(&mut self, number: usize) {
-        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= number);
-        self.late = later;
-        let due: Vec<(usize, Call)> = due;
-        for (_, call) in due {
-            self.run(&call);
         }
     }
 }

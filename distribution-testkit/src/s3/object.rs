@@ -5,12 +5,12 @@ use std::ops::Range;
 use http::HeaderValue;
 use serde::Deserialize;
 
-use super::auth;
 use super::call::Call;
 use super::checksum::{self, Algorithm, flipped};
 use super::fault::{Fault, Op};
 use super::reply::{Refusal, Reply, document, element, http_date, refuse};
 use super::state::{Attributes, Bucket, CONTENT_TYPE, Object, State, is_etag, no_such_key};
+use super::{archive, auth};
 
 pub(super) fn create_bucket(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     if state.buckets.contains_key(&call.bucket) {
@@ -63,6 +63,9 @@ pub(super) fn get(state: &State, call: &Call) -> Result<Reply, Refusal> {
     }
     if call.header("if-none-match").is_some_and(|known| is_etag(known, &object.etag)) {
         return Ok(Reply::new(304).with("etag", &object.etag));
+    }
+    if call.op == Op::GetObject {
+        archive::readable(object)?;
     }
     let range = match call.header("range") {
         Some(range) if !call.has(Fault::IgnoredRange) => asked_range(range, object.bytes.len())?,

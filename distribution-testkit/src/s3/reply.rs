@@ -137,6 +137,7 @@ fn status(code: &str) -> u16 {
     match code {
         "NotModified" => 304,
         "AccessDenied" | "InvalidAccessKeyId" | "RequestTimeTooSkewed" | "SignatureDoesNotMatch" => 403,
+        "InvalidObjectState" | "ObjectNotInActiveTierError" => 403,
         "NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" => 404,
         "MethodNotAllowed" => 405,
         "BucketAlreadyOwnedByYou" | "ConditionalRequestConflict" => 409,

@@ -13,7 +13,7 @@ use super::checksum::{Checksum, etag, flipped};
 use super::fault::{Fault, Faults, Op};
 use super::log::Request;
 use super::reply::{Refusal, Reply, not_implemented, refuse};
-use super::{copy, list, multipart, object};
+use super::{archive, copy, list, multipart, object};
 
 /// What an object is said to be that nobody has said it of.
 pub(super) const CONTENT_TYPE: &str = "binary/octet-stream";
@@ -27,7 +27,8 @@ pub struct Object {
     pub etag: String,
     /// When it was stored, by the double's clock.
     pub modified: Timestamp,
-    /// What it is served with, by lower-case names: `content-type`, `content-disposition`, …
+    /// What it is served with, by lower-case names: `content-type`, `content-disposition`, …; and what is told of its
+    /// storage class: `x-amz-storage-class`, unless it is STANDARD, and `x-amz-restore`.
     pub headers: BTreeMap<String, String>,
     /// The user's metadata, by lower-case names without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
@@ -186,6 +187,16 @@ impl State {
         }
     }
 
+    /// Carries out what is late, up to the request with this number.
+    pub(super) fn run_late(&mut self, number: usize) {
+        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= number);
+        self.late = later;
+        let due: Vec<(usize, Call)> = due;
+        for (_, call) in due {
+            self.run(&call);
+        }
+    }
+
     pub(super) fn bucket(&self, name: &str) -> Result<&Bucket, Refusal> {
         self.buckets.get(name).ok_or_else(|| no_such_bucket(name))
     }
@@ -250,19 +261,12 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn of(call: &Call) -> Result<Self, Refusal> {
-        const SERVED: [&str; 7] = [
-            "content-type",
-            "content-disposition",
-            "cache-control",
-            "content-encoding",
-            "content-language",
-            "expires",
-            "x-amz-storage-class",
-        ];
+        const SERVED: [&str; 6] =
+            ["content-type", "content-disposition", "cache-control", "content-encoding", "content-language", "expires"];
         /// "The user-defined metadata is limited to 2 KB in size".
         const METADATA_BYTES_MAX: usize = 2048;
         let served = SERVED.into_iter().filter_map(|name| Some((name.to_owned(), call.header(name)?.to_owned())));
-        let mut headers: BTreeMap<_, _> = served.collect();
+        let mut headers: BTreeMap<_, _> = served.chain(archive::asked(call)?).collect();
         headers.entry("content-type".to_owned()).or_insert_with(|| CONTENT_TYPE.to_owned());
         let pairs = call.headers.iter().filter_map(|(name, value)| {
             Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), value.to_str().ok()?.to_owned()))

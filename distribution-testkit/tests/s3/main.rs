@@ -2,6 +2,7 @@
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests may panic")]
 
+mod classes;
 mod client;
 mod copies;
 mod damage;

@@ -7,6 +7,7 @@ use distribution_core::{Error, Storage, UrlSigner};
 
 use super::{Bucket, Files, ReadSecret, finished};
 use crate::config::file::{Beyond, Credentials, Disposed};
+use crate::storage::s3::class::checked;
 use crate::{PresignSigner, S3Config, S3Files, S3Storage};
 
 pub(in crate::config) fn parse(uri: &str) -> Result<Arc<dyn Bucket>, Error> {
@@ -35,6 +36,11 @@ impl Bucket for S3Config {
         let id = read("access_key_id", credentials.access_key_id.as_ref())?;
         let secret = read("secret_access_key", credentials.secret_access_key.as_ref())?;
         Ok(Arc::new(self.clone().keys(id.as_str(), secret.as_str())))
+    }
+
+    fn storing_as(&self, class: &str) -> Option<Result<Arc<dyn Bucket>, Error>> {
+        let checked = checked(class);
+        Some(checked.map(|_| -> Arc<dyn Bucket> { Arc::new(self.clone().storage_class(class)) }))
     }
 
     async fn open(&self, attested: bool) -> Result<Arc<dyn Storage>, Error> {

@@ -10,6 +10,10 @@ use opendal::ErrorKind as Fault;
 pub(super) fn failed(task: &str, what: impl fmt::Display, error: &opendal::Error) -> Error {
     let cause = Cause::of(error);
     let (kind, way_out) = match error.kind() {
+        _ if cause.is_of_an_archive() => (
+            ErrorKind::Archived,
+            "it is kept in an archive class and cannot be read: have it restored there, then repeat",
+        ),
         Fault::Unsupported => (ErrorKind::Unsupported, "the service cannot do that: use another target"),
         Fault::ConfigInvalid => (ErrorKind::Invalid, "the target's configuration is wrong: look at the cause"),
         Fault::PermissionDenied => (
@@ -55,6 +59,12 @@ impl Cause {
             transport: transport(error),
             is_unsigned: message.contains("sign http request") || message.contains("signing http request"),
         }
+    }
+
+    /// Whether the object must be restored before it can be read: S3 and its like ("GetObject", Amazon S3 API
+    /// Reference) and Azure ("Blob service error codes") each have a code for that alone.
+    fn is_of_an_archive(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| matches!(code, "InvalidObjectState" | "BlobArchived"))
     }
 }
 
@@ -112,6 +122,26 @@ mod tests {
         assert_eq!(cause.to_string(), "PermissionDenied, AuthenticationFailed");
         assert!(!format!("{error:?} {cause:?}").contains("secret"));
         assert_eq!(code_after("code: \"a b\"", "code: \""), None);
+    }
+
+    #[test]
+    fn what_must_be_restored_first_is_told_by_its_code() {
+        let archived = [
+            (Fault::PermissionDenied, "S3Error { code: \"InvalidObjectState\", message: \"\", request_id: \"1\" }"),
+            (Fault::Unexpected, "AzblobError { code: \"BlobArchived\", message: \"\" }"),
+        ];
+        for (fault, message) in archived {
+            let error = failed("read", "mvp/clip.mp4", &opendal::Error::new(fault, message));
+            assert_eq!(error.kind(), ErrorKind::Archived, "{error}");
+        }
+        for message in [
+            "S3Error { code: \"AccessDenied\", message: \"InvalidObjectState\" }",
+            "S3Error { code: \"InvalidObjectStates\", message: \"\" }",
+            "InvalidObjectState",
+        ] {
+            let error = failed("read", "mvp/clip.mp4", &opendal::Error::new(Fault::PermissionDenied, message));
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ use tokio::runtime::Handle;
 
 #[cfg(any(feature = "gcs", feature = "azblob"))]
 pub(crate) use self::endpoint::checked_endpoint;
+#[cfg(feature = "s3")]
+pub(crate) use self::read::validator;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azblob"))]
 pub(crate) use self::transport::with_own_client;
 
@@ -149,7 +151,7 @@ impl fmt::Debug for OpendalStorage {
 }
 
 /// The runtime that this is called in: without one, Tokio would panic.
-fn runtime() -> Result<Handle, Error> {
+pub(crate) fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|error| {
         let message = "object storage needs a Tokio runtime: call this from within one";
         Error::new(ErrorKind::Unsupported, message).because(error)

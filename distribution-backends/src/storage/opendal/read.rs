@@ -106,13 +106,13 @@ impl OpendalStorage {
 /// What core is told of an object.
 pub(super) fn stat(found: &Metadata) -> ObjectStat {
     let modified = found.last_modified().map(|at| Timestamp::from(SystemTime::from(at)).trunc_subsecs(6));
-    let etag = found.etag().filter(|etag| !etag.starts_with("W/")).map(|etag| etag.trim_matches('"'));
-    ObjectStat {
-        size: found.content_length(),
-        modified,
-        etag: etag.filter(|etag| !etag.is_empty() && !etag.contains('"')).map(str::to_owned),
-        is_archived: false,
-    }
+    ObjectStat { size: found.content_length(), modified, etag: validator(found.etag()), is_archived: false }
+}
+
+/// The etag as core is told it: without quotes, if it is a strong one.
+pub(crate) fn validator(etag: Option<&str>) -> Option<String> {
+    let etag = etag.filter(|etag| !etag.starts_with("W/")).map(|etag| etag.trim_matches('"'));
+    etag.filter(|etag| !etag.is_empty() && !etag.contains('"')).map(str::to_owned)
 }
 
 /// The stream's bytes, of which `missing` must come.

@@ -35,6 +35,8 @@ pub struct S3Config {
     pub(crate) keys: Option<Keys>,
     /// Whether a checksum that the store has computed may stand for reading back.
     pub(crate) attested: bool,
+    /// What is created is kept in it; in the service's own choice if there is none.
+    pub(crate) storage_class: Option<String>,
 }
 
 /// An access key, instead of what the environment has.
@@ -97,8 +99,18 @@ impl S3Config {
                 return Err(invalid(message));
             }
         }
-        let (keys, attested) = (None, false);
-        Ok(Self { bucket, prefix, region, endpoint, addressing, public_endpoint, public_addressing, keys, attested })
+        Ok(Self {
+            bucket,
+            prefix,
+            region,
+            endpoint,
+            addressing,
+            public_endpoint,
+            public_addressing,
+            keys: None,
+            attested: false,
+            storage_class: None,
+        })
     }
 
     /// The same with this access key instead of what the environment has.
@@ -118,6 +130,20 @@ impl S3Config {
     #[must_use]
     pub fn attested(self, attested: bool) -> Self {
         Self { attested, ..self }
+    }
+
+    /// The same, where what is published is created in this storage class, such as `STANDARD_IA` or `GLACIER_IR`
+    /// ("Amazon S3 storage classes", Amazon S3 User Guide). Without it none is asked for, and the service takes its
+    /// default: STANDARD in S3. Opening a storage refuses `GLACIER` and `DEEP_ARCHIVE`, where nothing can be read back
+    /// and so proven: let a lifecycle rule of the bucket move objects there later. One that is there is
+    /// [told](distribution_core::ObjectStat::is_archived), and reading it is an error of kind
+    /// [`Archived`](ErrorKind::Archived) until it is restored.
+    ///
+    /// The probe's own objects are created in it, too. They are small and soon removed, and some classes charge for a
+    /// least size and time of each.
+    #[must_use]
+    pub fn storage_class(self, class: impl Into<String>) -> Self {
+        Self { storage_class: Some(class.into()), ..self }
     }
 }
 

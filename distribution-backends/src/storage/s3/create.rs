@@ -15,6 +15,7 @@ use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::S3Storage;
+use super::class;
 use super::client::{Answer, Call, copy_source};
 use super::failure::Failure;
 use super::headers::{IF_NONE_MATCH_ANY, object_headers, set};
@@ -55,7 +56,8 @@ impl S3Storage {
     pub(super) async fn store(&self, key: &ObjectKey, content: Content) -> Result<CreateOutcome, Error> {
         let Content { size, expected: checksum, headers, body, meter } = content;
         let wanted = Digest { checksum, size };
-        let headers = object_headers(&headers).map_err(|failure| failure.into_error(&format!("store {key}")))?;
+        let mut headers = object_headers(&headers).map_err(|failure| failure.into_error(&format!("store {key}")))?;
+        class::ask_for(self.class.as_ref(), &mut headers);
         let creation = Creation { storage: self, key, wanted, headers, meter };
         let body = match body {
             Body::Object { object, bytes } if self.copies(&object, size) => match creation.copy(&object).await? {
@@ -272,6 +274,8 @@ impl Creation<'_> {
             Err(failure) if matches!(failure.code(), "NoSuchKey" | "InvalidRange") => {
                 Ok(Some(CreateOutcome::Unfit(Unfit::Changed)))
             }
+            // Its bytes could not be read either.
+            Err(failure) if failure.is_of_an_archive() => Err(failure.into_error(&format!("copy {}", object.name))),
             // Its own credentials may read what the target's may not; and services differ in what they copy.
             Err(failure)
                 if failure.status().is_some_and(|status| status.is_client_error()) && !failure.is_passing()

@@ -62,6 +62,12 @@ impl Failure {
         matches!(self.code(), "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "InvalidAccessKeyId")
     }
 
+    /// Whether the object that was to be read must be restored first. A copy has a code of its own ("CopyObject", Amazon
+    /// S3 API Reference).
+    pub(crate) fn is_of_an_archive(&self) -> bool {
+        matches!(self.code(), "InvalidObjectState" | "ObjectNotInActiveTierError")
+    }
+
     /// Whether the service does not know this kind of request.
     pub(crate) fn is_unknown_request(&self) -> bool {
         self.status() == Some(StatusCode::NOT_IMPLEMENTED) || self.code() == "NotImplemented"
@@ -92,10 +98,16 @@ impl Failure {
 
 /// What the caller does about it. An operator mends most of it, and then the same call goes through.
 fn way_out(status: StatusCode, code: &str) -> (ErrorKind, &'static str) {
-    use ErrorKind::{Unavailable, Unsupported};
+    use ErrorKind::{Archived, Unavailable, Unsupported};
     match (status.as_u16(), code) {
         (_, "RequestTimeTooSkewed") => (Unavailable, "set this machine's clock, then repeat"),
         (_, "NoSuchBucket") => (Unavailable, "create the bucket or correct its name, then repeat"),
+        (_, "InvalidStorageClass") => (Unavailable, "it has no such storage class: correct the target's, then repeat"),
+        (_, "InvalidObjectState" | "ObjectNotInActiveTierError") => (
+            Archived,
+            "it is kept in an archive class of the bucket and cannot be read: have it restored there (RestoreObject), \
+             then repeat",
+        ),
         (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest") => {
             (Unavailable, "the bytes were changed on their way, so repeat")
         }

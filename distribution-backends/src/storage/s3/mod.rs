@@ -1,10 +1,11 @@
 //! S3, and what speaks its protocol.
 //!
 //! Objects are stored by requests of our own (`create`), which opendal has not: bytes signed with the
-//! SHA-256 that they must have, copies within the service, checksums that the service has computed. All
-//! else goes through opendal.
+//! SHA-256 that they must have, copies within the service, checksums that the service has computed. So are
+//! looks (`stat`), for the storage class. All else goes through opendal.
 
 pub(crate) mod address;
+pub(crate) mod class;
 pub(crate) mod client;
 mod config;
 mod create;
@@ -14,6 +15,7 @@ pub(crate) mod headers;
 mod multipart;
 mod orphans;
 mod probe;
+mod stat;
 pub(crate) mod xml;
 
 use std::fmt;
@@ -21,16 +23,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use distribution_core::{
     ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
     Timestamp, Unfinished,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use futures::stream::{self, StreamExt as _};
+use http::HeaderValue;
 use opendal::Operator;
 use opendal::services::S3;
 
-use self::client::{Call, Client};
+use self::client::Client;
 use self::probe::Roads;
 use super::opendal::{OpendalStorage, with_own_client};
 use crate::probe::Probe;
@@ -68,6 +70,8 @@ pub struct S3Storage {
     /// What every key is below: empty, or ends with `/`.
     prefix: String,
     reads: OpendalStorage,
+    /// What is created is kept in it.
+    class: Option<HeaderValue>,
     roads: Roads,
     probe: Arc<Probe>,
 }
@@ -78,7 +82,8 @@ impl S3Storage {
     /// bucket with versions keeps those.
     ///
     /// # Errors
-    /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if the service overwrites objects that are
+    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for a [storage class](S3Config::storage_class) that cannot be
+    /// read back; [`Unsupported`](distribution_core::ErrorKind::Unsupported) if the service overwrites objects that are
     /// there; [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it cannot be reached, or does not
     /// accept the credentials.
     pub async fn open(config: S3Config) -> Result<Self, Error> {
@@ -91,7 +96,8 @@ impl S3Storage {
     /// release: that is not noticed.
     ///
     /// # Errors
-    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for the probe of another bucket or service;
+    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for the probe of another bucket or service, or a storage class
+    /// that cannot be read back;
     /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if that has found that it cannot be
     /// published to safely.
     pub fn open_probed(config: S3Config, probe: Probe) -> Result<Self, Error> {
@@ -113,6 +119,7 @@ impl S3Storage {
             bucket: config.bucket.clone(),
             prefix: config.prefix.clone(),
             reads: reads(config)?,
+            class: config.storage_class.as_deref().map(class::checked).transpose()?,
             roads: Roads::default(),
             probe: Arc::default(),
         })
@@ -125,25 +132,6 @@ impl S3Storage {
     /// The object's name in the bucket.
     fn name(&self, key: &ObjectKey) -> String {
         format!("{}{key}", self.prefix)
-    }
-
-    /// The SHA-256 that the service has of the object, in base64, if it has one.
-    async fn attested(&self, key: &ObjectKey) -> Result<Option<String>, Error> {
-        let name = self.name(key);
-        let headers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("x-amz-checksum-mode"),
-            HeaderValue::from_static("ENABLED"),
-        )]);
-        let (method, query, body) = (Method::HEAD, Vec::new(), Bytes::new());
-        let call = Call { method, bucket: &self.bucket, name: &name, query, headers, body };
-        match self.client.repeat(&call).await {
-            Ok(answer) => {
-                let sha256 = answer.headers.get("x-amz-checksum-sha256");
-                Ok(sha256.and_then(|sha256| sha256.to_str().ok()).map(str::to_owned))
-            }
-            Err(failure) if failure.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
-            Err(failure) => Err(failure.into_error(&format!("look at {key}"))),
-        }
     }
 }
 
@@ -158,11 +146,16 @@ impl Storage for S3Storage {
     }
 
     async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
-        self.reads.stat(key).await
+        self.stat_object(key).await
     }
 
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {
-        self.reads.open(key, range).await
+        let Some(mut bytes) = self.reads.open(key, range).await? else { return Ok(None) };
+        // What must be restored first is refused with the first bytes: that is told here, not in the midst of an answer.
+        match bytes.next().await {
+            Some(Err(error)) if error.kind() == ErrorKind::Archived => Err(error),
+            first => Ok(Some(stream::iter(first).chain(bytes).boxed())),
+        }
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use futures::stream::{self, StreamExt};
 use http::{HeaderMap, StatusCode};
 
 use super::S3Storage;
+use super::class;
 use super::create::{Creation, Ready};
 use crate::probe::{Ability, Place, Probe, RACERS, RACES, distinct, of, race, verdict, whole};
 
@@ -122,7 +123,9 @@ impl S3Storage {
 
     fn creation<'a>(&'a self, key: &'a ObjectKey, content: &Content) -> Creation<'a> {
         let wanted = Digest { checksum: content.expected, size: content.size };
-        Creation { storage: self, key, wanted, headers: HeaderMap::new(), meter: Meter::default() }
+        let mut headers = HeaderMap::new();
+        class::ask_for(self.class.as_ref(), &mut headers);
+        Creation { storage: self, key, wanted, headers, meter: Meter::default() }
     }
 
     /// Whether an object is copied only in the state that is asked for.
