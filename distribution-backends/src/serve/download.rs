@@ -23,7 +23,8 @@ use crate::signing::{Grant, HmacSigner, Refused};
 ///
 /// * What is no living link gets 403, always the same, whatever is wrong with it or its method.
 /// * A link whose object is not there gets 404; a store or revocations out of reach, 503 with `Retry-After`.
-/// * A link to what was taken back gets 410, where the route [can tell](DownloadRoute::retractions).
+/// * A link to what was taken back gets 410, where the route [can tell](DownloadRoute::retractions); one to what its
+///   store keeps in an archive class, 409.
 /// * A link that is revoked gets the same 403 from then on; a download that is under way goes on.
 /// * The body is read from the store as fast as the client takes it. If the store fails on the way,
 ///   the connection breaks: what is cut off never looks complete.

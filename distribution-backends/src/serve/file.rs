@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use distribution_core::{ByteStream, Error, ObjectKey, ObjectStat, Storage, Timestamp};
+use distribution_core::{ByteStream, Error, ErrorKind, ObjectKey, ObjectStat, Storage, Timestamp};
 use futures::{Stream, StreamExt as _, stream};
 
 use super::condition::{Outcome, Validators};
@@ -46,8 +46,12 @@ pub(super) enum Refusal {
     Denied,
     Missing,
     Retracted,
+    /// Its store keeps it where it cannot be read.
+    Archived,
     Precondition,
-    Unsatisfiable { size: u64 },
+    Unsatisfiable {
+        size: u64,
+    },
     Failed(Error),
 }
 
@@ -60,6 +64,9 @@ impl Files {
         now: Timestamp,
     ) -> Result<Response, Refusal> {
         let failed = |error: Error| {
+            if error.kind() == ErrorKind::Archived {
+                return Refusal::Archived;
+            }
             tracing::warn!(%key, %error, "the store could not serve a download");
             Refusal::Failed(error)
         };
@@ -67,6 +74,9 @@ impl Files {
             retractions.check(&key).await?;
         }
         let stat = self.storage.stat(&key).await.map_err(failed)?.ok_or(Refusal::Missing)?;
+        if stat.is_archived {
+            return Err(Refusal::Archived);
+        }
         let mut headers = describe(&stat, now);
         set(&mut headers, CONTENT_DISPOSITION, disposition.to_string());
         set(&mut headers, CACHE_CONTROL, cache_control);
@@ -132,6 +142,7 @@ impl Refusal {
             Self::Denied => (StatusCode::FORBIDDEN, "this link is not valid, or no longer\n"),
             Self::Missing => (StatusCode::NOT_FOUND, "there is no such file, or no longer\n"),
             Self::Retracted => (StatusCode::GONE, "this file was taken back\n"),
+            Self::Archived => (StatusCode::CONFLICT, "this file is in an archive, and must be restored first\n"),
             Self::Precondition => {
                 (StatusCode::PRECONDITION_FAILED, "the file is another one than the request is for\n")
             }

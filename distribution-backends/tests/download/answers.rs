@@ -123,6 +123,15 @@ async fn what_the_store_does_not_tell_is_left_out() {
 }
 
 #[tokio::test]
+async fn what_its_store_keeps_in_an_archive_is_told_to_be_there() {
+    let stat = ObjectStat { is_archived: true, ..Shelf::new(TEXT).stat };
+    let shelf = Arc::new(Shelf { stat, ..Shelf::new(TEXT) });
+    let answer = get(&mounted(&shelf), &link(KEY), &[]).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (StatusCode::CONFLICT, Some("no-store")));
+    assert_eq!(answer.body.unwrap(), "this file is in an archive, and must be restored first\n");
+}
+
+#[tokio::test]
 async fn an_empty_object_is_served() {
     let router = mounted(&Arc::new(Shelf::new("")));
     let answer = get(&router, &link(KEY), &[]).await;

@@ -44,3 +44,4 @@ mod staged;
 mod sweep;
 #[cfg(feature = "sqlite")]
 mod tampering;
+mod there_and_back;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use distribution_backends::{PresignSigner, S3Storage, SystemClock};
 use distribution_core::{ArchiveMode, Clock, ErrorKind, Publisher, TargetName, Tier, Timestamp};
-use distribution_testkit::checker::{Evidence, violations};
+use distribution_testkit::checker::violations;
 use distribution_testkit::{World, request};
 
 use crate::curl::curl;
