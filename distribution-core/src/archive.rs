@@ -71,9 +71,24 @@ impl Record {
         matches!(self.hot, HotCopies::Freed { .. })
     }
 
+    /// Whether hot copies of it were freed once.
+    pub(crate) fn was_freed(&self) -> bool {
+        self.spared_until.is_some()
+    }
+
+    /// Whether the copy in the archive is proven.
+    pub(crate) fn has_archived_copy(&self) -> bool {
+        self.archive_copy().is_some_and(|copy| copy.proven.is_some())
+    }
+
     /// The copy in the archive, if one is wanted.
     pub fn archive_copy(&self) -> Option<&Replica> {
         self.replicas.wanted.iter().find(|copy| copy.role == Role::Archive)
+    }
+
+    /// Whether it is copied to the archive, and freed where that is wanted, and the trail is delivered.
+    fn is_moved(&self, frees: bool) -> bool {
+        self.has_archived_copy() && self.is_told() && (self.is_archived() || !frees)
     }
 
     /// Whether copies of this role are to stay.
@@ -127,8 +142,10 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported) if its target has no archive; [`Conflict`](ErrorKind::Conflict) if it is
-    /// to be freed and is held; [`Invalid`](ErrorKind::Invalid) if nothing is published under the id;
-    /// [`Unavailable`](ErrorKind::Unavailable) if the copy could not be made or the trail not be delivered: repeat.
+    /// to be freed and is held, or its links are not signed and so never end, or if it has a copy in another archive;
+    /// [`Invalid`](ErrorKind::Invalid) or [`Retracted`](ErrorKind::Retracted) if nothing is published under the id;
+    /// [`Corrupt`](ErrorKind::Corrupt) if no copy has the approved bytes; [`Unavailable`](ErrorKind::Unavailable) if the
+    /// copy could not be made or the trail not be delivered: repeat.
     pub async fn archive(&self, audit_log_id: &AuditLogId, mode: ArchiveMode) -> Result<AssetRecord, Error> {
         self.move_out(audit_log_id, mode).await.inspect_err(|error| self.alert(audit_log_id, error))
     }
@@ -147,30 +164,51 @@ impl Publisher {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let frees = mode == ArchiveMode::FreeHot;
-        if frees && !record.is_archived() && self.is_held(&record).await? {
+        let held = || {
             let message = format!("{audit_log_id} is held: release it, or archive it and keep the hot copies");
-            return Err(Error::new(ErrorKind::Conflict, message));
+            Error::new(ErrorKind::Conflict, message)
+        };
+        if frees && !record.is_archived() {
+            if self.is_held(&record).await? {
+                return Err(held());
+            }
+            if !record.has_ending_links() {
+                let message = format!("links to {audit_log_id} never end: archive it and keep the hot copies");
+                return Err(Error::new(ErrorKind::Conflict, message));
+            }
         }
+        // What an earlier call has begun is not what this one asks for.
+        let record = self.note(record, |record| (!frees && record.hot == HotCopies::ToFree).then_some(Event::HotKept));
+        let record = record.await?;
         let wanted = Event::ArchiveWanted { target: archive.clone(), frees };
         let record = self.note(record, |record| {
             (record.check_published().is_ok() && record.may_want(&archive, frees)).then(|| wanted.clone())
         });
         let record = record.await?;
         let call = Call::of(&record, true);
-        let record = self.drive(record, &call).await?;
+        let record = match self.drive(record, &call).await {
+            Ok(record) => record,
+            // What is missing elsewhere is told to the operators, and recovery makes it.
+            Err(error) => Some(self.load(audit_log_id).await?).filter(|record| record.is_moved(frees)).ok_or(error)?,
+        };
         record.check_published()?;
+        if frees && !record.is_archived() {
+            return Err(held());
+        }
         Ok(AssetRecord::from(&record))
     }
 
     /// Copies what is in the archive only back to its target, and proves the copy there: from then on there are links
     /// again. The copy in the archive stays, and other [replicas](crate::Builder::replicate) are made again by
-    /// [`recover`](Self::recover). What is being archived stays hot. A repeat finishes what was begun.
+    /// [`recover`](Self::recover). What is being archived stays hot; of what is hot and cannot be read where it is,
+    /// another copy is made from whichever can. A repeat, and nothing else, finishes what was begun.
     ///
     /// # Errors
     /// [`Archived`](ErrorKind::Archived) if the archive's store must restore its object first: the message says how;
-    /// [`Corrupt`](ErrorKind::Corrupt) if no copy has the approved bytes; [`Invalid`](ErrorKind::Invalid) if nothing is
-    /// published under the id; [`Unavailable`](ErrorKind::Unavailable) if the copy could not be made or the trail not
-    /// be delivered: repeat.
+    /// [`Corrupt`](ErrorKind::Corrupt) if no copy has the approved bytes; [`Invalid`](ErrorKind::Invalid) or
+    /// [`Retracted`](ErrorKind::Retracted) if nothing is published under the id; [`Unsupported`](ErrorKind::Unsupported)
+    /// if a target is not configured here; [`Unavailable`](ErrorKind::Unavailable) if the copy could not be made or the
+    /// trail not be delivered: repeat.
     pub async fn restore(&self, audit_log_id: &AuditLogId) -> Result<AssetRecord, Error> {
         self.move_back(audit_log_id).await.inspect_err(|error| self.alert(audit_log_id, error))
     }
@@ -181,6 +219,13 @@ impl Publisher {
             self.note(record, |record| (record.hot == HotCopies::ToFree).then_some(Event::HotKept)).await?;
         if record.is_archived() {
             record = self.copy_anew(record).await?;
+        } else if let Err(error) = self.check_stored(&record, Self::published(&record)?).await {
+            // It is lost, or its store has moved it away: another copy may be at hand.
+            if !matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Archived) {
+                return Err(error);
+            }
+            let copied = self.copy_anew(record).await;
+            record = copied.map_err(|failed| if failed.kind() == ErrorKind::Corrupt { error } else { failed })?;
         }
         let call = Call::of(&record, false);
         let record = self.drive(record, &call).await?;
@@ -199,9 +244,11 @@ impl Publisher {
     /// That it is wanted there is on record first, as with a publish: whoever clears the key away has seen it, or is
     /// seen.
     pub(crate) async fn copy_anew(&self, mut record: Record) -> Result<Record, Error> {
-        let (target, lost) = (record.publication.target.clone(), record.attempt);
+        let (target, lost, was_archived) = (record.publication.target.clone(), record.attempt, record.is_archived());
         for _ in 0..self.parts().policy.attempts_max {
-            let wanted = |record: &Record| record.attempt == lost && record.check_published().is_ok();
+            let wanted = |record: &Record| {
+                record.attempt == lost && record.is_archived() == was_archived && record.check_published().is_ok()
+            };
             let attempt = match record.restoring {
                 // An earlier call has not come further.
                 Some(attempt) => attempt,

@@ -7,6 +7,7 @@ use crate::machine::IllegalTransition;
 use crate::object::Location;
 use crate::record::{HotCopies, Phase, Published, Record};
 use crate::replicas::{CopyExamined, ProvenCopy, Replica, Role};
+use crate::request::Access;
 use crate::time::Timestamp;
 use crate::trail::AuditEvent;
 
@@ -45,7 +46,9 @@ impl Record {
                 if self.is_archived() {
                     self.hot = HotCopies::Kept;
                 }
-                self.phase = Phase::Published(Published { location: location.clone(), proof, ..published });
+                let restored_at = Some(now);
+                self.phase =
+                    Phase::Published(Published { location: location.clone(), proof, restored_at, ..published });
                 self.log(now, AuditEvent::Restored { attempt, location, proof });
             }
             Event::ArchiveWanted { target, frees } if self.may_want(&target, frees) => {
@@ -58,7 +61,9 @@ impl Record {
                 self.log(now, AuditEvent::ArchiveWanted { target, frees });
             }
             Event::HotFreed if self.may_free() => {
-                let links_end = published.link_expires_at.max(published.links_until).unwrap_or(now).max(now);
+                // Links to what was freed before may work still.
+                let ends = [published.link_expires_at, published.links_until, self.spared_until];
+                let links_end = ends.into_iter().flatten().fold(now, Timestamp::max);
                 (self.attempt, self.restoring) = (self.last_attempt(), None);
                 self.replicas.wanted.iter_mut().filter(|copy| copy.role.is_replica()).for_each(Replica::give_up);
                 (self.hot, self.spared_until) = (HotCopies::Freed { at: now }, Some(links_end));
@@ -87,29 +92,39 @@ impl Record {
             Some(known) if known.target != *archive || known.role != Role::Archive => return false,
             Some(_) => frees && self.hot == HotCopies::Kept,
         };
-        is_news && !self.is_archived() && !(frees && self.hold.is_some())
+        is_news && !self.is_archived() && (!frees || (self.hold.is_none() && self.has_ending_links()))
     }
 
     /// Whether the hot copies are to be freed, and may be: the one in the archive is proven, nothing is held, and there
     /// is a key left to come back to.
     pub(crate) fn may_free(&self) -> bool {
-        self.is_ready_to_free() && self.hold.is_none() && self.last_attempt() < ATTEMPT_MAX
+        self.is_ready_to_free() && self.hold.is_none() && self.has_ending_links() && self.last_attempt() < ATTEMPT_MAX
     }
 
-    /// Whether the object at this place may be removed: it is not held, and was taken back, or freed.
+    /// Whether the object at this place may be removed: it is not held, and was taken back, or freed; and while there is
+    /// no other but that in the archive, that one is proven.
     pub(crate) fn may_release(&self, location: &Location) -> bool {
         let mut proven = self.replicas.wanted.iter().filter_map(|copy| copy.proven.as_ref());
         self.hold.is_none()
-            && match self.phase {
+            && match &self.phase {
                 Phase::Retracted(_) => true,
-                Phase::Published(_) => self.is_archived() && proven.all(|copy| copy.location != *location),
+                Phase::Published(published) => {
+                    let is_own = published.location == *location && !self.is_archived();
+                    let is_alone = self.is_archived() && !self.has_archived_copy();
+                    self.was_freed() && !is_own && !is_alone && proven.all(|copy| copy.location != *location)
+                }
                 _ => false,
             }
     }
 
+    /// Whether its links end: others would lead nowhere for ever.
+    pub(crate) fn has_ending_links(&self) -> bool {
+        self.details.access == Access::Signed
+    }
+
     /// Whether all is done that comes before the hot copies are freed.
     pub(crate) fn is_ready_to_free(&self) -> bool {
-        self.hot == HotCopies::ToFree && self.archive_copy().is_some_and(|copy| copy.proven.is_some())
+        self.hot == HotCopies::ToFree && self.has_archived_copy()
     }
 }
 

@@ -150,8 +150,8 @@ impl Publisher {
         if storage.digest(&key, &Meter::default()).await? == Some(published.proof.digest) {
             return Ok(());
         }
-        // It may have been taken back and cleared away since the record was read.
-        self.check_not_retracted(record).await?;
+        // It may have been taken back, or freed, and cleared away since the record was read.
+        self.check_not_gone(record).await?;
         let message = "was published and is now missing or has other bytes: restore it";
         Err(Error::corrupt(format!("{} {message}", published.location)))
     }

@@ -35,7 +35,7 @@ impl Publisher {
             Some(expires_at) => self.sign(&record, published, expires_at).await?.into(),
             None => self.the_link(&record, published).await?,
         };
-        self.check_not_retracted(&record).await.map(|()| issued)
+        self.check_not_gone(&record).await.map(|()| issued)
     }
 
     /// Takes back all links to a published asset that were handed out so far, and leaves an entry in the audit
@@ -97,15 +97,19 @@ impl Publisher {
     /// The link of everybody who repeats the request.
     pub(crate) async fn hand_out(&self, record: &Record, published: &Published) -> Result<IssuedLink, Error> {
         let issued = self.the_link(record, published).await?;
-        self.check_not_retracted(record).await.map(|()| issued)
+        self.check_not_gone(record).await.map(|()| issued)
     }
 
-    /// After a link was made: whoever takes a publication back does so on record first, and revokes links then. So a
-    /// link is either not handed out, or revoked.
-    pub(crate) async fn check_not_retracted(&self, record: &Record) -> Result<(), Error> {
+    /// After a link was made, or an object was not found: whoever takes a publication back, or frees its copies, does so
+    /// on record first, and revokes links and removes objects then. So a link is either not handed out, or revoked.
+    ///
+    /// # Errors
+    /// [`Retracted`](ErrorKind::Retracted) or [`Archived`](ErrorKind::Archived), if that has happened since.
+    pub(crate) async fn check_not_gone(&self, record: &Record) -> Result<(), Error> {
         let row = self.parts().metadata.load(record.id()).await?;
-        match row.as_ref().map(Record::decode).transpose()?.map(|record| record.phase) {
-            Some(Phase::Retracted(retracted)) => Err(retracted.error(record.id())),
+        match row.as_ref().map(Record::decode).transpose()? {
+            Some(Record { phase: Phase::Retracted(retracted), .. }) => Err(retracted.error(record.id())),
+            Some(now) if !record.is_archived() => now.check_hot(),
             Some(_) => Ok(()),
             None => Err(Error::corrupt(format!("{} is on record no more", record.id()))),
         }
@@ -262,8 +266,8 @@ impl Publisher {
             return Err(Error::new(ErrorKind::Archived, format!("{} {message}", published.location)));
         }
         if stat.is_none_or(|stat| stat.size != published.proof.digest.size) {
-            // It may have been taken back and cleared away since the record was read.
-            self.check_not_retracted(record).await?;
+            // It may have been taken back, or freed, and cleared away since the record was read.
+            self.check_not_gone(record).await?;
             let message = "was published and is now missing or of another size: restore it, no link is given";
             return Err(Error::corrupt(format!("{} {message}", published.location)));
         }

@@ -337,8 +337,17 @@ impl Record {
         let StoredObject { location, pin, preflight, versions, .. } = object.clone();
         self.log(now, AuditEvent::Published { location: location.clone(), proof });
         let version = self.publication.concept_id.is_some().then_some(Version::After(versions));
-        let mut published =
-            Published { at: now, location, proof, pin, preflight, link_expires_at: None, links_until: None, version };
+        let mut published = Published {
+            at: now,
+            location,
+            proof,
+            pin,
+            preflight,
+            link_expires_at: None,
+            links_until: None,
+            restored_at: None,
+            version,
+        };
         match self.details.access {
             Access::Signed => self.grant_link(&mut published, now),
             Access::Public | Access::Authenticated => self.grant_access(now),

@@ -181,6 +181,9 @@ pub struct Published {
     /// Until when the link granted last works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_expires_at: Option<Timestamp>,
+    /// When its object was copied anew last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_at: Option<Timestamp>,
     /// When the last link of its own that somebody asked for ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links_until: Option<Timestamp>,

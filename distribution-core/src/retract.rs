@@ -138,7 +138,7 @@ impl Publisher {
         let Phase::Retracted(Retracted { published: Some(_), links_end, .. }) = &record.phase else {
             return Ok(LinksLeft::Dead);
         };
-        for (name, _) in record.places() {
+        for (name, _) in record.linked_places() {
             // It may have been `authenticated` once, whatever it was in the end.
             if let Reach::Public(_) | Reach::Private { authenticated: Some(_), .. } = self.target_named(&name)?.reach {
                 return Ok(LinksLeft::UntilRemoved);

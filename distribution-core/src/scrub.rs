@@ -137,9 +137,9 @@ impl Publisher {
                 metrics::scrubbed("sound");
                 continue;
             }
-            // It may have been taken back and cleared away since the record was read.
-            match self.check_not_retracted(&record).await {
-                Err(error) if error.kind() == ErrorKind::Retracted => return Ok(()),
+            // It may have been taken back, or freed, and cleared away since the record was read.
+            match self.check_not_gone(&record).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Retracted | ErrorKind::Archived) => return Ok(()),
                 checked => checked?,
             }
             scrub.lost += 1;

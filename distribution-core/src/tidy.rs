@@ -84,7 +84,7 @@ pub enum Spared {
         /// Which.
         by: AuditLogId,
     },
-    /// A publication that had it was taken back within the grace time.
+    /// A publication that had it was taken back within the grace time, or archived, and links that are out work still.
     Recent {
         /// Which.
         by: AuditLogId,
@@ -329,7 +329,7 @@ impl fmt::Display for Spared {
         match self {
             Self::Owned { by } => write!(f, "it is, or may be, the object of {by}"),
             Self::Held { by } => write!(f, "it is held: {by} had it"),
-            Self::Recent { by } => write!(f, "{by} was taken back a short time ago"),
+            Self::Recent { by } => write!(f, "{by} was taken back a short time ago, or links to it work still"),
             Self::UnderWay { by } => write!(f, "{by} is not finished: it may be its upload"),
             Self::Unproven { by } => write!(f, "the copy of {by} in the archive is missing or has other bytes"),
             Self::Timeless => f.write_str("its store does not tell since when it is there: remove it by hand"),

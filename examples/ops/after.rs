@@ -4,13 +4,13 @@
 use chrono::TimeDelta;
 use clap::Args;
 use distribution_core::{
-    ArchiveMode, ArchivePass, ArchivePolicy, AuditLogId, ConceptId, Error, HoldOn, LinksLeft, Publisher, Reason,
+    ArchiveMode, ArchivePass, ArchivePolicy, AuditLogId, ConceptId, Cursor, Error, HoldOn, LinksLeft, Publisher, Reason,
 };
 use serde_json::json;
 
 use crate::failures::{code_of_failures, failures_table, told};
 use crate::json::value;
-use crate::output::{Output, fields, time};
+use crate::output::{Output, fields, or_dash, time};
 use crate::recover::spinner;
 use crate::show::asset_rows;
 
@@ -69,9 +69,12 @@ pub(crate) struct Archive {
     /// All that was published so many days ago or more, but for the latest version of each work and what is held
     #[arg(long, value_name = "DAYS")]
     older_than_days: Option<u32>,
-    /// How many of them at most; the same command again goes on
+    /// How many of them at most
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, requires = "older_than_days")]
     limit: usize,
+    /// Where an earlier pass ended, as it has told
+    #[arg(long, value_name = "PLACE", requires = "older_than_days")]
+    after: Option<Cursor>,
     /// Keep the other copies, so that links go on
     #[arg(long)]
     keep_hot: bool,
@@ -90,7 +93,7 @@ impl Archive {
         let Some(id) = &self.audit_log_id else {
             let older_than = TimeDelta::days(self.older_than_days.unwrap_or(u32::MAX).into());
             let policy = ArchivePolicy { older_than, keeps_latest: true, mode };
-            let pass = publisher.archive_due(&policy, None, self.limit).await;
+            let pass = publisher.archive_due(&policy, self.after.as_ref(), self.limit).await;
             at_work.finish_and_clear();
             return give_pass(&pass?, output);
         };
@@ -108,20 +111,21 @@ impl Archive {
 }
 
 fn give_pass(pass: &ArchivePass, output: Output) -> Result<u8, Error> {
+    let next = pass.next.as_ref().map(ToString::to_string);
     let answer = json!({
-        "publications": pass.publications, "archived": pass.archived, "failures": told(&pass.failures),
-        "more": pass.next.is_some(),
+        "publications": pass.publications, "archived": pass.archived, "failed": pass.failed,
+        "failures": told(&pass.failures), "next": next,
     });
     output.give(&answer, || {
         let counts = [
             ("publications", pass.publications.to_string()),
             ("archived", pass.archived.len().to_string()),
-            ("failed", pass.failures.len().to_string()),
-            ("more", if pass.next.is_some() { "run it again".to_owned() } else { "-".to_owned() }),
+            ("failed", pass.failed.to_string()),
+            ("go on with --after", or_dash(next)),
         ];
         format!("{}{}", fields(counts), failures_table(&pass.failures))
     })?;
-    Ok(code_of_failures(pass.failures.len() as u64, &pass.failures))
+    Ok(code_of_failures(pass.failed, &pass.failures))
 }
 
 impl Restore {

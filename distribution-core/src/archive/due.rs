@@ -13,7 +13,7 @@ use crate::record::{HotCopies, Record};
 /// What is archived by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchivePolicy {
-    /// How long ago it was published, at least.
+    /// How long ago it was published, or restored, at least.
     pub older_than: TimeDelta,
     /// Whether the latest version of a work stays hot, however old it is.
     pub keeps_latest: bool,
@@ -29,10 +29,24 @@ pub struct ArchivePass {
     pub publications: u64,
     /// Which of them were archived.
     pub archived: Vec<AuditLogId>,
-    /// Which could not be, and what hindered them.
+    /// How many could not be.
+    pub failed: u64,
+    /// The first [`ArchivePass::FAILURES_MAX`] of these, with what hindered them.
     pub failures: Vec<(AuditLogId, Error)>,
     /// Where to go on; `None` if all were looked at.
     pub next: Option<Cursor>,
+}
+
+impl ArchivePass {
+    /// How many failures are told one by one.
+    pub const FAILURES_MAX: usize = 100;
+
+    fn fail(&mut self, id: AuditLogId, error: Error) {
+        self.failed += 1;
+        if self.failures.len() < Self::FAILURES_MAX {
+            self.failures.push((id, error));
+        }
+    }
 }
 
 /// How many records are read at a time.
@@ -40,8 +54,8 @@ const PAGE_ROWS: usize = 100;
 
 impl Publisher {
     /// [Archives](Self::archive) what the policy says, newest claim first, behind `after`, until `limit` publications were
-    /// archived or failed, one at a time. What is held, what is in the archive already, and what is on a target that
-    /// has none, is left alone. Safe at any time, on any number of hosts.
+    /// archived, one at a time. What is held, what is in the archive already, what is on a target that has none, and
+    /// what is to be freed and has links that never end, is left alone. Safe at any time, on any number of hosts.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if the records cannot be listed.
@@ -60,9 +74,9 @@ impl Publisher {
                 found => found?,
             };
             let end = found.end().filter(|_| found.len() >= PAGE_ROWS);
-            pass.failures.extend(found.damaged.into_iter().map(|(place, error)| (place.id, error)));
+            found.damaged.into_iter().for_each(|(place, error)| pass.fail(place.id, error));
             for row in &found.rows {
-                if pass.archived.len() + pass.failures.len() >= limit {
+                if pass.archived.len() >= limit {
                     return Ok(pass);
                 }
                 let span = info_span!("archive", audit_log_id = %row.id);
@@ -76,7 +90,7 @@ impl Publisher {
                 match archived.instrument(span).await {
                     Ok(true) => pass.archived.push(row.id.clone()),
                     Ok(false) => {}
-                    Err(error) => pass.failures.push((row.id.clone(), error)),
+                    Err(error) => pass.fail(row.id.clone(), error),
                 }
                 pass.publications += 1;
                 pass.next = Some(row.cursor());
@@ -90,11 +104,13 @@ impl Publisher {
 
     async fn is_due(&self, record: &Record, policy: &ArchivePolicy) -> Result<bool, Error> {
         let Some(published) = record.published() else { return Ok(false) };
-        let is_old = self.now().signed_duration_since(published.at) >= policy.older_than;
+        let since = published.restored_at.unwrap_or(published.at).max(published.at);
+        let is_old = self.now().signed_duration_since(since) >= policy.older_than;
+        let may_go = policy.mode == ArchiveMode::KeepHot || record.has_ending_links();
         let is_done =
             record.hot != HotCopies::Kept || (policy.mode == ArchiveMode::KeepHot && record.archive_copy().is_some());
         let has_archive = self.target(&record.publication).is_ok_and(|target| target.archive.is_some());
-        if !is_old || is_done || !has_archive || self.is_held(record).await? {
+        if !is_old || !may_go || is_done || !has_archive || self.is_held(record).await? {
             return Ok(false);
         }
         let Some(concept_id) = record.publication.concept_id.as_ref().filter(|_| policy.keeps_latest) else {

@@ -124,8 +124,10 @@ impl Sweeper {
     /// Looks at the copy of a publication, and reads it.
     async fn examine<'a>(&mut self, record: &'a Record, is_this_state: bool) -> Result<User<'a>, Error> {
         let mut places = record.proven_places().into_iter();
-        let own = || (record.publication.target.clone(), record.object_key());
-        let (target, key) = &places.next().unwrap_or_else(own);
+        let Some((target, key)) = &places.next() else {
+            // That in the archive is lost.
+            return Ok(User { found: None, ..User::believed(record) });
+        };
         let storage = &self.publisher.target_named(target)?.storage.clone();
         let (clock, is_new) = self.clocks.compare(&self.publisher, target, &**storage).await?;
         clock.agreed(target).inspect_err(|error| {

@@ -20,23 +20,24 @@ impl Tidy {
                     if let Some(spared) = self.unproven(&record).await? {
                         return Ok(Some(spared));
                     }
-                    let mut is_held = self.publisher.is_held(&record).await?;
-                    if !is_held {
-                        // On record only as long as it is not held.
-                        let told = self.publisher.tell(record, |record| {
-                            is_held = record.hold.is_some();
-                            let location = storage.location(key);
-                            match is_held {
-                                true => Err(held()),
-                                // It may have been restored meanwhile, to another key.
-                                false => Ok(record.may_release(&location).then(|| released.clone())),
-                            }
-                        });
-                        told.await.map(drop).or_else(|error| if is_held { Ok(()) } else { Err(error) })?;
-                    }
-                    if is_held {
+                    if self.publisher.is_held(&record).await? {
                         return Ok(Some(Spared::Held { by: owner.clone() }));
                     }
+                    // On record only as long as it is not held, and not the last good copy.
+                    let mut spared = None;
+                    let told = self.publisher.tell(record, |record| {
+                        spared = match record.may_release(&storage.location(key)) {
+                            true => return Ok(Some(released.clone())),
+                            false if record.hold.is_some() => Some(Spared::Held { by: owner.clone() }),
+                            false => Some(Spared::Unproven { by: owner.clone() }),
+                        };
+                        Err(held())
+                    });
+                    let told = told.await;
+                    if spared.is_some() {
+                        return Ok(spared);
+                    }
+                    told?;
                 }
                 storage.remove(key).await?;
             }

@@ -429,7 +429,7 @@ fn a_policy_archives_what_is_old_and_leaves_the_latest_and_what_is_held() {
     let policy = ArchivePolicy { older_than: TimeDelta::days(90), keeps_latest: true, mode: ArchiveMode::FreeHot };
 
     let pass = block_on(publisher.archive_due(&policy, None, 1)).unwrap();
-    assert_eq!((pass.archived.len(), pass.failures.len()), (1, 0));
+    assert_eq!((pass.archived.len(), pass.failed), (1, 0));
     let rest = block_on(publisher.archive_due(&policy, pass.next.as_ref(), 100)).unwrap();
     assert_eq!((rest.archived.len(), rest.next.is_none()), (1, true));
     let tiers = [&single, &held, &first, &second, &young].map(|id| tier(&world, id).0);
@@ -437,14 +437,151 @@ fn a_policy_archives_what_is_old_and_leaves_the_latest_and_what_is_held() {
     let again = block_on(publisher.archive_due(&policy, None, 100)).unwrap();
     assert_eq!((again.publications, again.archived.len()), (5, 0));
 
+    // What was restored is left where it is as long as if it had been published then.
+    block_on(publisher.restore(&first)).unwrap();
+    assert_eq!(block_on(publisher.archive_due(&policy, None, 100)).unwrap().archived, []);
+    world.advance(DAY * 90);
+    assert_eq!(block_on(publisher.archive_due(&policy, None, 100)).unwrap().archived, [young, first]);
+
     world.fail(|effect| effect.subject.starts_with("cold/").then_some(Fault::LostRequest));
     let all = ArchivePolicy { keeps_latest: false, ..policy };
     let pass = block_on(publisher.archive_due(&all, None, 100)).unwrap();
-    assert_eq!((pass.archived.len(), pass.failures.len()), (0, 1), "{pass:?}");
+    assert_eq!((pass.archived.len(), pass.failed), (0, 1), "{pass:?}");
     assert_eq!(pass.failures[0].0, second);
     world.heal();
     world.keeps_promises().unwrap_err(); // it goes on, and is not settled
     let _ = block_on(publisher.recover()).unwrap();
     assert_eq!(tier(&world, &second).0, Tier::Archived);
     world.keeps_promises().unwrap();
+}
+
+#[test]
+fn a_replica_that_is_down_does_not_keep_it_from_the_archive() {
+    for mode in [ArchiveMode::KeepHot, ArchiveMode::FreeHot] {
+        let world = staged();
+        let eu = world.parts(&name("eu"));
+        let replication = Replication { targets: vec![name("eu")], quorum: 1 };
+        let builder = builder(&world).target(name("eu"), eu.storage, eu.signer);
+        let publisher = builder.replicate(TargetName::default(), replication).build().unwrap();
+        let id = publish(&publisher).unwrap();
+        world.fail(|effect| effect.subject.starts_with("eu/").then_some(Fault::LostRequest));
+        archive(&publisher, &id, mode).unwrap();
+        world.heal();
+        let _ = block_on(publisher.recover()).unwrap();
+        let expected = if mode == ArchiveMode::KeepHot { (Tier::Hot, 3) } else { (Tier::Archived, 1) };
+        assert_eq!(tier(&world, &id), expected);
+        world.keeps_promises().unwrap();
+    }
+}
+
+#[test]
+fn a_staged_file_stays_while_the_copy_in_the_archive_is_known_to_be_lost() {
+    let (world, publisher, id) = published();
+    archive(&publisher, &id, ArchiveMode::FreeHot).unwrap();
+    world.lose("cold", &key(&world, "cold"));
+    world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::LostRequest));
+    let scrub = block_on(publisher.scrub(None, u64::MAX)).unwrap();
+    assert_eq!((scrub.lost, scrub.repaired), (1, 0));
+    world.heal();
+    world.advance(DAY * 8);
+    let mut sweep = publisher.sweep(Arc::new(MemoryStaging::new(&world)), SweepPolicy::default());
+    let decision = block_on(sweep.next()).unwrap().unwrap();
+    assert!(!matches!(decision.verdict, Verdict::Removed { .. }), "{}", decision.verdict);
+}
+
+#[test]
+fn links_from_before_an_earlier_journey_work_until_they_end() {
+    let (world, publisher, id) = published();
+    block_on(publisher.link(&id, DAY * 7)).unwrap();
+    for _ in 0..2 {
+        archive(&publisher, &id, ArchiveMode::FreeHot).unwrap();
+        block_on(publisher.restore(&id)).unwrap();
+    }
+    archive(&publisher, &id, ArchiveMode::FreeHot).unwrap();
+    world.advance(DAY * 6);
+    assert_eq!(tidy(&publisher), []);
+    world.advance(DAY);
+    assert_eq!(tidy(&publisher).len(), 3);
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn what_was_freed_is_held_and_shared_after_it_was_restored_too() {
+    let (world, publisher, id) = published();
+    let mut other = request("clip.mp4", VIDEO);
+    other.distribution_settings.metadata.concept_id = Some("concept-2".parse().unwrap());
+    let other = block_on(publisher.publish(other)).unwrap().audit_log_id;
+    // The one is back and has links to the object that both had; the other's have ended.
+    archive(&publisher, &other, ArchiveMode::FreeHot).unwrap();
+    world.advance(DAY * 4);
+    block_on(publisher.link(&id, DAY * 7)).unwrap();
+    archive(&publisher, &id, ArchiveMode::FreeHot).unwrap();
+    block_on(publisher.restore(&id)).unwrap();
+    let kept = tidy(&publisher);
+    let is_recent =
+        |left_over: &LeftOver| left_over.outcome == LeftOverOutcome::Keep(Spared::Recent { by: id.clone() });
+    assert!(kept.iter().all(is_recent) && kept.len() == 1, "{kept:?}");
+    world.advance(DAY * 7);
+    block_on(publisher.hold(&HoldOn::Publication(id.clone()), &why())).unwrap();
+    let [kept] = tidy(&publisher).try_into().unwrap();
+    assert_eq!(kept.outcome, LeftOverOutcome::Keep(Spared::Held { by: id.clone() }), "{kept}");
+    block_on(publisher.release(&HoldOn::Publication(id), &why())).unwrap();
+    let [gone] = tidy(&publisher).try_into().unwrap();
+    assert_eq!(gone.outcome, LeftOverOutcome::Removed, "{gone}");
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn what_has_links_that_never_end_is_copied_and_not_freed() {
+    let world = staged();
+    let (parts, cold) = (world.parts(&TargetName::default()), world.parts(&name("cold")));
+    let base = BaseUrl::parse("https://cdn.example.com/").unwrap();
+    let builder = world.builder("a").public_target(TargetName::default(), parts.storage, base);
+    let builder = builder.target(name("cold"), cold.storage, cold.signer).archive(TargetName::default(), name("cold"));
+    let publisher = builder.build().unwrap();
+    let id = publish(&publisher).unwrap();
+    let error = archive(&publisher, &id, ArchiveMode::FreeHot).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().ends_with("never end: archive it and keep the hot copies"), "{error}");
+    let policy = ArchivePolicy { older_than: TimeDelta::zero(), keeps_latest: false, mode: ArchiveMode::FreeHot };
+    assert_eq!(block_on(publisher.archive_due(&policy, None, 9)).unwrap().archived, []);
+    archive(&publisher, &id, ArchiveMode::KeepHot).unwrap();
+    assert_eq!(tier(&world, &id), (Tier::Hot, 2));
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn who_asks_to_keep_the_hot_copies_takes_back_that_they_are_to_be_freed() {
+    let (world, publisher, id) = published();
+    world.fail(|effect| effect.subject.starts_with("cold/").then_some(Fault::LostRequest));
+    archive(&publisher, &id, ArchiveMode::FreeHot).unwrap_err();
+    world.heal();
+    archive(&publisher, &id, ArchiveMode::KeepHot).unwrap();
+    assert_eq!(tier(&world, &id), (Tier::Hot, 2));
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn what_its_store_has_moved_away_or_lost_is_restored_from_another_copy() {
+    for is_lost in [false, true] {
+        let (world, publisher, id) = published();
+        archive(&publisher, &id, ArchiveMode::KeepHot).unwrap();
+        world.unstage("clip.mp4");
+        let hot = key(&world, "default");
+        if is_lost {
+            world.lose("default", &hot);
+        } else {
+            world.set_archived("default", &hot, true);
+        }
+        let asset = block_on(publisher.restore(&id)).unwrap().published.unwrap();
+        assert!(asset.storage_location.as_str().ends_with("-r1.mp4"));
+        block_on(publisher.link(&id, HOUR)).unwrap();
+        world.set_archived("default", &hot, false);
+        world.keeps_promises().unwrap();
+    }
+    // Where there is none, the answer is what its store says.
+    let (world, publisher, id) = published();
+    world.unstage("clip.mp4");
+    world.set_archived("default", &key(&world, "default"), true);
+    assert_eq!(block_on(publisher.restore(&id)).unwrap_err().kind(), ErrorKind::Archived);
 }

@@ -336,7 +336,7 @@ impl Reference {
             }
             (Transition::ArchiveWanted { frees }, At::Published) => {
                 let is_news = self.archive.is_none() || (*frees && self.hot == Hot::Kept);
-                if !is_news || self.hot == Hot::Freed || (*frees && self.held) {
+                if !is_news || self.hot == Hot::Freed || (*frees && (self.held || !self.shown.signed)) {
                     return false;
                 }
                 self.archive.get_or_insert((0, false));
@@ -345,10 +345,12 @@ impl Reference {
                 }
                 self.tell("archive_wanted");
             }
-            (Transition::HotFreed, At::Published) if self.hot == Hot::ToFree && self.is_archived() && !self.held => {
+            (Transition::HotFreed, At::Published)
+                if self.hot == Hot::ToFree && self.is_archived() && !self.held && self.shown.signed =>
+            {
                 self.attempt = self.restoring.take().unwrap_or(self.attempt);
                 self.copies.iter_mut().for_each(|copy| *copy = (copy.0 + 1, false));
-                let ends = [self.link_until.take(), self.links_until.take(), Some(self.now)];
+                let ends = [self.link_until.take(), self.links_until.take(), self.spared_until, Some(self.now)];
                 (self.hot, self.spared_until) = (Hot::Freed, ends.into_iter().flatten().max());
                 self.tell("hot_freed");
             }
@@ -388,7 +390,9 @@ impl Reference {
             }
             (Transition::LinksEnded, At::Retracted) if !self.links_ended => self.links_ended = true,
             (Transition::CopyReleased, At::Retracted) if !self.held => self.tell("copy_released"),
-            (Transition::CopyReleased, At::Published) if !self.held && self.hot == Hot::Freed => {
+            (Transition::CopyReleased, At::Published)
+                if !self.held && self.spared_until.is_some() && (self.hot != Hot::Freed || self.is_archived()) =>
+            {
                 self.tell("copy_released");
             }
             (Transition::StagedFileReleased, At::Published) if !self.held => self.tell("staged_file_released"),

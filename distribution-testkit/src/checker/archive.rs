@@ -63,7 +63,6 @@ impl<'a> Archive<'a> {
             return Err((Promise::P8, format!("links are said to end at {links_end}, and some live longer")));
         }
         (self.hot, self.links_end, self.was_freed) = (Told::Freed, Some(links_end), true);
-        self.links_until = None;
         Ok(())
     }
 
@@ -81,11 +80,19 @@ impl<'a> Archive<'a> {
         }
     }
 
-    pub(super) fn released(&self, location: &Location, at: Timestamp, copies: &Copies<'_>) -> Result<(), Broken> {
-        if !self.is_freed() || copies.is_at(location) {
+    /// `own` is where the publication has its own object, or had it before that was freed.
+    pub(super) fn released(
+        &self,
+        location: &Location,
+        at: Timestamp,
+        own: Option<&Location>,
+        copies: &Copies<'_>,
+    ) -> Result<(), Broken> {
+        let counts = copies.is_at(location) || (!self.is_freed() && own == Some(location));
+        if !self.was_freed || counts {
             return Err((Promise::P6, format!("{location} was let go, and is a copy that counts")));
         }
-        if !self.target.is_some_and(|target| copies.has(target)) {
+        if self.is_freed() && !self.target.is_some_and(|target| copies.has(target)) {
             return Err((Promise::P1, format!("{location} was let go, and may be the last good copy")));
         }
         if self.links_end.is_some_and(|end| at < end) {

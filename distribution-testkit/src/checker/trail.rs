@@ -238,6 +238,12 @@ impl<'a> Story<'a> {
                 }
             }
             (AuditEvent::HotFreed { links_end }, Told::Published) => {
+                if let Some(access) = self.opened {
+                    return Err((
+                        Promise::P8,
+                        format!("links of the access {access:?} never end, and lead nowhere now"),
+                    ));
+                }
                 self.archive.freed(*links_end, entry.at, &self.copies, self.is_held)?;
                 self.copies.freed(&self.record.body);
                 self.granted = None;
@@ -260,7 +266,8 @@ impl<'a> Story<'a> {
             }
             (AuditEvent::LinksRevoked, Told::Published) => {}
             (AuditEvent::CopyReleased { location }, Told::Published) => {
-                self.archive.released(location, entry.at, &self.copies)?;
+                let own = self.published.map(|(_, own, _)| own);
+                self.archive.released(location, entry.at, own, &self.copies)?;
                 if self.is_held {
                     return Err((Promise::P6, "something was released for removal that is held".to_owned()));
                 }
