@@ -146,9 +146,14 @@ impl Publisher {
     pub(crate) async fn is_held(&self, record: &Record) -> Result<bool, Error> {
         match &record.publication.concept_id {
             _ if record.hold.is_some() => Ok(true),
-            Some(concept) => Ok(is_begun(self.hold_changes(concept).await?)),
+            Some(concept) => self.is_work_held(concept).await,
             None => Ok(false),
         }
+    }
+
+    /// Whether the work is held.
+    pub(crate) async fn is_work_held(&self, concept: &ConceptId) -> Result<bool, Error> {
+        Ok(is_begun(self.hold_changes(concept).await?))
     }
 
     pub(crate) async fn load(&self, id: &AuditLogId) -> Result<Record, Error> {

@@ -264,7 +264,7 @@ impl Sweep {
     pub async fn next(&mut self) -> Result<Option<Decision>, Error> {
         if self.decided.is_empty() {
             let files = self.next_files().await?;
-            self.decided = self.sweeper.survey(files).await?;
+            self.decided = self.sweeper.survey(files, !self.removes).await?;
         }
         let Some(mut decision) = self.decided.pop_front() else {
             if let Some((files, one)) = self.stuck.take() {
@@ -275,17 +275,12 @@ impl Sweep {
         if self.removes && decision.verdict == Verdict::Keep(Kept::Stuck) {
             self.stuck.get_or_insert_with(|| (0, decision.file.url.clone())).0 += 1;
         }
-        if let Verdict::Remove { audit_log_id, .. } = &decision.verdict {
+        if let Verdict::Remove { audit_log_id, .. } = &decision.verdict
+            && self.removes
+        {
             let id = audit_log_id.clone();
-            let judged = match self.removes {
-                true => self.sweeper.clear(&decision.file, &id).await.map(Some),
-                false => self.sweeper.foresee(&id).await.map(|kept| kept.map(Verdict::Keep)),
-            };
-            match judged {
-                Ok(Some(verdict)) => decision.verdict = verdict,
-                Ok(None) => {}
-                Err(error) => decision.verdict = Verdict::Keep(Kept::unknown(&error)),
-            }
+            let cleared = self.sweeper.clear(&decision.file, &id).await;
+            decision.verdict = cleared.unwrap_or_else(|error| Verdict::Keep(Kept::unknown(&error)));
         }
         if self.removes {
             metrics::swept(&decision.verdict);

@@ -57,17 +57,6 @@ impl Sweeper {
         })
     }
 
-    /// Why the file would be kept, as far as the records tell; `by` is a publication of it. Nothing is written.
-    pub(super) async fn foresee(&self, by: &AuditLogId) -> Result<Option<Kept>, Error> {
-        let users = self.users(self.publisher.load(by).await?.publication.checksum).await?;
-        let mut believed = Vec::new();
-        for record in users.values() {
-            let is_held = self.publisher.is_held(record).await?;
-            believed.push(User { is_held, ..User::believed(record) });
-        }
-        Ok(may_remove(&believed, self.publisher.now(), self.policy.retention).err())
-    }
-
     /// Every publication of these bytes, wherever they were staged.
     async fn users(&self, checksum: Checksum) -> Result<Users, Error> {
         let query = Query { checksum: Some(checksum), ..Query::default() };
@@ -153,7 +142,7 @@ impl Sweeper {
 
 impl<'a> User<'a> {
     /// With a copy that is as it was proven.
-    fn believed(record: &'a Record) -> Self {
+    pub(super) fn believed(record: &'a Record) -> Self {
         let found = record.published().map(|published| published.proof.digest);
         let replicas = u32::MAX;
         Self {

@@ -1,38 +1,79 @@
 //! What the records tell of many staged files at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Decision, Kept, Sweeper, Verdict, kept_until};
+use super::{Decision, Kept, Sweeper, User, Verdict, kept_until, may_remove};
 use crate::error::Error;
+use crate::key::ConceptId;
 use crate::metadata::Query;
+use crate::object::Checksum;
 use crate::record::{Phase, Published, Record};
 use crate::staging::StagedFile;
 use crate::time::Timestamp;
 
 const PAGE_ROWS: usize = 1_000;
 
+/// Of what is published in a file: what others that have it too are found by.
+struct Content {
+    checksum: Checksum,
+    concept_id: Option<ConceptId>,
+}
+
+/// A file, what is known of it so far, and which content that is about.
+type Known = (Decision, Option<Content>);
+
 impl Sweeper {
-    /// These files in the order of their URLs, with what the records tell of each.
-    pub(super) async fn survey(&self, files: Vec<StagedFile>) -> Result<VecDeque<Decision>, Error> {
+    /// These files in the order of their URLs, with what the records tell of each. A `plan` is told as well what speaks
+    /// against a removal elsewhere; before one, that is asked once more for each file.
+    pub(super) async fn survey(&self, files: Vec<StagedFile>, plan: bool) -> Result<VecDeque<Decision>, Error> {
         if files.is_empty() {
             return Ok(VecDeque::new());
         }
         let now = self.publisher.now();
-        let mut decisions: Vec<Decision> = files.into_iter().map(|file| self.unpublished(file, now)).collect();
-        decisions.sort_unstable_by(|a, b| a.file.url.expose().cmp(b.file.url.expose()));
+        let mut known: Vec<Known> = files.into_iter().map(|file| (self.unpublished(file, now), None)).collect();
+        known.sort_unstable_by(|(a, _), (b, _)| a.file.url.expose().cmp(b.file.url.expose()));
 
-        let (all, mut after) = (Query::default(), None);
+        let (all, mut after, mut against) = (Query::default(), None, BTreeMap::new());
         loop {
             let found = self.publisher.parts().metadata.find(&all, after.as_ref(), PAGE_ROWS).await?;
             after = found.end().filter(|_| found.len() >= PAGE_ROWS);
             // A record that cannot be read is met again, by its checksum, before anything is removed.
             for record in found.rows.iter().filter_map(|row| Record::decode(row).ok()) {
-                self.hear(&mut decisions, &record, now);
+                self.hear(&mut known, &record, now);
+                if plan && let Err(kept) = may_remove(&[User::believed(&record)], now, self.policy.retention) {
+                    against.entry(record.publication.checksum).or_insert(kept);
+                }
             }
             if after.is_none() {
-                return Ok(decisions.into());
+                break;
             }
         }
+        let mut held = HashMap::new();
+        for (decision, content) in known.iter_mut().filter(|_| plan) {
+            let (Verdict::Remove { audit_log_id, .. }, Some(content)) = (&decision.verdict, content) else { continue };
+            let kept = match (against.get(&content.checksum), &content.concept_id) {
+                (Some(kept), _) => Some(kept.clone()),
+                (None, Some(concept_id)) => self
+                    .held_by_work(concept_id, &mut held)
+                    .await?
+                    .then(|| Kept::Held { audit_log_id: audit_log_id.clone() }),
+                (None, None) => None,
+            };
+            if let Some(kept) = kept {
+                decision.verdict = Verdict::Keep(kept);
+            }
+        }
+        Ok(known.into_iter().map(|(decision, _)| decision).collect())
+    }
+
+    /// Whether the work is held; each is asked for once.
+    async fn held_by_work(&self, concept: &ConceptId, known: &mut HashMap<ConceptId, bool>) -> Result<bool, Error> {
+        if let Some(is_held) = known.get(concept) {
+            return Ok(*is_held);
+        }
+        let is_held = self.publisher.is_work_held(concept).await?;
+        known.insert(concept.clone(), is_held);
+        Ok(is_held)
     }
 
     fn unpublished(&self, file: StagedFile, now: Timestamp) -> Decision {
@@ -41,13 +82,15 @@ impl Sweeper {
     }
 
     /// What this record says of its staged file, if that is one of these.
-    fn hear(&self, decisions: &mut [Decision], record: &Record, now: Timestamp) {
+    fn hear(&self, known: &mut [Known], record: &Record, now: Timestamp) {
         let Some(url) = self.staging.resolve(&record.source.url) else { return };
-        let at = decisions.binary_search_by(|decision| decision.file.url.expose().cmp(url.expose()));
-        if let Some(decision) = at.ok().and_then(|at| decisions.get_mut(at)) {
+        let at = known.binary_search_by(|(decision, _)| decision.file.url.expose().cmp(url.expose()));
+        if let Some((decision, content)) = at.ok().and_then(|at| known.get_mut(at)) {
             let verdict = self.verdict(&decision.file, record, now);
             if weight(&verdict) > weight(&decision.verdict) {
                 decision.verdict = verdict;
+                let concept_id = record.publication.concept_id.clone();
+                *content = Some(Content { checksum: record.publication.checksum, concept_id });
             }
         }
     }
