@@ -47,7 +47,7 @@ impl Harness for Disk {
     }
 
     fn trials(&self) -> usize {
-        distribution_testkit::Budget::chosen().pick(4, 12, 200)
+        distribution_testkit::Budget::chosen().pick(4, 6, 200)
     }
 }
 

@@ -21,7 +21,7 @@ const FAULTS_MAX: usize = 8;
 
 #[test]
 fn proof_that_no_marker_is_missing_in_any_order() {
-    let seeds = Budget::chosen().pick(400_u64, 2_000, 500_000);
+    let seeds = Budget::chosen().pick(400_u64, 1_000, 500_000);
     let (mut faults, mut crashes, mut revisions) = (0, 0, 0);
     for seed in 0..seeds {
         let (world, told) = (World::new(), Told::default());
@@ -50,7 +50,7 @@ fn proof_that_no_marker_is_missing_in_any_order() {
 /// All orders of the requests of two writers and a finder.
 #[test]
 fn proof_that_no_marker_is_missing_in_every_order_of_a_race() {
-    let runs_max = Budget::chosen().pick(3_000, 30_000, 2_000_000);
+    let runs_max = Budget::chosen().pick(3_000, 15_000, 2_000_000);
     let mut shown = Vec::new();
     for (what, steps) in [("claims", 0), ("advances", 1)] {
         let (runs, all) = every_schedule(runs_max, |schedule| {

@@ -64,7 +64,7 @@ impl Harness for Remote {
     }
 
     fn trials(&self) -> usize {
-        Budget::chosen().pick(4, 12, 24)
+        Budget::chosen().pick(4, 6, 24)
     }
 }
 

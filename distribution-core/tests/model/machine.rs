@@ -20,7 +20,7 @@ const BELOW: TimeDelta = TimeDelta::nanoseconds(999);
 
 #[test]
 fn proof_that_the_machine_follows_its_model() {
-    run::<Machine>("the machine against its model", 40, [256, 20_000, 500_000]);
+    run::<Machine>("the machine against its model", 40, [256, 10_000, 500_000]);
 }
 
 pub(crate) struct Machine {

@@ -22,7 +22,7 @@ const POLLS_MAX: usize = 1_000;
 
 #[test]
 fn proof_that_publishers_keep_the_promises_in_any_sequence() {
-    run::<Company>("publishers in any sequence", 30, [64, 20_000, 300_000]);
+    run::<Company>("publishers in any sequence", 30, [64, 10_000, 300_000]);
 }
 
 /// Three publishers. The last one's keys do not tell files apart by their bytes.
