@@ -115,18 +115,14 @@ impl Publisher {
     /// what was begun, and so does [`recover`](Self::recover).
     ///
     /// ```
-    /// use std::sync::Arc;
     /// use distribution_core::{ArchiveMode, ErrorKind, TargetName, Tier};
-    /// use distribution_testkit::{MemoryStorage, World, request};
+    /// use distribution_testkit::{World, request};
     /// # futures::executor::block_on(async {
     /// # let world = World::new();
     /// # world.stage("clip.mp4", "bytes");
     /// let cold = TargetName::parse("cold")?;
-    /// let builder = world.builder("host-1").target(
-    ///     cold.clone(),
-    ///     Arc::new(MemoryStorage::new(&world, &cold)), // a bucket with the class STANDARD_IA, say
-    ///     world.parts().signer,
-    /// );
+    /// let parts = world.parts(&cold); // a bucket with the class STANDARD_IA, say
+    /// let builder = world.builder("host-1").target(cold.clone(), parts.storage, parts.signer);
     /// let publisher = builder.archive(TargetName::default(), cold).build()?;
     /// let id = publisher.publish(request("clip.mp4", b"bytes")).await?.audit_log_id;
     ///
