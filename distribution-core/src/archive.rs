@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::AssetRecord;
 use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
-use crate::key::ATTEMPT_MAX;
 use crate::machine::Event;
-use crate::progress::Meter;
+use crate::metadata::State;
 use crate::publisher::{Call, Publisher};
 use crate::record::{HotCopies, Record};
 use crate::replicas::{Replica, Role};
@@ -71,9 +70,11 @@ impl Record {
         matches!(self.hot, HotCopies::Freed { .. })
     }
 
-    /// Whether hot copies of it were freed once.
-    pub(crate) fn was_freed(&self) -> bool {
-        self.spared_until.is_some()
+    /// Whether it was published at another place once: its copies were freed, or its object was copied anew. What is
+    /// there still is let go with an entry, and not if it is held.
+    pub(crate) fn was_elsewhere(&self) -> bool {
+        let is_restored = self.published().is_some_and(|published| published.restored_at.is_some());
+        self.spared_until.is_some() || is_restored
     }
 
     /// Whether the copy in the archive is proven.
@@ -160,13 +161,10 @@ impl Publisher {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let frees = mode == ArchiveMode::FreeHot;
-        let held = || {
-            let message = format!("{audit_log_id} is held: release it, or archive it and keep the hot copies");
-            Error::new(ErrorKind::Conflict, message)
-        };
         if frees && !record.is_archived() {
             if self.is_held(&record).await? {
-                return Err(held());
+                let message = format!("{audit_log_id} is held: release it, or archive it and keep the hot copies");
+                return Err(Error::new(ErrorKind::Conflict, message));
             }
             if !record.has_ending_links() {
                 let message = format!("links to {audit_log_id} never end: archive it and keep the hot copies");
@@ -178,7 +176,7 @@ impl Publisher {
         let record = record.await?;
         let wanted = Event::ArchiveWanted { target: archive.clone(), frees };
         let record = self.note(record, |record| {
-            (record.check_published().is_ok() && record.may_want(&archive, frees)).then(|| wanted.clone())
+            (record.state() == State::Published && record.may_want(&archive, frees)).then(|| wanted.clone())
         });
         let record = record.await?;
         let call = Call::of(&record, true);
@@ -187,9 +185,11 @@ impl Publisher {
             // What is missing elsewhere is told to the operators, and recovery makes it.
             Err(error) => Some(self.load(audit_log_id).await?).filter(|record| record.is_moved(frees)).ok_or(error)?,
         };
-        record.check_published()?;
+        Self::published(&record)?;
         if frees && !record.is_archived() {
-            return Err(held());
+            let message =
+                format!("{audit_log_id} stays hot: a hold was placed or it was restored meanwhile; see which");
+            return Err(Error::new(ErrorKind::Conflict, message));
         }
         Ok(AssetRecord::from(&record))
     }
@@ -225,7 +225,7 @@ impl Publisher {
         }
         let call = Call::of(&record, false);
         let record = self.drive(record, &call).await?;
-        record.check_published()?;
+        Self::published(&record)?;
         record.check_hot()?;
         Ok(AssetRecord::from(&record))
     }
@@ -234,52 +234,5 @@ impl Publisher {
     pub(crate) async fn free(&self, record: &Record) -> Result<Event, Error> {
         let may = record.may_free() && !self.is_held(record).await?;
         Ok(if may { Event::HotFreed } else { Event::HotKept })
-    }
-
-    /// Copies what is published to the key of a later attempt on its own target, since its object is lost, or was freed.
-    /// That it is wanted there is on record first, as with a publish: whoever clears the key away has seen it, or is
-    /// seen.
-    pub(crate) async fn copy_anew(&self, mut record: Record) -> Result<Record, Error> {
-        let (target, lost, was_archived) = (record.publication.target.clone(), record.attempt, record.is_archived());
-        for _ in 0..self.parts().policy.attempts_max {
-            let wanted = |record: &Record| {
-                record.attempt == lost && record.is_archived() == was_archived && record.check_published().is_ok()
-            };
-            let attempt = match record.restoring {
-                // An earlier call has not come further.
-                Some(attempt) => attempt,
-                None => lost.saturating_add(1),
-            };
-            let claimed = self.note(record, |record| {
-                let is_new = wanted(record) && record.restoring.is_none_or(|known| known < attempt);
-                is_new.then_some(Event::Restoring { attempt })
-            });
-            record = claimed.await?;
-            if !wanted(&record) || record.restoring != Some(attempt) {
-                return Ok(record);
-            }
-            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?.seen;
-            let approved = record.publication.checksum;
-            let event = match seen.found.filter(|proof| proof.digest.checksum == approved) {
-                Some(proof) => Event::Restored { attempt, location: seen.location, proof },
-                None if attempt >= ATTEMPT_MAX => break,
-                None => Event::Restoring { attempt: attempt.saturating_add(1) },
-            };
-            record = self
-                .note(record, |record| (wanted(record) && record.restoring == Some(attempt)).then(|| event.clone()))
-                .await?;
-            if record.attempt != lost {
-                return Ok(record);
-            }
-        }
-        Err(Error::corrupt(format!("{} could not be copied anew: look at its store", record.id())))
-    }
-}
-
-impl Record {
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) or [`Retracted`](ErrorKind::Retracted) if it is not published.
-    pub(crate) fn check_published(&self) -> Result<(), Error> {
-        Publisher::published(self).map(drop)
     }
 }

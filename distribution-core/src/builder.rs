@@ -81,7 +81,8 @@ impl Builder {
 
     /// Where [`Publisher::archive`] copies what is published on this target: another target, such as a bucket with a
     /// cheaper storage class, from which it can be read at once. No link leads there, so it may be out of everybody's
-    /// reach; it must not be public where this one is not.
+    /// reach; it must not be public where this one is not. Scrubs, sweeps and tidying read what is there as any other
+    /// copy, which some classes charge for.
     pub fn archive(mut self, name: TargetName, archive: TargetName) -> Self {
         self.archives.insert(name, archive);
         self

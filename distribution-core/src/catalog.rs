@@ -46,7 +46,7 @@ pub struct AssetRecord {
 /// The published part of an [`AssetRecord`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PublishedAsset {
-    /// Where the object is.
+    /// Where the object is; of what is in the archive only, where it was.
     pub storage_location: Location,
     /// The object's size in bytes.
     pub size_bytes: u64,

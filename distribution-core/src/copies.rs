@@ -101,8 +101,8 @@ impl Record {
         self.is_ready_to_free() && self.hold.is_none() && self.has_ending_links() && self.last_attempt() < ATTEMPT_MAX
     }
 
-    /// Whether the object at this place may be removed: it is not held, and was taken back, or freed; and while there is
-    /// no other but that in the archive, that one is proven.
+    /// Whether the object at this place may be removed: it is not held, and was taken back, freed, or copied anew
+    /// elsewhere; and while there is no other but that in the archive, that one is proven.
     pub(crate) fn may_release(&self, location: &Location) -> bool {
         let mut proven = self.replicas.wanted.iter().filter_map(|copy| copy.proven.as_ref());
         self.hold.is_none()
@@ -111,7 +111,7 @@ impl Record {
                 Phase::Published(published) => {
                     let is_own = published.location == *location && !self.is_archived();
                     let is_alone = self.is_archived() && !self.has_archived_copy();
-                    self.was_freed() && !is_own && !is_alone && proven.all(|copy| copy.location != *location)
+                    self.was_elsewhere() && !is_own && !is_alone && proven.all(|copy| copy.location != *location)
                 }
                 _ => false,
             }

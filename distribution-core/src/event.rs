@@ -127,7 +127,7 @@ pub enum Event {
         /// When they stop working at the latest.
         by: Timestamp,
     },
-    /// An object of a publication that was taken back is needed no more.
+    /// An object of a publication that was taken back, or has its copies elsewhere, is needed no more.
     CopyReleased {
         /// Where it is.
         location: Location,

@@ -21,8 +21,9 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if nothing is published under the id, or for a validity below
-    /// one second or above what the target's signer can sign; [`Corrupt`](crate::ErrorKind::Corrupt) if the
-    /// object has gone; [`Unavailable`](crate::ErrorKind::Unavailable) while the trail cannot be delivered.
+    /// one second or above what the target's signer can sign; [`Archived`](crate::ErrorKind::Archived) or
+    /// [`Retracted`](crate::ErrorKind::Retracted) if there are no links to it any more;
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if the object has gone; [`Unavailable`](crate::ErrorKind::Unavailable) while the trail cannot be delivered.
     /// A repeat leaves an entry of its own.
     pub async fn link(&self, audit_log_id: &AuditLogId, valid_for: Duration) -> Result<IssuedLink, Error> {
         self.issue(audit_log_id, valid_for).await.inspect_err(|error| self.alert(audit_log_id, error))

@@ -177,11 +177,10 @@ pub(crate) fn advanced(before: &Record, after: &Record) {
 
 /// How far it has come into the archive, or back, by this step.
 fn archive_step(before: &Record, after: &Record) -> Option<&'static str> {
-    let is_copied = |record: &Record| record.archive_copy().is_some_and(|copy| copy.proven.is_some());
     match (before.is_archived(), after.is_archived()) {
         (false, true) => Some("freed"),
         (true, false) => Some("restored"),
-        _ if is_copied(after) && !is_copied(before) => Some("copied"),
+        _ if after.has_archived_copy() && !before.has_archived_copy() => Some("copied"),
         _ => None,
     }
 }

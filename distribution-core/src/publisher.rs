@@ -60,7 +60,8 @@ impl Publisher {
     /// Each [`ErrorKind`] says what to do next. Only [`Rejected`](ErrorKind::Rejected),
     /// [`Refused`](ErrorKind::Refused), [`Invalid`](ErrorKind::Invalid),
     /// [`Conflict`](ErrorKind::Conflict) and [`Corrupt`](ErrorKind::Corrupt) mean that it was not
-    /// published; after [`Unavailable`](ErrorKind::Unavailable) it may have been, and repeating tells.
+    /// published; after [`Unavailable`](ErrorKind::Unavailable) it may have been, and repeating tells. What is
+    /// [`Archived`](ErrorKind::Archived) or [`Retracted`](ErrorKind::Retracted) was, and has no link now.
     pub async fn publish(&self, request: PublishRequest) -> Result<DistributionRecord, Error> {
         self.publish_watched(request, Arc::new(())).await
     }

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::copy::{content, headers, pulse};
 use crate::error::{Error, ErrorKind};
-use crate::key::{ObjectKey, TargetName};
+use crate::key::{ATTEMPT_MAX, ObjectKey, TargetName};
 use crate::machine::Event;
 use crate::metadata::State;
 use crate::object::{Proof, Verification};
@@ -189,6 +189,45 @@ impl Publisher {
         let message =
             format!("no copy of {id} has the approved bytes any more: stage the file where it was, and scrub");
         Err(unread.unwrap_or_else(|| Error::corrupt(message)))
+    }
+
+    /// Copies what is published to the key of a later attempt on its own target, since its object is lost, or was freed.
+    /// That it is wanted there is on record first, as with a publish: whoever clears the key away has seen it, or is
+    /// seen.
+    pub(crate) async fn copy_anew(&self, mut record: Record) -> Result<Record, Error> {
+        let (target, lost, was_archived) = (record.publication.target.clone(), record.attempt, record.is_archived());
+        for _ in 0..self.parts().policy.attempts_max {
+            let wanted = |record: &Record| {
+                record.attempt == lost && record.is_archived() == was_archived && record.state() == State::Published
+            };
+            let attempt = match record.restoring {
+                // An earlier call has not come further.
+                Some(attempt) => attempt,
+                None => lost.saturating_add(1),
+            };
+            let claimed = self.note(record, |record| {
+                let is_new = wanted(record) && record.restoring.is_none_or(|known| known < attempt);
+                is_new.then_some(Event::Restoring { attempt })
+            });
+            record = claimed.await?;
+            if !wanted(&record) || record.restoring != Some(attempt) {
+                return Ok(record);
+            }
+            let seen = self.copy_to(&record, &target, attempt, &Meter::default()).await?.seen;
+            let approved = record.publication.checksum;
+            let event = match seen.found.filter(|proof| proof.digest.checksum == approved) {
+                Some(proof) => Event::Restored { attempt, location: seen.location, proof },
+                None if attempt >= ATTEMPT_MAX => break,
+                None => Event::Restoring { attempt: attempt.saturating_add(1) },
+            };
+            record = self
+                .note(record, |record| (wanted(record) && record.restoring == Some(attempt)).then(|| event.clone()))
+                .await?;
+            if record.attempt != lost {
+                return Ok(record);
+            }
+        }
+        Err(Error::corrupt(format!("{} could not be copied anew: look at its store", record.id())))
     }
 
     /// The staged file, if it is still there.

@@ -22,6 +22,9 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 ///
 /// Any method may fail with [`Unavailable`](crate::ErrorKind::Unavailable): then nothing is known,
 /// and the caller looks before it concludes. Implementations retry nothing above a `create`.
+///
+/// A store may have moved an object where it cannot be read at once ([`ObjectStat::is_archived`]): then reading it fails
+/// with [`Archived`](crate::ErrorKind::Archived), and it is still there for all else.
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
     /// Stores `content` at `key` if nothing is there.

@@ -46,7 +46,7 @@ pub enum LeftOverKind {
         /// The publication, which has another object.
         audit_log_id: AuditLogId,
     },
-    /// An object of a publication that was taken back, or is in the archive only.
+    /// An object of a publication that was taken back, or that has its copies elsewhere now.
     Released {
         /// The publication.
         audit_log_id: AuditLogId,
@@ -117,6 +117,8 @@ pub struct Tidy {
     clocks: StoreClocks,
     stages: VecDeque<Stage>,
     found: VecDeque<Found>,
+    /// Whose copy in the archive was read last and was sound, and when: what was freed with it comes right behind.
+    sound: Option<(AuditLogId, Timestamp)>,
 }
 
 enum Stage {
@@ -171,6 +173,7 @@ impl Publisher {
             clocks: StoreClocks::default(),
             stages: std::iter::once(Stage::Attempts(None)).chain(targets).collect(),
             found: VecDeque::new(),
+            sound: None,
         }
     }
 
@@ -312,7 +315,7 @@ impl fmt::Display for LeftOver {
                 write!(f, " {target} {name}: a failed attempt of {audit_log_id}")?
             }
             LeftOverKind::Released { audit_log_id } => {
-                write!(f, " {target} {name}: of {audit_log_id}, which was taken back or is in the archive")?
+                write!(f, " {target} {name}: of {audit_log_id}, which was taken back, or has its copies elsewhere now")?
             }
             LeftOverKind::Trial => write!(f, " {target} {name}: of a trial")?,
             LeftOverKind::Unfinished => write!(f, " {target} {name}: unfinished")?,

@@ -197,7 +197,8 @@ pub enum AuditEvent {
         /// Why.
         reason: Reason,
     },
-    /// An object of the publication, which was taken back, is nobody's: from now on it may be removed.
+    /// An object of the publication, which was taken back, or has its copies elsewhere, is nobody's: from now on it may be
+    /// removed.
     CopyReleased {
         /// Where it is.
         location: Location,

@@ -74,7 +74,10 @@ impl Publisher {
                 found => found?,
             };
             let end = found.end().filter(|_| found.len() >= PAGE_ROWS);
-            found.damaged.into_iter().for_each(|(place, error)| pass.fail(place.id, error));
+            for (place, error) in found.damaged {
+                self.alert(&place.id, &error);
+                pass.fail(place.id, error);
+            }
             for row in &found.rows {
                 if pass.archived.len() >= limit {
                     return Ok(pass);

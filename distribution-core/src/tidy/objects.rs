@@ -75,7 +75,7 @@ impl Tidy {
             }
             // Links to what was freed work until they end.
             _ if record.spared_until.is_some_and(|end| self.publisher.now() < end) => Vec::new(),
-            _ => record.given_up().into_iter().map(|place| (place, record.was_freed())).collect(),
+            _ => record.given_up().into_iter().map(|place| (place, record.was_elsewhere())).collect(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Tidy {
             let is_retracted = matches!(record.phase, Phase::Retracted(_));
             let let_go = match is_retracted {
                 true => all_places(record).collect(),
-                false if record.was_freed() => record.given_up(),
+                false if record.was_elsewhere() => record.given_up(),
                 false => Vec::new(),
             };
             for place in let_go {

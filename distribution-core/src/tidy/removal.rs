@@ -2,15 +2,20 @@
 
 use super::{Found, Spared, Tidy, What};
 use crate::error::Error;
+use crate::identity::AuditLogId;
 use crate::machine::Event;
 use crate::progress::Meter;
 use crate::record::{Phase, Record};
 use crate::sweep::held;
+use crate::time::Timestamp;
+
+/// For how many seconds what was read is taken for sound. Whoever asks for the next left-over sets the pace.
+const SOUND_SECS: i64 = 60;
 
 impl Tidy {
     /// Removes it, unless somebody has placed a hold meanwhile.
-    pub(super) async fn remove(&self, found: &Found) -> Result<Option<Spared>, Error> {
-        let storage = &self.target(&found.target)?.storage;
+    pub(super) async fn remove(&mut self, found: &Found) -> Result<Option<Spared>, Error> {
+        let storage = self.target(&found.target)?.storage.clone();
         match &found.what {
             What::Attempt { key, owners, .. } => {
                 let released = Event::CopyReleased { location: storage.location(key) };
@@ -48,14 +53,20 @@ impl Tidy {
     }
 
     /// Why the freed copies of a publication in the archive stay: that in the archive does not prove to be sound.
-    async fn unproven(&self, record: &Record) -> Result<Option<Spared>, Error> {
-        if !record.is_archived() || !matches!(record.phase, Phase::Published(_)) {
+    async fn unproven(&mut self, record: &Record) -> Result<Option<Spared>, Error> {
+        let is_asked = record.is_archived() && matches!(record.phase, Phase::Published(_));
+        let now = self.publisher.now();
+        let was_just_read = |(id, at): &(AuditLogId, Timestamp)| {
+            id == record.id() && (0..SOUND_SECS).contains(&now.signed_duration_since(*at).num_seconds())
+        };
+        if !is_asked || self.sound.as_ref().is_some_and(was_just_read) {
             return Ok(None);
         }
         let approved = record.published().map(|published| published.proof.digest);
         for (target, key) in record.proven_places() {
             let read = self.target(&target)?.storage.digest(&key, &Meter::default()).await?;
             if read.is_some() && read == approved {
+                self.sound = Some((record.id().clone(), self.publisher.now()));
                 return Ok(None);
             }
         }

@@ -585,3 +585,41 @@ fn what_its_store_has_moved_away_or_lost_is_restored_from_another_copy() {
     world.set_archived("default", &key(&world, "default"), true);
     assert_eq!(block_on(publisher.restore(&id)).unwrap_err().kind(), ErrorKind::Archived);
 }
+
+#[test]
+fn what_is_held_keeps_the_object_that_its_store_has_moved_away_when_it_is_restored_elsewhere() {
+    let (world, publisher, id) = published();
+    archive(&publisher, &id, ArchiveMode::KeepHot).unwrap();
+    let on = HoldOn::Publication(id.clone());
+    block_on(publisher.hold(&on, &why())).unwrap();
+    world.set_archived("default", &key(&world, "default"), true);
+    block_on(publisher.restore(&id)).unwrap();
+    world.advance(DAY * 30);
+    let [kept] = tidy(&publisher).try_into().unwrap();
+    assert_eq!(kept.outcome, LeftOverOutcome::Keep(Spared::Held { by: id.clone() }), "{kept}");
+    block_on(publisher.release(&on, &why())).unwrap();
+    let [gone] = tidy(&publisher).try_into().unwrap();
+    assert_eq!(gone.outcome, LeftOverOutcome::Removed, "{gone}");
+    assert!(world.audit().iter().any(|entry| matches!(entry.event, AuditEvent::CopyReleased { .. })));
+    world.keeps_promises().unwrap();
+}
+
+#[test]
+fn the_copy_in_the_archive_is_read_once_for_all_that_was_freed_with_it() {
+    let world = staged();
+    let eu = world.parts(&name("eu"));
+    let replication = Replication { targets: vec![name("eu")], quorum: 2 };
+    let builder = builder(&world).target(name("eu"), eu.storage, eu.signer);
+    let publisher = builder.replicate(TargetName::default(), replication).build().unwrap();
+    let id = publish(&publisher).unwrap();
+    archive(&publisher, &id, ArchiveMode::FreeHot).unwrap();
+    world.advance(DAY * 30);
+    let read = |world: &World| {
+        let is_read = |op: Op, subject: &str| op == Op::StorageDigest && subject.starts_with("cold/");
+        world.effects().iter().filter(|effect| is_read(effect.op, &effect.subject)).count()
+    };
+    let before = read(&world);
+    assert_eq!(tidy(&publisher).len(), 2);
+    assert_eq!(read(&world) - before, 1, "some classes charge for each byte that is read");
+    assert_eq!(objects(&world), ["cold"]);
+}

@@ -149,6 +149,7 @@ pub(crate) struct Reference {
     pub(crate) archive: Option<(u32, bool)>,
     pub(crate) hot: Hot,
     pub(crate) spared_until: Option<i64>,
+    pub(crate) was_restored: bool,
     pub(crate) links_until: Option<i64>,
     pub(crate) restoring: Option<u32>,
     pub(crate) held: bool,
@@ -328,7 +329,7 @@ impl Reference {
             }
             (Transition::Restored { wanted: true, bytes: Bytes::Approved }, At::Published) => {
                 let Some(attempt) = self.restoring.take() else { return false };
-                self.attempt = attempt;
+                (self.attempt, self.was_restored) = (attempt, true);
                 if self.hot == Hot::Freed {
                     self.hot = Hot::Kept;
                 }
@@ -391,7 +392,9 @@ impl Reference {
             (Transition::LinksEnded, At::Retracted) if !self.links_ended => self.links_ended = true,
             (Transition::CopyReleased, At::Retracted) if !self.held => self.tell("copy_released"),
             (Transition::CopyReleased, At::Published)
-                if !self.held && self.spared_until.is_some() && (self.hot != Hot::Freed || self.is_archived()) =>
+                if !self.held
+                    && (self.spared_until.is_some() || self.was_restored)
+                    && (self.hot != Hot::Freed || self.is_archived()) =>
             {
                 self.tell("copy_released");
             }
@@ -450,6 +453,7 @@ impl ReferenceStateMachine for Reference {
                 archive: None,
                 hot: Hot::Kept,
                 spared_until: None,
+                was_restored: false,
                 links_until: None,
                 restoring: None,
                 held: false,

@@ -18,6 +18,7 @@ pub(super) struct Archive<'a> {
     links_end: Option<Timestamp>,
     /// Whether copies were freed once.
     pub(super) was_freed: bool,
+    was_restored: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -75,6 +76,7 @@ impl<'a> Archive<'a> {
     }
 
     pub(super) fn restored(&mut self) {
+        self.was_restored = true;
         if self.is_freed() {
             self.hot = Told::Kept;
         }
@@ -89,7 +91,7 @@ impl<'a> Archive<'a> {
         copies: &Copies<'_>,
     ) -> Result<(), Broken> {
         let counts = copies.is_at(location) || (!self.is_freed() && own == Some(location));
-        if !self.was_freed || counts {
+        if !(self.was_freed || self.was_restored) || counts {
             return Err((Promise::P6, format!("{location} was let go, and is a copy that counts")));
         }
         if self.is_freed() && !self.target.is_some_and(|target| copies.has(target)) {
