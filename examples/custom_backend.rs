@@ -69,7 +69,7 @@ impl Storage for Files {
 
     async fn stat(&self, key: &ObjectKey) -> Result<Option<ObjectStat>, Error> {
         let found = self.known(fs::metadata(self.place("objects", key.as_str())))?;
-        Ok(found.map(|found| ObjectStat { size: size(key, &found), modified: None, etag: None, is_archived: false }))
+        Ok(found.map(|found| ObjectStat { size: size(key, &found), ..ObjectStat::default() }))
     }
 
     async fn open(&self, key: &ObjectKey, range: Range<u64>) -> Result<Option<ByteStream>, Error> {

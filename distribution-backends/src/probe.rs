@@ -67,6 +67,8 @@ pub enum Ability {
     Remove,
     /// A signed link fetches its object.
     Link,
+    /// What is under a legal hold is not destroyed.
+    LegalHold,
 }
 
 impl Probe {
@@ -127,6 +129,7 @@ impl Ability {
             Self::ListAfterWrite => "list_after_write",
             Self::Remove => "remove",
             Self::Link => "link",
+            Self::LegalHold => "legal_hold",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::identity::AuditLogId;
 use crate::key::ConceptId;
 use crate::machine::Event;
+use crate::metadata::{Cursor, Query};
 use crate::publisher::{Publisher, STEPS_MAX, Swap, overtaken};
 use crate::record::Record;
 use crate::request::IdempotencyKey;
@@ -23,6 +24,9 @@ pub enum HoldOn {
     Concept(ConceptId),
 }
 
+/// How many records are read at a time.
+const PAGE_ROWS: usize = 1_000;
+
 fn hold_name(concept: &ConceptId, number: u64) -> IdempotencyKey {
     IdempotencyKey::reserved(&format!("hold/{concept}/{number}"))
 }
@@ -30,17 +34,25 @@ fn hold_name(concept: &ConceptId, number: u64) -> IdempotencyKey {
 impl Publisher {
     /// Has what is published kept, from now on until it is [released](Self::release): no staged file and no copy of
     /// it is removed, also not after a [retraction](Self::retract). The reason is in the audit trail: of a work, in
-    /// that of its latest version, whose record is the answer. Holding what is held changes nothing. What was being
-    /// removed at this moment may be gone: read it back.
+    /// that of its latest version, whose record is the answer. What was being removed at this moment may be gone: read
+    /// it back.
+    ///
+    /// Stores that have [legal holds of their own](crate::Storage::set_legal_hold) are asked to keep the objects, too,
+    /// from whoever else may remove them: those there are, and those to come. Where a store cannot be asked, the hold is
+    /// in force all the same; a repeat asks again, and so does [`scrub`](Self::scrub) for what is published. Holding what
+    /// is held changes nothing else.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if there is no such publication or work;
-    /// [`Unavailable`](ErrorKind::Unavailable) if it may be held or not, or if the trail cannot be delivered: repeat.
+    /// [`Unavailable`](ErrorKind::Unavailable) if it may be held or not, if a store does not keep it, or if the trail
+    /// cannot be delivered: repeat.
     pub async fn hold(&self, on: &HoldOn, reason: &Reason) -> Result<AssetRecord, Error> {
         self.set_hold(on, true, reason).await
     }
 
-    /// Ends a hold. A publication may still be held by that of its work, and the other way round.
+    /// Ends a hold. A publication may still be held by that of its work, and the other way round; then its stores keep
+    /// it, too, as they do what another publication with the same object keeps. A legal hold that somebody else has
+    /// placed on one of these objects is lifted with it: a store has but one for each. A repeat finishes what was begun.
     ///
     /// # Errors
     /// As [`hold`](Self::hold).
@@ -88,7 +100,7 @@ impl Publisher {
     }
 
     async fn hold_publication(&self, record: Record, held: bool, reason: &Reason) -> Result<Record, Error> {
-        let record = self.note(record, |record| {
+        let noted = self.note(record, |record| {
             let (concept_id, reason) = (None, reason.clone());
             match (record.hold.is_some(), held) {
                 (false, true) => Some(Event::HoldPlaced { concept_id, reason }),
@@ -96,7 +108,13 @@ impl Publisher {
                 (true, true) | (false, false) => None,
             }
         });
-        self.tell(record.await?, |_| Ok(None)).await
+        let record = noted.await?;
+        let locked = if held { self.lock(&record).await.map(drop) } else { Ok(()) };
+        let record = self.tell(record, |_| Ok(None)).await?;
+        if !held {
+            self.unlock(&record).await?;
+        }
+        locked.map(|()| record)
     }
 
     async fn hold_concept(&self, concept: &ConceptId, held: bool, reason: &Reason) -> Result<Record, Error> {
@@ -106,19 +124,24 @@ impl Publisher {
         let record = self.load(&latest.audit_log_id).await?;
         let changes = self.hold_changes(concept).await?;
         if is_begun(changes) == held {
-            return self.tell(record, |_| Ok(None)).await;
+            let locked = self.lock_work(concept, held).await;
+            let record = self.tell(record, |_| Ok(None)).await?;
+            return locked.map(|()| record);
         }
         let (concept_id, reason) = (Some(concept.clone()), reason.clone());
         if held {
             // On record first, so that no hold is without an entry; and in force before that has been delivered.
             let record = self.place(record, Event::HoldPlaced { concept_id, reason }).await?;
             self.change_hold(concept, changes, record.id()).await?;
-            return self.tell(record, |_| Ok(None)).await;
+            let locked = self.lock_work(concept, held).await;
+            let record = self.tell(record, |_| Ok(None)).await?;
+            return locked.map(|()| record);
         }
         // No hold ends before the trail tells of it.
         let released = Event::HoldReleased { concept_id, reason };
         let record = self.tell(record, |_| Ok(Some(released.clone()))).await?;
         self.change_hold(concept, changes, record.id()).await?;
+        self.lock_work(concept, held).await?;
         Ok(record)
     }
 
@@ -154,6 +177,19 @@ impl Publisher {
     /// Whether the work is held.
     pub(crate) async fn is_work_held(&self, concept: &ConceptId) -> Result<bool, Error> {
         Ok(is_begun(self.hold_changes(concept).await?))
+    }
+
+    /// The records of the next page; behind the last one, `after` is `None` again.
+    ///
+    /// # Errors
+    /// That of a record that cannot be read: nobody knows what is its own.
+    pub(crate) async fn page(&self, query: &Query, after: &mut Option<Cursor>) -> Result<Vec<Record>, Error> {
+        let found = self.parts().metadata.find(query, after.as_ref(), PAGE_ROWS).await?;
+        *after = found.end().filter(|_| found.len() >= PAGE_ROWS);
+        match found.damaged.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => found.rows.iter().map(Record::decode).collect(),
+        }
     }
 
     pub(crate) async fn load(&self, id: &AuditLogId) -> Result<Record, Error> {

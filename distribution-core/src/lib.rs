@@ -58,6 +58,7 @@ pub mod invariants;
 mod key;
 mod lease;
 mod link;
+mod locks;
 pub mod machine;
 mod metadata;
 pub mod metrics;
@@ -108,7 +109,9 @@ pub use identity::{AuditLogId, Identity};
 pub use key::{ConceptId, KeyParts, KeyTemplate, ObjectKey, StoragePrefix, TargetName};
 pub use link::IssuedLink;
 pub use metadata::{Advance, Claim, Cursor, Found, Index, MetadataStore, Query, Row, State};
-pub use object::{Checksum, ContentHeaders, Digest, Digester, Location, ObjectStat, Proof, SourcePin, Verification};
+pub use object::{
+    Checksum, ContentHeaders, Digest, Digester, LegalHold, Location, ObjectStat, Proof, SourcePin, Verification,
+};
 pub use parts::Policy;
 pub use plan::{Plan, PlannedAction};
 pub use preflight::{Inspector, MediaFacts, MediaTrack, Preflight, PreflightCheck, PreflightPolicy};

@@ -198,8 +198,9 @@ pub struct ContentHeaders {
     pub user_metadata: BTreeMap<String, String>,
 }
 
-/// What a store says of an object without reading it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a store says of an object without reading it. A backend fills in what its store tells, and leaves the rest to
+/// `..ObjectStat::default()`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectStat {
     /// The object's size in bytes.
     pub size: u64,
@@ -210,6 +211,19 @@ pub struct ObjectStat {
     /// Whether the store keeps it in a class from which it must be restored before its bytes can be read, such as
     /// GLACIER of Amazon S3, and it is not restored now.
     pub is_archived: bool,
+    /// Whether the store itself keeps it, whoever has asked for that.
+    pub legal_hold: LegalHold,
+}
+
+/// Whether a store keeps an object from being destroyed, by whomever, until that is taken back ("Locking objects with
+/// Object Lock", Amazon S3 User Guide).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LegalHold {
+    /// It keeps it.
+    On,
+    /// It does not, or cannot.
+    #[default]
+    Off,
 }
 
 #[cfg(test)]

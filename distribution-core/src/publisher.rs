@@ -338,6 +338,7 @@ impl Publisher {
                 if !is_buried {
                     self.alert_of_failed_attempt(record, &next);
                 }
+                self.lock_proven(record, &next).await;
                 Ok(Swap::Done(next))
             }
             Advance::Superseded(row) => Record::decode(&row).map(Swap::Superseded),

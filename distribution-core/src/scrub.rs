@@ -30,6 +30,8 @@ pub struct Scrub {
     pub archived: u64,
     /// How many were made, of those that were lost or missing before.
     pub repaired: u64,
+    /// How many copies of what is held were found without the legal hold of their store, and have it now.
+    pub locked: u64,
     /// How many publications could not be brought back to all their copies.
     pub failed: u64,
     /// The first [`Scrub::FAILURES_MAX`] of these, with what hindered them.
@@ -57,7 +59,7 @@ impl Publisher {
     /// Reads every proven copy of what is published again, newest claim first, behind `after`, until about `bytes_max`
     /// bytes were read: the last publication is looked at whole. A copy that is missing or has other bytes is told to
     /// the operators, and is made anew from another one, or from the staged file if that is still there; and so is a
-    /// replica that was never made. The key of a lost copy is never used again, so links to it do not come back: new
+    /// replica that was never made. What is held and not kept by its store is, from then on. The key of a lost copy is never used again, so links to it do not come back: new
     /// ones lead to a sound copy. What cannot be read now is left as it is.
     ///
     /// Safe at any time, on any number of hosts. To scrub everything once a month, call it every hour with a 700th of
@@ -177,6 +179,9 @@ impl Publisher {
             scrub.repaired += u64::from(made);
             (0..made).for_each(|_| metrics::scrubbed("repaired"));
             driven?;
+        }
+        if self.has_locks() {
+            scrub.locked += self.lock(&self.load(&id).await?).await?;
         }
         unread.map_or(Ok(()), Err)
     }

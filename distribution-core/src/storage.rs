@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 
 use crate::error::Error;
 use crate::key::ObjectKey;
-use crate::object::{ContentHeaders, Digest, Location, ObjectStat, Proof, SourcePin};
+use crate::object::{ContentHeaders, Digest, LegalHold, Location, ObjectStat, Proof, SourcePin};
 use crate::progress::Meter;
 use crate::time::Timestamp;
 
@@ -72,6 +72,20 @@ pub trait Storage: Send + Sync + 'static {
     async fn discard(&self, unfinished: &Unfinished) -> Result<(), Error> {
         let _ = unfinished;
         Ok(())
+    }
+
+    /// Whether [`set_legal_hold`](Self::set_legal_hold) can be asked for.
+    fn keeps_legal_holds(&self) -> bool {
+        false
+    }
+
+    /// Places the store's own legal hold on the object, or lifts it, and says which it was before; `None` if nothing is
+    /// at `key`. It is told by [`stat`](Self::stat) from then on. While it is on, the bytes can be read, and nobody can
+    /// destroy them: a [`remove`](Self::remove) fails, or hides what the store's own tools can bring back.
+    async fn set_legal_hold(&self, key: &ObjectKey, hold: LegalHold) -> Result<Option<LegalHold>, Error> {
+        let message =
+            format!("this store has no legal holds, so that of {key} cannot be {hold:?}: hold its publication");
+        Err(Error::new(crate::ErrorKind::Unsupported, message))
     }
 
     /// The URI of the object at `key`, without credentials; different for different keys.

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
 use crate::metadata::Cursor;
+use crate::object::LegalHold;
 use crate::parts::Target;
 use crate::publisher::Publisher;
 use crate::storage::Unfinished;
@@ -99,6 +100,8 @@ pub enum Spared {
         /// Which.
         by: AuditLogId,
     },
+    /// Its store keeps it under a legal hold of its own: somebody else has placed that, or a release did not reach it.
+    Locked,
     /// The store does not tell since when it is there, or what time it is: it is for a person to remove.
     Timeless,
     /// It could not be removed.
@@ -131,19 +134,19 @@ enum Stage {
 struct Found {
     target: TargetName,
     since: Option<Timestamp>,
+    /// Whether its store keeps it.
+    is_locked: bool,
     what: What,
     /// Why it stays all the same.
     kept: Option<Spared>,
 }
 
-/// For how long an object is there.
-enum Age {
-    /// It is not there, or not for longer than the grace time.
-    Young,
-    /// Since then, which is longer.
-    Since(Timestamp),
-    /// Nobody knows.
-    Unknown,
+/// An object that is there for longer than the grace time, or for nobody knows how long.
+#[derive(Default)]
+struct Aged {
+    since: Option<Timestamp>,
+    /// Whether its store keeps it.
+    is_locked: bool,
 }
 
 enum What {
@@ -181,7 +184,7 @@ impl Publisher {
     /// a time that no publish lasts, such as a day. These are objects of attempts that were given up, of
     /// publications that were [taken back](Self::retract), and of those that are in the [archive](Self::archive) only,
     /// if the links to them have ended and the copy there proves to be sound once more; unless they are another
-    /// publication's, or held; objects that were stored to try something out; and unfinished uploads and files.
+    /// publication's, or held, here or by their store; objects that were stored to try something out; and unfinished uploads and files.
     ///
     /// ```
     /// use chrono::TimeDelta;
@@ -251,12 +254,14 @@ impl Tidy {
                 let keys = storage.list(prefix, after.as_ref(), PAGE).await?;
                 after = keys.get(PAGE - 1).cloned();
                 for key in keys {
-                    let (since, kept) = match self.age(name, &key).await? {
-                        Age::Young => continue,
-                        Age::Since(since) => (Some(since), None),
-                        Age::Unknown => (None, Some(Spared::Timeless)),
+                    let Some(Aged { since, is_locked }) = self.aged(name, &key).await? else { continue };
+                    let kept = match (is_locked, since) {
+                        (true, _) => Some(Spared::Locked),
+                        (false, None) => Some(Spared::Timeless),
+                        (false, Some(_)) => None,
                     };
-                    found.push_back(Found { target: name.clone(), since, what: What::Trial(key), kept });
+                    let target = name.clone();
+                    found.push_back(Found { target, since, is_locked, what: What::Trial(key), kept });
                 }
                 if after.is_none() {
                     break;
@@ -272,18 +277,19 @@ impl Tidy {
             let (target, since) = (name.clone(), Some(unfinished.begun_at));
             // A copy may take longer than the grace time, and its publisher would begin anew for ever.
             let kept = under_way.get(&unfinished.name).map(|by| Spared::UnderWay { by: by.clone() });
-            found.push_back(Found { target, since, what: What::Unfinished(unfinished), kept });
+            found.push_back(Found { target, since, is_locked: false, what: What::Unfinished(unfinished), kept });
         }
         Ok(found)
     }
 
-    async fn age(&mut self, target: &TargetName, key: &ObjectKey) -> Result<Age, Error> {
-        let Some(stat) = self.target(target)?.storage.stat(key).await? else { return Ok(Age::Young) };
+    async fn aged(&mut self, target: &TargetName, key: &ObjectKey) -> Result<Option<Aged>, Error> {
+        let Some(stat) = self.target(target)?.storage.stat(key).await? else { return Ok(None) };
+        let is_locked = stat.legal_hold == LegalHold::On;
         let age = self.clock(target).await?.since(stat.modified);
-        Ok(match (age, stat.modified) {
-            (Some(age), Some(since)) if age >= self.grace => Age::Since(since),
-            (Some(_), _) => Age::Young,
-            (None, _) => Age::Unknown,
+        Ok(match age {
+            Some(age) if age < self.grace => None,
+            Some(_) => Some(Aged { since: stat.modified, is_locked }),
+            None => Some(Aged { since: None, is_locked }),
         })
     }
 
@@ -335,6 +341,7 @@ impl fmt::Display for Spared {
             Self::Recent { by } => write!(f, "{by} was taken back a short time ago, or links to it work still"),
             Self::UnderWay { by } => write!(f, "{by} is not finished: it may be its upload"),
             Self::Unproven { by } => write!(f, "the copy of {by} in the archive is missing or has other bytes"),
+            Self::Locked => f.write_str("its store keeps it under a legal hold: lift that there, or repeat a release"),
             Self::Timeless => f.write_str("its store does not tell since when it is there: remove it by hand"),
             Self::Failed { message } => f.write_str(message),
         }

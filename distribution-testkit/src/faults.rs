@@ -62,6 +62,7 @@ pub enum Op {
     StorageStat,
     StorageOpen,
     StorageRemove,
+    StorageHold,
     StorageList,
     MetadataClaim,
     MetadataLoad,
@@ -140,6 +141,7 @@ impl Op {
             Self::StorageStat => "storage.stat",
             Self::StorageOpen => "storage.open",
             Self::StorageRemove => "storage.remove",
+            Self::StorageHold => "storage.hold",
             Self::StorageList => "storage.list",
             Self::MetadataClaim => "metadata.claim",
             Self::MetadataLoad => "metadata.load",
@@ -161,6 +163,7 @@ impl Op {
             self,
             Self::StorageCreate
                 | Self::StorageRemove
+                | Self::StorageHold
                 | Self::MetadataClaim
                 | Self::MetadataAdvance
                 | Self::MetadataBind

@@ -5,6 +5,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use distribution_core::LegalHold;
+
 use crate::faults::{Effect, Op};
 use crate::world::{State, World};
 
@@ -15,7 +17,7 @@ impl World {
         let mut hasher = DefaultHasher::new();
         state.now.hash(&mut hasher);
         for (at, object) in &state.objects {
-            (at, &object.bytes).hash(&mut hasher);
+            (at, &object.bytes, object.legal_hold == LegalHold::On).hash(&mut hasher);
         }
         state.rows.iter().for_each(|(id, row)| (id.as_str(), row.revision, &row.body).hash(&mut hasher));
         state.names.iter().for_each(|(key, id)| (key, id.as_str()).hash(&mut hasher));
@@ -44,9 +46,15 @@ impl State {
             Op::SourceOpen | Op::StagingDigest | Op::StagingRemove => {
                 self.staged.get(&effect.subject).map(|file| &file.tag).hash(hasher)
             }
-            Op::StorageCreate | Op::StorageDigest | Op::StorageStat | Op::StorageOpen | Op::StorageRemove => {
+            Op::StorageCreate
+            | Op::StorageDigest
+            | Op::StorageStat
+            | Op::StorageOpen
+            | Op::StorageRemove
+            | Op::StorageHold => {
                 let at = effect.subject.split_once('/').unwrap_or_default();
-                self.objects.get(&(at.0.to_owned(), at.1.to_owned())).map(|object| &object.bytes).hash(hasher);
+                let object = self.objects.get(&(at.0.to_owned(), at.1.to_owned()));
+                object.map(|object| (&object.bytes, object.legal_hold == LegalHold::On)).hash(hasher);
             }
             Op::StagingList => self.staged.iter().for_each(|(name, file)| (name, &file.tag).hash(hasher)),
             Op::StorageList => self.objects.keys().for_each(|at| at.hash(hasher)),

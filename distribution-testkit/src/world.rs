@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta};
 use distribution_core::{
-    Alert, AuditEntry, AuditLogId, ContentHeaders, DistributionRecord, EntryId, Row, TargetName, Timestamp,
+    Alert, AuditEntry, AuditLogId, ContentHeaders, DistributionRecord, EntryId, LegalHold, Row, TargetName, Timestamp,
 };
 
 use crate::checker::Answer;
@@ -68,6 +68,8 @@ pub struct MemoryObject {
     pub created_at: Timestamp,
     /// Whether its store has moved it into an archive class: it is listed and looked at, and cannot be read.
     pub is_archived: bool,
+    /// Whether its store keeps it.
+    pub legal_hold: LegalHold,
 }
 
 impl World {
@@ -176,6 +178,18 @@ impl World {
         object.map(|object| object.is_archived = is_archived).is_some()
     }
 
+    /// Gives this target legal holds of its own, as a bucket with S3 Object Lock has.
+    pub fn give_legal_holds(&self, target: &TargetName) {
+        self.lock().with_legal_holds.insert(target.to_string());
+    }
+
+    /// Places or lifts the legal hold of an object's store, as somebody else may. False if there is no such object.
+    pub fn set_legal_hold(&self, target: &str, key: &str, hold: LegalHold) -> bool {
+        let mut state = self.lock();
+        let object = state.objects.get_mut(&(target.to_owned(), key.to_owned()));
+        object.map(|object| object.legal_hold = hold).is_some()
+    }
+
     /// All rows, by id.
     pub fn rows(&self) -> Vec<Row> {
         self.lock().rows.values().cloned().collect()
@@ -244,6 +258,8 @@ pub(crate) struct State {
     pub(crate) objects: BTreeMap<(String, String), MemoryObject>,
     /// The targets that hold something else than published files.
     pub(crate) apart: HashSet<String>,
+    /// The targets that have legal holds of their own.
+    pub(crate) with_legal_holds: HashSet<String>,
     pub(crate) rows: BTreeMap<AuditLogId, Row>,
     pub(crate) names: BTreeMap<String, AuditLogId>,
     pub(crate) audit: Vec<AuditEntry>,
@@ -294,6 +310,7 @@ impl Default for State {
             now: DateTime::from_timestamp(START, 0).unwrap_or(DateTime::UNIX_EPOCH),
             objects: BTreeMap::new(),
             apart: HashSet::new(),
+            with_legal_holds: HashSet::new(),
             rows: BTreeMap::new(),
             names: BTreeMap::new(),
             audit: Vec::new(),

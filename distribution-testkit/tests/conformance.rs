@@ -126,6 +126,18 @@ mod proof_of_storage {
     distribution_testkit::storage_conformance!(super::Memory::default());
 }
 
+mod storage_with_legal_holds {
+    use super::*;
+
+    fn memory() -> Memory {
+        let memory = Memory::default();
+        memory.world.give_legal_holds(&TargetName::parse("main").unwrap());
+        memory
+    }
+
+    distribution_testkit::storage_conformance!(memory());
+}
+
 mod proof_of_storage_with_proof {
     use super::*;
 

@@ -24,11 +24,11 @@ impl Scrubbing {
         let bytes_max = self.mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20));
         let scrub = publisher.scrub(self.after.as_ref(), bytes_max).await;
         at_work.finish_and_clear();
-        let Scrub { publications, bytes, sound, lost, archived, repaired, failed, failures, next } = scrub?;
+        let Scrub { publications, bytes, sound, lost, archived, repaired, locked, failed, failures, next } = scrub?;
         let next = next.map(|next| next.to_string());
         let answer = json!({
             "publications": publications, "bytes": bytes, "sound": sound, "lost": lost, "archived": archived, "repaired": repaired,
-            "failed": failed, "failures": told(&failures), "next": next,
+            "locked": locked, "failed": failed, "failures": told(&failures), "next": next,
         });
         output.give(&answer, || {
             let counts = [
@@ -38,6 +38,7 @@ impl Scrubbing {
                 ("lost copies", lost.to_string()),
                 ("not readable now", archived.to_string()),
                 ("copied anew", repaired.to_string()),
+                ("kept by their store again", locked.to_string()),
                 ("failed", failed.to_string()),
                 ("go on with --after", or_dash(next)),
             ];

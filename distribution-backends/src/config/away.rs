@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use distribution_core::{
-    ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
-    Timestamp, Unfinished,
+    ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, LegalHold, Location, Meter, ObjectKey, ObjectStat,
+    Storage, Timestamp, Unfinished,
 };
 use tokio::sync::OnceCell;
 use tracing::warn;
@@ -71,6 +71,14 @@ impl Storage for Away {
 
     async fn discard(&self, unfinished: &Unfinished) -> Result<(), Error> {
         self.storage().await?.discard(unfinished).await
+    }
+
+    fn keeps_legal_holds(&self) -> bool {
+        self.bucket.is_locking()
+    }
+
+    async fn set_legal_hold(&self, key: &ObjectKey, hold: LegalHold) -> Result<Option<LegalHold>, Error> {
+        self.storage().await?.set_legal_hold(key, hold).await
     }
 
     fn location(&self, key: &ObjectKey) -> Location {

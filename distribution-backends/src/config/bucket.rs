@@ -53,6 +53,16 @@ pub(super) trait Bucket: Send + Sync {
         None
     }
 
+    /// The same bucket, which keeps what is held under legal holds of its own; `None` where there are none.
+    fn locking(&self) -> Option<Arc<dyn Bucket>> {
+        None
+    }
+
+    /// Whether what is held is kept under legal holds of its own.
+    fn is_locking(&self) -> bool {
+        false
+    }
+
     /// Opens it, if it is found to create an object only if there is none. Where `attested`, the service's own
     /// SHA-256 may stand for reading back.
     async fn open(&self, attested: bool) -> Result<Arc<dyn Storage>, Error>;

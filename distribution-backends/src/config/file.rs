@@ -82,6 +82,10 @@ pub(super) struct Target {
     /// `s3://`: the storage class that objects are created in, such as `STANDARD_IA`; one that can be read at once, so
     /// neither `GLACIER` nor `DEEP_ARCHIVE`. Default: the service's own, STANDARD in S3.
     pub(super) storage_class: Option<String>,
+    /// `s3://`: whether the bucket keeps what is held under legal holds of its own (S3 Object Lock, which it must have).
+    /// Default: no, a hold is on record only.
+    #[serde(default)]
+    pub(super) object_lock: bool,
     /// With which keys the service is asked, if not with those that its own tools would find.
     pub(super) credentials: Option<Credentials>,
     /// What signs links. Default for a bucket: `{ kind = "presign" }`.

@@ -43,6 +43,16 @@ impl Place {
         }
     }
 
+    /// The same place, which keeps what is held under legal holds of its own.
+    pub(super) fn locking(&self, at: &str, places: &Places) -> Result<Self, Error> {
+        let locking = match self {
+            Self::Disk(_) => None,
+            Self::Bucket(bucket) => bucket.locking(),
+        };
+        let useless = || places.invalid(at, format!("is of no use for {}, only for an s3:// bucket", self.name()));
+        locking.map(Self::Bucket).ok_or_else(useless)
+    }
+
     /// Whether one of the two is in the other, or both are the same, as far as their names tell.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {

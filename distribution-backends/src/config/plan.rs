@@ -151,6 +151,9 @@ impl TargetPlan {
         if let Some(class) = &target.storage_class {
             place = place.storing_as(class, &format!("{at}.storage_class"), places)?;
         }
+        if target.object_lock {
+            place = place.locking(&format!("{at}.object_lock"), places)?;
+        }
         if let Some(credentials) = &target.credentials {
             credentials.check(&place, &format!("{at}.credentials"), places)?;
         }

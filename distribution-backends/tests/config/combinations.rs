@@ -252,6 +252,19 @@ fn a_storage_class_is_of_a_bucket_and_can_be_read_back() {
     assert!(parse(&sound).is_ok());
 }
 
+#[cfg(all(feature = "s3", feature = "gcs"))]
+#[test]
+fn legal_holds_are_of_an_s3_bucket() {
+    let target = |storage: &str| format!("storage = \"{storage}\"\nobject_lock = true\n");
+    for (storage, name) in [("objects", "a local disk"), ("gs://media", "a gs:// bucket")] {
+        let refused = refused_target(&target(storage));
+        let message = format!("is of no use for {name}, only for an s3:// bucket (line 3)");
+        assert_eq!(refused, format!("targets.media.object_lock: {message}"));
+    }
+    let sound = format!("[targets.media]\n{}{STAGING}{RECORDS}", target("s3://media?region=x"));
+    assert!(parse(&sound).is_ok());
+}
+
 #[tokio::test]
 async fn a_public_target_and_one_whose_route_asks() {
     let folder = super::site();

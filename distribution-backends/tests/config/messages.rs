@@ -11,8 +11,8 @@ use super::{RECORDS, STAGING, TARGET, refusal, refused_defaults, refused_target,
 fn a_misspelt_key_is_told_with_the_one_that_was_meant() {
     assert_eq!(
         refused_target("strage = \"objects\""),
-        "targets.media.strage: is no key here: did you mean `storage`? there are `storage`, `storage_class`, `credentials`, \
-         `links`, `replicas`, `quorum`, `archive` (line 2)"
+        "targets.media.strage: is no key here: did you mean `storage`? there are `storage`, `storage_class`, `object_lock`, \
+         `credentials`, `links`, `replicas`, `quorum`, `archive` (line 2)"
     );
     assert_eq!(
         refusal(&format!("{TARGET}{STAGING}{RECORDS}\n[alert]\nkind = \"log\"")),

@@ -45,7 +45,7 @@ impl Shelf {
             size: bytes.len() as u64,
             modified: Some(at(NOW)),
             etag: Some("v1".into()),
-            is_archived: false,
+            ..ObjectStat::default()
         };
         let (asked, opened, taken) = (AtomicU64::new(0), AtomicU64::new(0), Arc::default());
         Self { bytes, chunk: 7, stat, fault: None, asked, opened, taken }

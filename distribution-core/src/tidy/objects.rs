@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Age, Found, PAGE, Spared, Stage, Tidy, What};
+use super::{Aged, Found, Spared, Stage, Tidy, What};
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::key::{ObjectKey, TargetName};
+use crate::locks::Place;
 use crate::metadata::{Cursor, Query};
 use crate::record::{Phase, Record};
 use crate::tombstone::Mortal;
@@ -27,19 +28,18 @@ impl Tidy {
                     if seen.contains(&place) || away.contains(&place.0) {
                         continue;
                     }
-                    let (since, kept) = match self.age(&place.0, &place.1).await {
-                        Ok(Age::Young) => continue,
-                        Ok(Age::Since(since)) => (Some(since), None),
-                        Ok(Age::Unknown) => (None, None),
+                    let (Aged { since, is_locked }, kept) = match self.aged(&place.0, &place.1).await {
+                        Ok(None) => continue,
+                        Ok(Some(aged)) => (aged, None),
                         // One target that is out of reach holds up no other, and is told of once.
                         Err(error) => {
                             away.insert(place.0.clone());
-                            (None, Some(Spared::Failed { message: error.to_string() }))
+                            (Aged::default(), Some(Spared::Failed { message: error.to_string() }))
                         }
                     };
                     let (target, key, audit_log_id) = (place.0.clone(), place.1.clone(), record.id().clone());
                     let what = What::Attempt { key, audit_log_id, is_released, owners: BTreeSet::new() };
-                    found.push_back(Found { target, since, what, kept });
+                    found.push_back(Found { target, since, is_locked, what, kept });
                     seen.insert(place);
                 }
             }
@@ -71,7 +71,7 @@ impl Tidy {
             _ if !record.is_settled() && !record.is_told() => Vec::new(),
             Phase::Retracted(retracted) => {
                 let is_over = self.publisher.now().signed_duration_since(retracted.at) >= self.grace;
-                if is_over { all_places(record).map(|place| (place, true)).collect() } else { Vec::new() }
+                if is_over { record.all_places().map(|place| (place, true)).collect() } else { Vec::new() }
             }
             // Links to what was freed work until they end.
             _ if record.spared_until.is_some_and(|end| self.publisher.now() < end) => Vec::new(),
@@ -105,12 +105,7 @@ impl Tidy {
         let mut taken_back: BTreeMap<String, BTreeSet<AuditLogId>> = BTreeMap::new();
         self.each_record(|record| {
             let is_retracted = matches!(record.phase, Phase::Retracted(_));
-            let let_go = match is_retracted {
-                true => all_places(record).collect(),
-                false if record.was_elsewhere() => record.given_up(),
-                false => Vec::new(),
-            };
-            for place in let_go {
+            for place in record.let_go() {
                 if let Some(had) = at(&place).filter(|had| wanted.contains(had.as_str())) {
                     taken_back.entry(had.to_string()).or_default().insert(record.id().clone());
                 }
@@ -137,6 +132,9 @@ impl Tidy {
                 Some(owner) => Some(Spared::Owned { by: owner.clone() }),
                 None => self.kept_by(&had_it).await?,
             };
+            if found.is_locked {
+                found.kept.get_or_insert(Spared::Locked);
+            }
             if found.since.is_none() {
                 found.kept.get_or_insert(Spared::Timeless);
             }
@@ -171,23 +169,7 @@ impl Tidy {
         }
     }
 
-    /// The records of the next page; behind the last one, `after` is `None` again.
-    ///
-    /// # Errors
-    /// That of a record that cannot be read: nobody knows what is its own.
     async fn page(&self, after: &mut Option<Cursor>) -> Result<Vec<Record>, Error> {
-        let found = self.publisher.parts().metadata.find(&Query::default(), after.as_ref(), PAGE).await?;
-        *after = found.end().filter(|_| found.len() >= PAGE);
-        match found.damaged.into_iter().next() {
-            Some((_, error)) => Err(error),
-            None => found.rows.iter().map(Record::decode).collect(),
-        }
+        self.publisher.page(&Query::default(), after).await
     }
-}
-
-type Place = (TargetName, ObjectKey);
-
-/// Where the publication has, or may have, ever stored an object.
-fn all_places(record: &Record) -> impl Iterator<Item = Place> {
-    record.given_up().into_iter().chain(record.places())
 }

@@ -4,6 +4,7 @@ use super::{Found, Spared, Tidy, What};
 use crate::error::Error;
 use crate::identity::AuditLogId;
 use crate::machine::Event;
+use crate::object::LegalHold;
 use crate::progress::Meter;
 use crate::record::{Phase, Record};
 use crate::sweep::held;
@@ -18,6 +19,9 @@ impl Tidy {
         let storage = self.target(&found.target)?.storage.clone();
         match &found.what {
             What::Attempt { key, owners, .. } => {
+                if storage.stat(key).await?.is_some_and(|stat| stat.legal_hold == LegalHold::On) {
+                    return Ok(Some(Spared::Locked));
+                }
                 let released = Event::CopyReleased { location: storage.location(key) };
                 for owner in owners {
                     let record = self.publisher.load(owner).await?;

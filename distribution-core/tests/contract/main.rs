@@ -13,6 +13,7 @@ mod access;
 mod archive;
 mod doctor;
 mod holds;
+mod locks;
 mod numbers;
 mod plan;
 mod queries;

@@ -7,8 +7,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use distribution_core::{
-    Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Digester, Error, ErrorKind, Location,
-    Meter, ObjectKey, ObjectStat, Proof, Storage, TargetName, Unfit, Verification,
+    Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Digester, Error, ErrorKind, LegalHold,
+    Location, Meter, ObjectKey, ObjectStat, Proof, Storage, TargetName, Unfit, Verification,
 };
 use futures::{StreamExt as _, stream};
 
@@ -87,6 +87,7 @@ impl Storage for MemoryStorage {
             modified: Some(object.created_at),
             etag: Some(Checksum::of(&object.bytes).hex()),
             is_archived: object.is_archived,
+            legal_hold: object.legal_hold,
         });
         call.end(Ok(stat)).await
     }
@@ -106,9 +107,33 @@ impl Storage for MemoryStorage {
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
         let call = self.begin(Op::StorageRemove, key.as_str()).await?;
         let at = (self.target.to_string(), key.to_string());
+        call.write(move |state| match state.objects.get(&at) {
+            Some(object) if object.legal_hold == LegalHold::On => {
+                let message = format!("{} is under a legal hold of {}: lift it, then repeat", at.1, at.0);
+                Err(Error::new(ErrorKind::Conflict, message))
+            }
+            Some(_) | None => {
+                state.objects.remove(&at);
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    fn keeps_legal_holds(&self) -> bool {
+        self.world.lock().with_legal_holds.contains(self.target.as_str())
+    }
+
+    async fn set_legal_hold(&self, key: &ObjectKey, hold: LegalHold) -> Result<Option<LegalHold>, Error> {
+        let call = self.begin(Op::StorageHold, key.as_str()).await?;
+        if !self.keeps_legal_holds() {
+            let message = format!("the target {} has no legal holds", self.target);
+            return call.end(Err(Error::new(ErrorKind::Unsupported, message))).await;
+        }
+        let at = (self.target.to_string(), key.to_string());
         call.write(move |state| {
-            state.objects.remove(&at);
-            Ok(())
+            let object = state.objects.get_mut(&at);
+            Ok(object.map(|object| std::mem::replace(&mut object.legal_hold, hold)))
         })
         .await
     }
@@ -179,7 +204,8 @@ impl Appears {
     /// The one moment in which the object appears.
     fn commit(&self, state: &mut State) -> CreateOutcome {
         let (created_at, headers) = (state.now, self.headers.clone());
-        let object = |bytes| MemoryObject { bytes, headers, created_at, is_archived: false };
+        let (is_archived, legal_hold) = (false, LegalHold::Off);
+        let object = |bytes| MemoryObject { bytes, headers, created_at, is_archived, legal_hold };
         let Entry::Vacant(place) = state.objects.entry(self.at.clone()) else { return CreateOutcome::AlreadyExists };
         if self.rival {
             place.insert(object(Bytes::from_static(b"a rival's bytes")));

@@ -20,6 +20,7 @@ enum Flaw {
     CachesStats,
     ChecksThenCreates,
     CreatesTheSameAgain,
+    DestroysWhatIsHeld,
     EndsStreamsInSilence,
     EtagIsTheSize,
     FindsFolders,
@@ -27,6 +28,7 @@ enum Flaw {
     FoldsCase,
     ForgetsHeaders,
     ForgetsOnReopening,
+    HoldsInWords,
     ListsAThousand,
     ListsByPosition,
     ListsFolders,
@@ -102,6 +104,8 @@ const CAUGHT: Caught<'_, Flaw> = &[
     (EndsStreamsInSilence, &["an_object_cut_short_ends_in_an_error"]),
     (RemovesOnce, &["removes_once_and_again"]),
     (RemovesInSteps, &["never_shows_part_of_what_is_removed"]),
+    (DestroysWhatIsHeld, &["keeps_what_is_under_a_legal_hold"]),
+    (HoldsInWords, &["keeps_what_is_under_a_legal_hold"]),
     (ListsInReverse, &["lists_in_byte_order"]),
     (ListsFolders, &["lists_by_any_beginning"]),
     (ListsFromAfterOn, &["lists_in_pages"]),
@@ -142,6 +146,9 @@ impl Broken {
         if flaw == StoresHalf {
             world.fail(|effect| (effect.op == Op::StorageCreate).then_some(Fault::Truncate));
         }
+        if matches!(flaw, DestroysWhatIsHeld | HoldsInWords) {
+            world.give_legal_holds(&TargetName::parse("main").unwrap());
+        }
         Self { flaw, world, shared: Arc::default() }
     }
 }
@@ -168,6 +175,10 @@ impl StorageHarness for Broken {
             self.world.heal();
         }
         true
+    }
+
+    async fn is_destroyed(&self, key: &ObjectKey) -> Option<bool> {
+        Some(self.world.object("main", key.as_str()).is_none())
     }
 
     async fn headers(&self, key: &ObjectKey) -> Option<ContentHeaders> {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
-    ArchiveMode, AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, ObjectKey, PublishRequest,
-    Publisher, Reason, Record, Replication, State, SweepPolicy, TargetName,
+    ArchiveMode, AuditEvent, AuditLogId, Checksum, ConceptId, Digest, ErrorKind, HoldOn, LegalHold, ObjectKey, Phase,
+    PublishRequest, Publisher, Reason, Record, Replication, State, SweepPolicy, TargetName,
 };
 use distribution_testkit::checker::{violations, violations_of_removal};
 use distribution_testkit::{
     Budget, MemoryObject, MemoryStaging, Run, Schedule, Simulation, TestSigner, World, request,
 };
+use futures::executor::block_on;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -63,6 +64,9 @@ fn host(world: &World, holder: &str) -> Publisher {
 /// reader; a person who rolls back, takes back and holds; a sweeper and a tidier.
 fn simulate(seed: u64) -> (World, Run) {
     let (world, schedule) = (World::new(), Schedule::seeded(seed));
+    [TargetName::default(), TargetName::parse(SECOND).unwrap()]
+        .iter()
+        .for_each(|target| world.give_legal_holds(target));
     let mut simulation = Simulation::new(&world);
     for n in 0..EDITS {
         world.stage(format!("v{n}.mp4"), vec![n; 8]);
@@ -234,6 +238,21 @@ async fn tidy_once(world: &World, publisher: &Publisher) {
     world.timeout(HOUR, async { while let Ok(Some(_)) = pass.next().await {} }).await;
 }
 
+/// An object of what is held and published, which its store does not keep though it could.
+fn not_kept(world: &World, publisher: &Publisher) -> Option<String> {
+    let is_in_force = |on: HoldOn| block_on(publisher.holds(&on)).unwrap().is_some();
+    let records = world.rows().into_iter().map(|row| Record::decode(&row).unwrap());
+    let held = records.filter(|record| {
+        record.hold.is_some() || is_in_force(HoldOn::Concept(record.publication.concept_id.clone().unwrap()))
+    });
+    let published = held.filter(|record| matches!(record.phase, Phase::Published(_)));
+    published.flat_map(|record| record.proven_places()).find_map(|(target, key)| {
+        let object = world.object(target.as_str(), key.as_str())?;
+        let is_kept = target.as_str() == COLD || object.legal_hold == LegalHold::On;
+        (!is_kept).then(|| format!("{target}/{key}"))
+    })
+}
+
 /// The first thing that is not as it has to be.
 fn complaint(world: &World, run: &Run) -> Option<String> {
     if !run.ended {
@@ -259,6 +278,9 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
         if let Some(violation) = found.first() {
             return Some(violation.to_string());
         }
+    }
+    if let Some(place) = not_kept(world, &publisher) {
+        return Some(format!("{place} is held, and not kept by its store"));
     }
     // What was published and not taken back is there, whatever else was cleared away.
     violations(&world.evidence()).first().map(ToString::to_string)

@@ -15,6 +15,7 @@ mod afterwards;
 mod chains;
 mod controls;
 mod faults;
+mod locks;
 mod schedules;
 mod seeds;
 mod sweeps;

@@ -72,7 +72,7 @@ impl Tally {
                 match spared {
                     // As it should be.
                     Spared::Owned { .. } | Spared::Held { .. } | Spared::Recent { .. } | Spared::UnderWay { .. } => {}
-                    Spared::Timeless => self.needing_care += 1,
+                    Spared::Timeless | Spared::Locked => self.needing_care += 1,
                     _ => self.left += u64::from(removes),
                 }
             }

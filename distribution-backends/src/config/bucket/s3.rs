@@ -43,6 +43,14 @@ impl Bucket for S3Config {
         Some(checked.map(|_| -> Arc<dyn Bucket> { Arc::new(self.clone().storage_class(class)) }))
     }
 
+    fn locking(&self) -> Option<Arc<dyn Bucket>> {
+        Some(Arc::new(self.clone().object_lock(true)))
+    }
+
+    fn is_locking(&self) -> bool {
+        self.object_lock
+    }
+
     async fn open(&self, attested: bool) -> Result<Arc<dyn Storage>, Error> {
         Ok(Arc::new(S3Storage::open(self.clone().attested(attested)).await?))
     }

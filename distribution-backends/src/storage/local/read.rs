@@ -39,7 +39,7 @@ pub(super) fn stat(root: &Root, key: &ObjectKey) -> Result<Option<ObjectStat>, E
         size: found.size(),
         modified: modified.map(|at| at.trunc_subsecs(6)),
         etag: Some(format!("{:x}-{:x}-{secs:x}.{nanos:x}", found.ino(), found.size())),
-        is_archived: false,
+        ..ObjectStat::default()
     }))
 }
 

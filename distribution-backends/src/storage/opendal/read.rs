@@ -106,7 +106,8 @@ impl OpendalStorage {
 /// What core is told of an object.
 pub(super) fn stat(found: &Metadata) -> ObjectStat {
     let modified = found.last_modified().map(|at| Timestamp::from(SystemTime::from(at)).trunc_subsecs(6));
-    ObjectStat { size: found.content_length(), modified, etag: validator(found.etag()), is_archived: false }
+    let (size, etag) = (found.content_length(), validator(found.etag()));
+    ObjectStat { size, modified, etag, ..ObjectStat::default() }
 }
 
 /// The etag as core is told it: without quotes, if it is a strong one.

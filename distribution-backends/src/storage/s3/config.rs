@@ -37,6 +37,8 @@ pub struct S3Config {
     pub(crate) attested: bool,
     /// What is created is kept in it; in the service's own choice if there is none.
     pub(crate) storage_class: Option<String>,
+    /// Whether it keeps what is held under legal holds of its own.
+    pub(crate) object_lock: bool,
 }
 
 /// An access key, instead of what the environment has.
@@ -110,6 +112,7 @@ impl S3Config {
             keys: None,
             attested: false,
             storage_class: None,
+            object_lock: false,
         })
     }
 
@@ -144,6 +147,20 @@ impl S3Config {
     #[must_use]
     pub fn storage_class(self, class: impl Into<String>) -> Self {
         Self { storage_class: Some(class.into()), ..self }
+    }
+
+    /// The same, where the bucket keeps what is [held](distribution_core::Publisher::hold) under legal holds of its own
+    /// ("Locking objects with Object Lock", Amazon S3 User Guide), so that nobody destroys it who has the bucket's
+    /// credentials. Opening a storage tries whether it does, and refuses a bucket without Object Lock. On AWS,
+    /// `s3:PutObjectLegalHold` and `s3:GetObjectLegalHold` must be allowed, and `s3:DeleteObjectVersion` below
+    /// `distribution-probe/`, where the trial is destroyed.
+    ///
+    /// A bucket with Object Lock keeps versions. A removal hides the object there, and what is under no hold stays until
+    /// a lifecycle rule of the bucket ends old versions. A hold is on the version that is seen: what somebody else puts
+    /// over it is found by a [scrub](distribution_core::Publisher::scrub), and the held version is still there.
+    #[must_use]
+    pub fn object_lock(self, object_lock: bool) -> Self {
+        Self { object_lock, ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Objects are stored by requests of our own (`create`), which opendal has not: bytes signed with the
 //! SHA-256 that they must have, copies within the service, checksums that the service has computed. So are
-//! looks (`stat`), for the storage class. All else goes through opendal.
+//! looks (`stat`), for the storage class, and legal holds (`lock`). All else goes through opendal.
 
 pub(crate) mod address;
 pub(crate) mod class;
@@ -12,6 +12,7 @@ mod create;
 pub(crate) mod credentials;
 pub(crate) mod failure;
 pub(crate) mod headers;
+mod lock;
 mod multipart;
 mod orphans;
 mod probe;
@@ -24,8 +25,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use distribution_core::{
-    ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, Location, Meter, ObjectKey, ObjectStat, Storage,
-    Timestamp, Unfinished,
+    ByteStream, Content, CreateOutcome, Digest, Error, ErrorKind, LegalHold, Location, Meter, ObjectKey, ObjectStat,
+    Storage, Timestamp, Unfinished,
 };
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
@@ -72,6 +73,8 @@ pub struct S3Storage {
     reads: OpendalStorage,
     /// What is created is kept in it.
     class: Option<HeaderValue>,
+    /// Whether legal holds are asked of it.
+    is_locking: bool,
     roads: Roads,
     probe: Arc<Probe>,
 }
@@ -83,7 +86,8 @@ impl S3Storage {
     ///
     /// # Errors
     /// [`Invalid`](distribution_core::ErrorKind::Invalid) for a [storage class](S3Config::storage_class) that cannot be
-    /// read back; [`Unsupported`](distribution_core::ErrorKind::Unsupported) if the service overwrites objects that are
+    /// read back, or if the bucket does not keep what is under [legal hold](S3Config::object_lock);
+    /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if the service overwrites objects that are
     /// there; [`Unavailable`](distribution_core::ErrorKind::Unavailable) if it cannot be reached, or does not
     /// accept the credentials.
     pub async fn open(config: S3Config) -> Result<Self, Error> {
@@ -96,8 +100,8 @@ impl S3Storage {
     /// release: that is not noticed.
     ///
     /// # Errors
-    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for the probe of another bucket or service, or a storage class
-    /// that cannot be read back;
+    /// [`Invalid`](distribution_core::ErrorKind::Invalid) for the probe of another bucket or service, a storage class
+    /// that cannot be read back, or legal holds where that has not found any;
     /// [`Unsupported`](distribution_core::ErrorKind::Unsupported) if that has found that it cannot be
     /// published to safely.
     pub fn open_probed(config: S3Config, probe: Probe) -> Result<Self, Error> {
@@ -120,12 +124,16 @@ impl S3Storage {
             prefix: config.prefix.clone(),
             reads: reads(config)?,
             class: config.storage_class.as_deref().map(class::checked).transpose()?,
+            is_locking: config.object_lock,
             roads: Roads::default(),
             probe: Arc::default(),
         })
     }
 
     fn with(self, config: &S3Config, probe: Probe) -> Result<Self, Error> {
+        if config.object_lock {
+            lock::check(&probe)?;
+        }
         Ok(Self { roads: Roads::found(&probe, config.attested)?, probe: Arc::new(probe), ..self })
     }
 
@@ -172,6 +180,14 @@ impl Storage for S3Storage {
 
     async fn discard(&self, unfinished: &Unfinished) -> Result<(), Error> {
         self.abort_upload(unfinished).await
+    }
+
+    fn keeps_legal_holds(&self) -> bool {
+        self.is_locking
+    }
+
+    async fn set_legal_hold(&self, key: &ObjectKey, hold: LegalHold) -> Result<Option<LegalHold>, Error> {
+        self.hold_object(key, hold).await
     }
 
     fn location(&self, key: &ObjectKey) -> Location {

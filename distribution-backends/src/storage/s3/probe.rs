@@ -97,6 +97,9 @@ impl S3Storage {
             for finding in common.findings.into_iter().filter(|finding| finding.ability != Ability::CreateByPut) {
                 probe.note(finding.ability, finding.fault);
             }
+            if self.is_locking {
+                probe.note(Ability::LegalHold, by(roads).legal_hold_fault(&place).await?);
+            }
         }
         Ok(probe)
     }

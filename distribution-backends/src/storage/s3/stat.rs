@@ -1,4 +1,4 @@
-//! What the service says of an object, with what opendal does not tell: the storage class.
+//! What the service says of an object, with what opendal does not tell: the storage class, and a legal hold.
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::S3Storage;
 use super::class::is_archived;
 use super::client::Call;
+use super::lock;
 use crate::storage::opendal::{runtime, validator};
 
 impl S3Storage {
@@ -26,6 +27,7 @@ impl S3Storage {
             modified: modified.map(|at| at.to_utc()),
             etag: validator(text(ETAG)),
             is_archived: is_archived(&headers),
+            legal_hold: lock::told(&headers),
         }))
     }
 
@@ -38,7 +40,7 @@ impl S3Storage {
     }
 
     /// The headers of the object; `None` if it is not there.
-    async fn head(&self, key: &ObjectKey, headers: HeaderMap) -> Result<Option<HeaderMap>, Error> {
+    pub(super) async fn head(&self, key: &ObjectKey, headers: HeaderMap) -> Result<Option<HeaderMap>, Error> {
         let (method, name, query, body) = (Method::HEAD, self.name(key), Vec::new(), Bytes::new());
         let call = Call { method, bucket: &self.bucket, name: &name, query, headers, body };
         match self.client.repeat(&call).await {

@@ -44,6 +44,13 @@ pub(crate) struct Part {
     pub(crate) etag: String,
 }
 
+/// The body of `PutObjectLegalHold`.
+#[derive(Serialize)]
+#[serde(rename = "LegalHold", rename_all = "PascalCase")]
+pub(crate) struct LegalHoldStatus {
+    pub(crate) status: &'static str,
+}
+
 /// The answer to `ListMultipartUploads`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -9,6 +9,7 @@
 mod create;
 mod drop;
 mod file;
+mod hold;
 mod list;
 mod race;
 mod read;
@@ -30,6 +31,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use self::create::*;
 use self::drop::*;
 use self::file::*;
+use self::hold::*;
 use self::list::*;
 use self::race::*;
 use self::read::*;
@@ -75,6 +77,13 @@ pub trait StorageHarness: Harness {
     /// What the object is served with, seen without the backend; `None` only where the store keeps no
     /// headers.
     async fn headers(&self, key: &ObjectKey) -> Option<ContentHeaders> {
+        let _ = key;
+        None
+    }
+
+    /// Whether an object that a removal has hidden is destroyed, seen without the backend; `None` if that cannot be
+    /// told.
+    async fn is_destroyed(&self, key: &ObjectKey) -> Option<bool> {
         let _ = key;
         None
     }
@@ -139,6 +148,7 @@ macro_rules! __storage_checks {
             removes_once_and_again
             creates_and_removes_at_once_leave_one_or_none
             never_shows_part_of_what_is_removed
+            keeps_what_is_under_a_legal_hold
             lists_in_byte_order
             lists_by_any_beginning
             lists_in_pages

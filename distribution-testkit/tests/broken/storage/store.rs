@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use distribution_core::{
-    Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Error, Location, Meter, ObjectKey,
-    ObjectStat, Proof, Storage, Verification,
+    Body, ByteStream, Checksum, Content, ContentHeaders, CreateOutcome, Digest, Error, LegalHold, Location, Meter,
+    ObjectKey, ObjectStat, Proof, Storage, Verification,
 };
 use distribution_testkit::{MemoryStorage, World, let_others_go_first};
 use futures::{StreamExt as _, stream};
@@ -174,9 +174,10 @@ impl Storage for BrokenStorage {
         let stat = self.inner.stat(&self.key(key)).await?;
         match self.flaw {
             FindsFolders if !self.inner.list(&format!("{key}/"), None, 1).await?.is_empty() => {
-                Ok(Some(ObjectStat { size: 4096, modified: None, etag: None, is_archived: false }))
+                Ok(Some(ObjectStat { size: 4096, ..ObjectStat::default() }))
             }
             EtagIsTheSize => Ok(stat.map(|stat| ObjectStat { etag: Some(stat.size.to_string()), ..stat })),
+            HoldsInWords => Ok(stat.map(|stat| ObjectStat { legal_hold: LegalHold::Off, ..stat })),
             CachesStats => Ok(self.stats.lock().unwrap().entry(key.clone()).or_insert(stat).clone()),
             _ => Ok(stat),
         }
@@ -197,6 +198,7 @@ impl Storage for BrokenStorage {
 
     async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
         match self.flaw {
+            DestroysWhatIsHeld => drop(self.world.lose("main", key.as_str())),
             RemovesOnce if self.inner.stat(key).await?.is_none() => {
                 return Err(Error::unavailable("nothing is there to remove"));
             }
@@ -238,6 +240,14 @@ impl Storage for BrokenStorage {
             ListsLate if self.shared.is_lagging.swap(false, Ordering::SeqCst) => Ok(Vec::new()),
             _ => self.inner.list(prefix, after, limit).await,
         }
+    }
+
+    fn keeps_legal_holds(&self) -> bool {
+        self.inner.keeps_legal_holds()
+    }
+
+    async fn set_legal_hold(&self, key: &ObjectKey, hold: LegalHold) -> Result<Option<LegalHold>, Error> {
+        self.inner.set_legal_hold(&self.key(key), hold).await
     }
 
     fn location(&self, key: &ObjectKey) -> Location {
