@@ -25,7 +25,7 @@ pub enum HoldOn {
 }
 
 /// How many records are read at a time.
-const PAGE_ROWS: usize = 1_000;
+pub(crate) const PAGE_ROWS: usize = 1_000;
 
 fn hold_name(concept: &ConceptId, number: u64) -> IdempotencyKey {
     IdempotencyKey::reserved(&format!("hold/{concept}/{number}"))
@@ -51,8 +51,9 @@ impl Publisher {
     }
 
     /// Ends a hold. A publication may still be held by that of its work, and the other way round; then its stores keep
-    /// it, too, as they do what another publication with the same object keeps. A legal hold that somebody else has
-    /// placed on one of these objects is lifted with it: a store has but one for each. A repeat finishes what was begun.
+    /// it, too, as they do what another publication with the same object keeps. Of what was never held here, no store is
+    /// asked to let go anything; of what was, a legal hold that somebody else has placed is lifted with ours, since a
+    /// store has but one for each object. A repeat finishes what was begun.
     ///
     /// # Errors
     /// As [`hold`](Self::hold).
@@ -124,7 +125,8 @@ impl Publisher {
         let record = self.load(&latest.audit_log_id).await?;
         let changes = self.hold_changes(concept).await?;
         if is_begun(changes) == held {
-            let locked = self.lock_work(concept, held).await;
+            // What was never held has no hold of a store to be lifted.
+            let locked = if changes == 0 { Ok(()) } else { self.lock_work(concept, held).await };
             let record = self.tell(record, |_| Ok(None)).await?;
             return locked.map(|()| record);
         }

@@ -116,7 +116,19 @@ impl Publisher {
         }
     }
 
-    async fn scrub_record(&self, mut record: Record, scrub: &mut Scrub) -> Result<(), Error> {
+    /// What stores keep is asked for whatever became of the copies, and all the more if one is out of reach.
+    async fn scrub_record(&self, record: Record, scrub: &mut Scrub) -> Result<(), Error> {
+        let id = record.id().clone();
+        let copies = self.scrub_copies(record, scrub).await;
+        if self.has_locks() {
+            let locked = self.lock(&self.load(&id).await?).await;
+            scrub.locked += *locked.as_ref().unwrap_or(&0);
+            return copies.and(locked.map(drop));
+        }
+        copies
+    }
+
+    async fn scrub_copies(&self, mut record: Record, scrub: &mut Scrub) -> Result<(), Error> {
         let (mut own, mut unread) = (None, None);
         for (target, key) in record.proven_places() {
             let (location, found) = match self.read_copy(&record, &target, &key).await {
@@ -179,9 +191,6 @@ impl Publisher {
             scrub.repaired += u64::from(made);
             (0..made).for_each(|_| metrics::scrubbed("repaired"));
             driven?;
-        }
-        if self.has_locks() {
-            scrub.locked += self.lock(&self.load(&id).await?).await?;
         }
         unread.map_or(Ok(()), Err)
     }

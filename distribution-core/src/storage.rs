@@ -80,8 +80,8 @@ pub trait Storage: Send + Sync + 'static {
     }
 
     /// Places the store's own legal hold on the object, or lifts it, and says which it was before; `None` if nothing is
-    /// at `key`. It is told by [`stat`](Self::stat) from then on. While it is on, the bytes can be read, and nobody can
-    /// destroy them: a [`remove`](Self::remove) fails, or hides what the store's own tools can bring back.
+    /// at `key`. It is told by [`stat`](Self::stat) from then on. While it is on, the bytes can be read, and are not
+    /// destroyed: a [`remove`](Self::remove) fails, or hides what the store's own tools can bring back.
     async fn set_legal_hold(&self, key: &ObjectKey, hold: LegalHold) -> Result<Option<LegalHold>, Error> {
         let message =
             format!("this store has no legal holds, so that of {key} cannot be {hold:?}: hold its publication");

@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use distribution_backends::{Probe, S3Files, S3Storage};
 use distribution_core::{ContentHeaders, ObjectKey, Source, Staging, Storage, VideoUrl};
 use distribution_testkit::Budget;
-use distribution_testkit::conformance::{Harness, SourceHarness, StagingHarness, StorageHarness};
+use distribution_testkit::conformance::storage::CHECKS;
+use distribution_testkit::conformance::{Harness, SourceHarness, StagingHarness, StorageHarness, verify};
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 
+use crate::locks::{locking, vault};
 use crate::proxy::Proxy;
 use crate::server::Server;
 
@@ -22,19 +24,27 @@ struct Remote {
 
 struct Place {
     server: Server,
+    bucket: String,
+    /// Whether it has Object Lock.
+    is_locking: bool,
     prefix: String,
     proxy: Proxy,
 }
 
 impl Remote {
     fn new(variable: &str) -> Self {
+        Self::of(variable, false)
+    }
+
+    fn of(variable: &str, is_locking: bool) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let place = Server::named(variable).map(|server| {
-            server.bucket();
+            let bucket = if is_locking { vault(&server) } else { server.bucket().to_owned() };
             let mut random = [0; 6];
             getrandom::fill(&mut random).unwrap();
             let proxy = runtime.block_on(Proxy::start(server.host.clone()));
-            Place { server, prefix: format!("p-{}", data_encoding::HEXLOWER.encode(&random)), proxy }
+            let prefix = format!("p-{}", data_encoding::HEXLOWER.encode(&random));
+            Place { server, bucket, is_locking, prefix, proxy }
         });
         Self { place, runtime }
     }
@@ -46,11 +56,12 @@ impl Remote {
 
 impl Place {
     fn path(&self, name: &str) -> String {
-        format!("{}/{}/{name}", self.server.bucket(), self.prefix)
+        format!("{}/{}/{name}", self.bucket, self.prefix)
     }
 
     fn config(&self) -> distribution_backends::S3Config {
-        self.server.config(self.server.bucket(), &self.prefix, &self.proxy.addr.to_string())
+        let config = self.server.config(&self.bucket, &self.prefix, &self.proxy.addr.to_string());
+        config.object_lock(self.is_locking)
     }
 }
 
@@ -74,6 +85,9 @@ impl StorageHarness for Remote {
         // Once for all: what one finds holds for the next.
         static PROBE: OnceLock<Probe> = OnceLock::new();
         let config = self.place().config();
+        if self.place().is_locking {
+            return Arc::new(locking(config).await);
+        }
         let storage = match PROBE.get() {
             Some(probe) => {
                 let probe = Probe { target: config.place(), ..probe.clone() };
@@ -98,6 +112,14 @@ impl StorageHarness for Remote {
     async fn cut_off(&self, cut_off: bool) -> bool {
         self.place().proxy.cut_off(cut_off);
         true
+    }
+
+    async fn is_destroyed(&self, key: &ObjectKey) -> Option<bool> {
+        let place = self.place();
+        let path = format!("{}?prefix={}%2F{}&versions=", place.bucket, place.prefix, key.as_str().replace('/', "%2F"));
+        let versions = place.server.curl(&[], &path, b"");
+        assert!(versions.contains("ListVersionsResult"), "{versions}");
+        Some(!versions.contains("<Version>"))
     }
 
     async fn headers(&self, key: &ObjectKey) -> Option<ContentHeaders> {
@@ -159,7 +181,7 @@ impl SourceHarness for Remote {
         let elsewhere = ["s3://other/clip.mp4", "s3://other", "https://host.example/clip.mp4", "/etc/passwd"];
         let mut refused: Vec<_> = elsewhere.map(str::to_owned).into();
         if let Some(place) = &self.place {
-            let bucket = place.server.bucket();
+            let bucket = &place.bucket;
             refused.extend([
                 format!("s3://{bucket}/other/clip.mp4"),
                 format!("s3://{bucket}/{}", place.prefix),
@@ -173,6 +195,14 @@ impl SourceHarness for Remote {
 
 mod proof_of_s3_storage {
     distribution_testkit::storage_conformance!(super::Remote::new("DISTRIBUTION_TEST_S3"));
+}
+
+/// A bucket with Object Lock: what differs from one without. Ceph's are not safe to publish to, see `locks.rs`.
+#[test]
+fn proof_that_a_bucket_keeps_what_is_under_a_legal_hold() {
+    for name in ["keeps_what_is_under_a_legal_hold", "removes_once_and_again", "survives_reopening"] {
+        verify(CHECKS, name, &[], &Remote::of("DISTRIBUTION_TEST_S3", true));
+    }
 }
 
 mod proof_of_s3_files {

@@ -28,6 +28,7 @@ mod double;
 #[allow(dead_code, reason = "shared with the tests of processes")]
 mod faulty_proxy;
 mod links;
+mod locks;
 mod probing;
 mod proxy;
 #[cfg(feature = "sqlite")]

@@ -42,7 +42,7 @@ const HOLD_NONE: &str = "Ability Access Action Addressing Advance Alert AlertKin
     StagedAt StagedObject State StoragePrefix StoredObject StoryContract StoryMirror SystemClock TargetName Trail \
     TrailEnd Unfinished Unfit Verdict Verification Work StagedFile Removal SweepPolicy Decision Kept User Sweep \
     Tidy LeftOver LeftOverKind LeftOverOutcome Spared Stores Sweeping \
-    Hold HoldOn LinksLeft Reason Retracted Retraction Version \
+    Hold HoldOn LegalHold LinksLeft Reason Retracted Retraction Version \
     CopyExamined ProvenCopy Replica ReplicaAsset Replicas Replication Role Scrub \
     ArchiveMode ArchivePass ArchivePolicy HotCopies Tier \
     ChainHead Checkpoint Checkpointed FindingKind ObjectAudit PostgresAudit PublicKey PublishedAt Receipt Severity \

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use distribution_core::{
-    AlertKind, ArchiveMode, AuditLogId, Builder, ErrorKind, HoldOn, LeftOver, LeftOverOutcome, LegalHold, Publisher,
-    Reason, Replication, Spared, TargetName,
+    AlertKind, ArchiveMode, AuditLogId, Builder, ErrorKind, HoldOn, LeftOver, LeftOverOutcome, LegalHold,
+    MetadataStore, Publisher, Reason, Replication, Spared, TargetName,
 };
 use distribution_testkit::{Fault, Op, World};
 use futures::executor::block_on;
@@ -189,9 +189,7 @@ fn what_somebody_else_has_the_store_keep_is_not_tidied_away() {
     assert_eq!(block_on(pass.next()).unwrap().unwrap().outcome, kept);
     let told = |entry: &distribution_core::AuditEntry| format!("{:?}", entry.event).starts_with("CopyReleased");
     assert!(!world.audit().iter().any(told), "nothing is said to be let go");
-    for (target, key) in world.objects().into_keys() {
-        world.set_legal_hold(&target, &key, LegalHold::Off);
-    }
+    set_all(&world, LegalHold::Off);
     assert_eq!(outcomes(tidy(&publisher)), [LeftOverOutcome::Removed, LeftOverOutcome::Removed]);
 }
 
@@ -216,7 +214,7 @@ fn a_store_that_does_not_keep_it_is_told_of_and_asked_again() {
 
         refuse();
         let error = block_on(publisher.release(&on, &why())).unwrap_err();
-        assert!(error.message().contains("is released, but its store keeps it: "), "{error}");
+        assert!(error.message().contains("is released, but its store may keep it: "), "{error}");
         assert_eq!((block_on(publisher.holds(&on)).unwrap(), kept(&world)), (None, vec!["default 1".into()]));
         world.heal();
         release(&publisher, &on);
@@ -243,9 +241,7 @@ fn a_scrub_finds_what_is_not_kept_any_more() {
     let (world, publisher) = with_locks(&["default"]);
     let [one, _] = [1, 2].map(|n| publish(&world, &publisher, n));
     hold(&publisher, &on(&one));
-    for (target, key) in world.objects().into_keys() {
-        world.set_legal_hold(&target, &key, LegalHold::Off);
-    }
+    set_all(&world, LegalHold::Off);
     let scrub = block_on(publisher.scrub(None, u64::MAX)).unwrap();
     assert_eq!((scrub.publications, scrub.locked, scrub.failed), (2, 1, 0));
     assert_eq!(kept(&world), ["default 1"]);
@@ -261,8 +257,129 @@ fn a_target_that_is_not_configured_is_told_of() {
     assert!(
         error
             .message()
-            .contains("its store was not asked: v1-4bf5122f3445.mp4 on `second`: `second` is not configured here"),
+            .contains("but not by its store: v1-4bf5122f3445.mp4 on `second`: `second` is not configured here"),
         "{error}"
     );
     assert_eq!((block_on(elsewhere.holds(&on(&id))).unwrap(), kept(&world)), (Some(id), vec!["default 1".into()]));
+}
+
+/// Sets the stores' holds of all objects, as somebody else may.
+fn set_all(world: &World, hold: LegalHold) {
+    for (target, key) in world.objects().into_keys() {
+        world.set_legal_hold(&target, &key, hold);
+    }
+}
+
+#[test]
+fn nobody_elses_legal_hold_is_lifted_by_a_release_of_what_was_never_held() {
+    let (world, publisher) = with_locks(&["default", "second"]);
+    let id = publish(&world, &publisher, 1);
+    set_all(&world, LegalHold::On);
+    for on in [on(&id), HoldOn::Concept(concept())] {
+        release(&publisher, &on);
+        assert_eq!(kept(&world), ["default 1", "second 1"], "{on:?}");
+    }
+    // A scrub lifts none, either.
+    let _ = block_on(publisher.scrub(None, u64::MAX)).unwrap();
+    assert_eq!(kept(&world).len(), 2);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_keeps_no_other_from_being_kept() {
+    let (world, publisher) = with_locks(&["default", "second"]);
+    let work = HoldOn::Concept(concept());
+    let [one, two] = [1, 2].map(|n| publish(&world, &publisher, n));
+    let mut damaged = world.rows().into_iter().find(|row| row.id == one).unwrap();
+    damaged.id = AuditLogId::parse("dist_00000000000000000000000000").unwrap();
+    (damaged.revision, damaged.body) = (0, bytes::Bytes::from_static(b"{"));
+    block_on(MetadataStore::claim(&*world.parts(&TargetName::default()).metadata, &damaged)).unwrap();
+
+    hold(&publisher, &on(&one));
+    assert_eq!(kept(&world), ["default 1", "second 1"], "of the same bytes");
+    let error = block_on(publisher.hold(&work, &why())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "it is told of: {error}");
+    assert_eq!(kept(&world).len(), 4);
+    block_on(publisher.release(&work, &why())).unwrap_err();
+    assert_eq!(kept(&world), ["default 1", "second 1"], "{two} is let go");
+    // What that one keeps of the same object, nobody knows.
+    block_on(publisher.release(&on(&one), &why())).unwrap_err();
+    assert_eq!(kept(&world), ["default 1", "second 1"]);
+}
+
+#[test]
+fn a_copy_that_is_lost_is_let_go_with_the_others() {
+    let (world, publisher) = with_locks(&["default", "second"]);
+    let id = publish(&world, &publisher, 1);
+    hold(&publisher, &on(&id));
+    let (_, key) = world.objects().into_keys().next().unwrap();
+    world.corrupt("second", &key, |bytes| bytes[0] = 9);
+    let scrub = block_on(publisher.scrub(None, u64::MAX)).unwrap();
+    assert_eq!(
+        (scrub.lost, scrub.repaired, kept(&world)),
+        (1, 1, vec!["default 1".into(), "second 1".into(), "second 9".into()])
+    );
+    release(&publisher, &on(&id));
+    assert_eq!(kept(&world), [""; 0]);
+    world.advance(DAY * 2);
+    assert_eq!(tidy(&publisher).len(), 1);
+}
+
+#[test]
+fn what_is_not_there_is_not_said_to_be_kept() {
+    let (world, publisher) = with_locks(&["default", "second"]);
+    let id = publish(&world, &publisher, 1);
+    let (_, key) = world.objects().into_keys().next().unwrap();
+    world.lose("second", &key);
+    let error = block_on(publisher.hold(&on(&id), &why())).unwrap_err();
+    assert!(error.message().contains("on `second`: nothing is there: scrub it"), "{error}");
+    assert_eq!(kept(&world), ["default 1"]);
+    let scrub = block_on(publisher.scrub(None, u64::MAX)).unwrap();
+    assert_eq!((scrub.repaired, kept(&world).len()), (1, 2));
+    hold(&publisher, &on(&id));
+
+    // What was taken back may be gone, and can be held all the same.
+    release(&publisher, &on(&id));
+    block_on(publisher.retract(&id, &why())).unwrap();
+    world.advance(DAY * 2);
+    assert!(tidy(&publisher).len() > 1 && world.objects().is_empty());
+    hold(&publisher, &on(&id));
+}
+
+/// A target has another name on another host, and that one is not configured here.
+#[test]
+fn what_may_be_held_under_a_name_that_is_not_known_here_is_not_let_go() {
+    let world = World::new();
+    let name = name("media");
+    world.give_legal_holds(&name);
+    let host = |target: &TargetName| {
+        let parts = world.parts(&name);
+        world.builder("a").target(target.clone(), parts.storage, parts.signer).build().unwrap()
+    };
+    let (here, there) = (host(&name), host(&super::replicas::name("main")));
+    stage(&world, 1);
+    let publish = |publisher: &Publisher, target: &str, concept: &str| {
+        let mut request = edit(1);
+        request.distribution_settings.storage_target = Some(target.parse().unwrap());
+        request.distribution_settings.metadata.concept_id = Some(concept.parse().unwrap());
+        block_on(publisher.publish(request)).unwrap().audit_log_id
+    };
+    let (ours, theirs) = (publish(&here, "media", "concept-7"), publish(&there, "main", "concept-8"));
+    assert_eq!(world.objects().len(), 1);
+    hold(&there, &on(&theirs));
+    hold(&here, &on(&ours));
+    release(&here, &on(&ours));
+    assert_eq!(kept(&world), ["media 1"]);
+    release(&there, &on(&theirs));
+    assert_eq!(kept(&world), [""; 0]);
+}
+
+#[test]
+fn a_scrub_asks_stores_whatever_else_fails() {
+    let (world, publisher) = with_locks(&["default"]);
+    let id = publish(&world, &publisher, 1);
+    hold(&publisher, &on(&id));
+    set_all(&world, LegalHold::Off);
+    world.fail(|effect| effect.subject.starts_with("second/").then_some(Fault::LostRequest));
+    let scrub = block_on(publisher.scrub(None, u64::MAX)).unwrap();
+    assert_eq!((scrub.failed, scrub.locked, kept(&world)), (1, 1, vec!["default 1".into()]));
 }

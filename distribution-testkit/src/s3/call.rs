@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use super::fault::{Fault, Op, Struck};
+use super::lock;
 use super::log::Request;
 use super::reply::{Refusal, not_implemented, refuse};
 
@@ -75,6 +76,7 @@ impl Call {
             ("HEAD", ..) => Op::HeadObject,
             ("PUT", ..) if asks("uploadId") && copies => Op::UploadPartCopy,
             ("PUT", ..) if asks("uploadId") => Op::UploadPart,
+            ("PUT", ..) if asks("legal-hold") => Op::PutObjectLegalHold,
             ("PUT", ..) if copies => Op::CopyObject,
             ("PUT", ..) => Op::PutObject,
             ("POST", ..) if asks("uploads") => Op::CreateMultipartUpload,
@@ -128,7 +130,7 @@ impl Call {
             return Err(not_implemented(&format!("{} {}", self.method, self.path)));
         }
         for (name, _) in &self.query {
-            if !knows_parameter(name) {
+            if !knows_parameter(name) && !lock::knows_parameter(self.op, name) {
                 return Err(not_implemented(&format!("the parameter {name:?}")));
             }
         }

@@ -4,6 +4,7 @@ use super::archive;
 use super::call::Call;
 use super::checksum::{self, Checksum};
 use super::fault::Fault;
+use super::lock;
 use super::multipart;
 use super::object::asked_algorithm;
 use super::reply::{Refusal, Reply, document, element, not_implemented, refuse, xml_date};
@@ -25,7 +26,11 @@ pub(super) fn object(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
         }
         // The class is not copied.
         None | Some("COPY") => {
-            let described = source.headers.clone().into_iter().filter(|(name, _)| !archive::is_of_the_class(name));
+            let described = source
+                .headers
+                .clone()
+                .into_iter()
+                .filter(|(name, _)| !archive::is_of_the_class(name) && !lock::is_of_the_version(name));
             Attributes { headers: described.chain(archive::asked(call)?).collect(), metadata: source.metadata.clone() }
         }
         Some("REPLACE") => Attributes::of(call)?,

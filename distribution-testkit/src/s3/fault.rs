@@ -26,6 +26,7 @@ pub enum Op {
     ListObjectsV2,
     HeadBucket,
     CreateBucket,
+    PutObjectLegalHold,
     /// Anything else: answered with `501 NotImplemented`.
     Unknown,
 }
@@ -114,6 +115,10 @@ pub enum Fault {
     ChecksumComposite,
     /// Other bytes than the checksum or payload hash says are refused, and stored all the same.
     RefusedButStored,
+    /// A legal hold is accepted, and not kept.
+    ForgottenLegalHold,
+    /// What is under a legal hold is destroyed like anything else.
+    IgnoredLegalHold,
     /// A completed upload is forgotten, so that a repeated completion gets `404 NoSuchUpload`.
     ForgottenUpload,
 }

@@ -33,6 +33,7 @@ mod checksum;
 mod copy;
 mod fault;
 mod list;
+mod lock;
 mod log;
 mod multipart;
 mod object;
@@ -247,7 +248,7 @@ impl S3Double {
         let mut state = self.lock();
         let object = Object::plain(bytes.into(), state.time(), state.requests);
         let bucket = state.buckets.get_mut(bucket);
-        bucket.map(|bucket| bucket.objects.insert(key.to_owned(), object)).is_some()
+        bucket.map(|bucket| bucket.show(key, object)).is_some()
     }
 
     /// Changes an object where it is stored, as a failing disk does (the bytes) or another client (the

@@ -142,7 +142,7 @@ pub(super) fn delete(state: &mut State, call: &Call) -> Result<Reply, Refusal> {
     }
     let bucket = state.bucket_mut(&call.bucket)?;
     if !ignored {
-        bucket.objects.remove(&call.key);
+        bucket.hide(&call.key);
     }
     Ok(Reply::new(204))
 }
@@ -187,7 +187,7 @@ pub(super) fn delete_many(state: &mut State, call: &Call) -> Result<Reply, Refus
             continue;
         }
         if !ignored {
-            bucket.objects.remove(&key);
+            bucket.hide(&key);
         }
         if !quiet {
             told += &format!("<Deleted>{named}</Deleted>");

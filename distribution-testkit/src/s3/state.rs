@@ -13,7 +13,7 @@ use super::checksum::{Checksum, etag, flipped};
 use super::fault::{Fault, Faults, Op};
 use super::log::Request;
 use super::reply::{Refusal, Reply, not_implemented, refuse};
-use super::{archive, copy, list, multipart, object};
+use super::{archive, copy, list, lock, multipart, object};
 
 /// What an object is said to be that nobody has said it of.
 pub(super) const CONTENT_TYPE: &str = "binary/octet-stream";
@@ -28,7 +28,7 @@ pub struct Object {
     /// When it was stored, by the double's clock.
     pub modified: Timestamp,
     /// What it is served with, by lower-case names: `content-type`, `content-disposition`, …; and what is told of its
-    /// storage class: `x-amz-storage-class`, unless it is STANDARD, and `x-amz-restore`.
+    /// storage class: `x-amz-storage-class`, unless it is STANDARD, and `x-amz-restore`; and of its version.
     pub headers: BTreeMap<String, String>,
     /// The user's metadata, by lower-case names without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
@@ -103,6 +103,10 @@ pub(super) struct Bucket {
     pub(super) uploads: BTreeMap<(String, String), Upload>,
     /// The ETags of objects that uploads became, by id.
     pub(super) completed: BTreeMap<String, Reply>,
+    /// Whether it has Object Lock, and so versions.
+    pub(super) is_locking: bool,
+    /// Versions that are behind others, or behind a DeleteObject, with their keys.
+    pub(super) hidden: Vec<(String, Object)>,
 }
 
 pub(super) struct State {
@@ -172,7 +176,11 @@ impl State {
             Op::HeadBucket => object::head_bucket(self, call),
             Op::PutObject => object::put(self, call),
             Op::GetObject | Op::HeadObject => object::get(self, call),
-            Op::DeleteObject => object::delete(self, call),
+            Op::DeleteObject => match call.query("versionId") {
+                Some(version) => lock::destroy(self, call, version),
+                None => object::delete(self, call),
+            },
+            Op::PutObjectLegalHold => lock::put(self, call),
             Op::DeleteObjects => object::delete_many(self, call),
             Op::CopyObject => copy::object(self, call),
             Op::UploadPartCopy => copy::part(self, call),
@@ -248,7 +256,7 @@ impl State {
         } else {
             bytes
         };
-        self.bucket_mut(&call.bucket)?.objects.insert(call.key.clone(), Object { bytes, ..object });
+        self.bucket_mut(&call.bucket)?.show(&call.key, Object { bytes, ..object });
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod damage;
 mod faults;
 mod lies;
 mod lists;
+mod locks;
 mod multipart;
 mod objects;
 mod signatures;

@@ -150,14 +150,18 @@ impl S3Config {
     }
 
     /// The same, where the bucket keeps what is [held](distribution_core::Publisher::hold) under legal holds of its own
-    /// ("Locking objects with Object Lock", Amazon S3 User Guide), so that nobody destroys it who has the bucket's
-    /// credentials. Opening a storage tries whether it does, and refuses a bucket without Object Lock. On AWS,
-    /// `s3:PutObjectLegalHold` and `s3:GetObjectLegalHold` must be allowed, and `s3:DeleteObjectVersion` below
-    /// `distribution-probe/`, where the trial is destroyed.
+    /// ("Locking objects with Object Lock", Amazon S3 User Guide): no rule of the bucket ends it, and nobody destroys it
+    /// but who may lift legal holds, as these credentials may. Opening a storage tries whether it does, and refuses a
+    /// bucket without Object Lock. On AWS, `s3:PutObjectLegalHold` and `s3:GetObjectLegalHold` must be allowed, and
+    /// `s3:DeleteObjectVersion` below `distribution-probe/` in the target's prefix, where the trial is destroyed.
     ///
     /// A bucket with Object Lock keeps versions. A removal hides the object there, and what is under no hold stays until
-    /// a lifecycle rule of the bucket ends old versions. A hold is on the version that is seen: what somebody else puts
-    /// over it is found by a [scrub](distribution_core::Publisher::scrub), and the held version is still there.
+    /// a lifecycle rule of the bucket ends old versions. A hold is on the version that is seen. Where somebody else hides
+    /// it or puts something over it, a [scrub](distribution_core::Publisher::scrub) finds the object lost; the version
+    /// stays held, also after a release, until that is lifted at the bucket.
+    ///
+    /// Without this, no legal hold is placed, and those that others have placed are respected if the service tells of
+    /// them: on AWS that takes `s3:GetObjectLegalHold`.
     #[must_use]
     pub fn object_lock(self, object_lock: bool) -> Self {
         Self { object_lock, ..self }

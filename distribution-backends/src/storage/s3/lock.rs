@@ -14,6 +14,8 @@ use crate::probe::{Ability, Place, Probe, distinct, whole};
 use crate::storage::opendal::runtime;
 
 const LEGAL_HOLD: &str = "x-amz-object-lock-legal-hold";
+/// Told of an object that may not be destroyed before some time.
+const RETENTION: &str = "x-amz-object-lock-mode";
 const VERSION_ID: &str = "x-amz-version-id";
 
 /// What the headers of an object say.
@@ -78,40 +80,50 @@ impl S3Storage {
     pub(super) async fn legal_hold_fault(&self, place: &Place) -> Result<Option<String>, Error> {
         let key = place.key("legal-hold")?;
         self.create(&key, whole(&distinct(1))).await?;
-        let fault = self.hold_and_destroy(&key).await?;
+        let fault = self.try_hold(&key).await;
         // Where it could not be destroyed.
-        self.remove(&key).await?;
-        Ok(fault)
+        let removed = self.remove(&key).await;
+        let fault = fault.map_err(|failure| failure.into_error("probe legal holds"))?;
+        removed.map(|()| fault)
     }
 
-    async fn hold_and_destroy(&self, key: &ObjectKey) -> Result<Option<String>, Error> {
-        let task = "probe legal holds";
-        if let Err(failure) = self.put_hold(key, None, LegalHold::On).await {
-            return match failure.status() {
-                Some(StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::CONFLICT) => {
-                    Ok(Some("it has no Object Lock".to_owned()))
-                }
-                _ if failure.is_unknown_request() => Ok(Some("the service has no Object Lock".to_owned())),
-                _ => Err(failure.into_error(task)),
-            };
+    async fn try_hold(&self, key: &ObjectKey) -> Result<Option<String>, Failure> {
+        match self.put_hold(key, None, LegalHold::On).await {
+            Ok(()) => {}
+            Err(failure) if failure.code() == "InvalidRequest" => return Ok(Some("it has no Object Lock".to_owned())),
+            Err(failure) if failure.is_unknown_request() => {
+                return Ok(Some("the service has no Object Lock".to_owned()));
+            }
+            Err(failure) => return Err(failure),
         }
-        let headers = self.head(key, HeaderMap::new()).await?.unwrap_or_default();
+        let seen = self.head_object(key, HeaderMap::new()).await;
+        let version = seen.as_ref().ok().and_then(|headers| version(headers.as_ref()?));
+        let destroyed = match &version {
+            Some(version) => self.destroy(key, version).await,
+            None => Ok(()),
+        };
+        // Whatever came of it, it is let go, and destroyed now.
+        let lifted = self.put_hold(key, version.clone(), LegalHold::Off).await;
+        let headers = seen?.unwrap_or_default();
         if told(&headers) == LegalHold::Off {
             let fault = "a legal hold that was placed is not told again: allow s3:GetObjectLegalHold, if it is AWS";
             return Ok(Some(fault.to_owned()));
         }
-        let Some(version) = version(&headers) else { return Ok(Some("its objects have no versions".to_owned())) };
-        match self.destroy(key, &version).await {
+        let Some(version) = version else { return Ok(Some("its objects have no versions".to_owned())) };
+        match destroyed {
             Ok(()) => return Ok(Some("what is under a legal hold can be destroyed".to_owned())),
-            Err(failure) if failure.is_passing() || failure.status().is_none() => return Err(failure.into_error(task)),
+            Err(failure) if !is_refusal(&failure) => return Err(failure),
             Err(_) => {}
         }
-        let lifted = self.put_hold(key, Some(version.clone()), LegalHold::Off).await;
-        lifted.map_err(|failure| failure.into_error(task))?;
-        if let Err(failure) = self.destroy(key, &version).await {
-            tracing::info!(code = failure.code(), "a trial of legal holds stays as an old version of the bucket's");
+        lifted?;
+        match self.destroy(key, &version).await {
+            Err(failure) if !is_refusal(&failure) => Err(failure),
+            // It was refused before for another reason, then; unless the bucket retains all objects for a time.
+            Err(_) if !headers.contains_key(RETENTION) => {
+                Ok(Some("what is under no legal hold cannot be destroyed: allow s3:DeleteObjectVersion".to_owned()))
+            }
+            Ok(()) | Err(_) => Ok(None),
         }
-        Ok(None)
     }
 
     /// Removes the version itself, which a removal of the object does not.
@@ -121,6 +133,11 @@ impl S3Storage {
         let call = Call { method, bucket: &self.bucket, name: &name, query, headers, body };
         self.client.repeat(&call).await.map(drop)
     }
+}
+
+/// Whether the service does not allow it, and will not in a moment.
+fn is_refusal(failure: &Failure) -> bool {
+    failure.status().is_some_and(|status| status.is_client_error()) && !failure.is_passing()
 }
 
 /// The version of the object, where the bucket has such.

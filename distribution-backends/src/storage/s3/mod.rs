@@ -131,10 +131,11 @@ impl S3Storage {
     }
 
     fn with(self, config: &S3Config, probe: Probe) -> Result<Self, Error> {
+        let roads = Roads::found(&probe, config.attested)?;
         if config.object_lock {
             lock::check(&probe)?;
         }
-        Ok(Self { roads: Roads::found(&probe, config.attested)?, probe: Arc::new(probe), ..self })
+        Ok(Self { roads, probe: Arc::new(probe), ..self })
     }
 
     /// The object's name in the bucket.

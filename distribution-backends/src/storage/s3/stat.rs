@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::S3Storage;
 use super::class::is_archived;
 use super::client::Call;
+use super::failure::Failure;
 use super::lock;
 use crate::storage::opendal::{runtime, validator};
 
@@ -41,13 +42,17 @@ impl S3Storage {
 
     /// The headers of the object; `None` if it is not there.
     pub(super) async fn head(&self, key: &ObjectKey, headers: HeaderMap) -> Result<Option<HeaderMap>, Error> {
+        self.head_object(key, headers).await.map_err(|failure| failure.into_error(&format!("look at {key}")))
+    }
+
+    pub(super) async fn head_object(&self, key: &ObjectKey, headers: HeaderMap) -> Result<Option<HeaderMap>, Failure> {
         let (method, name, query, body) = (Method::HEAD, self.name(key), Vec::new(), Bytes::new());
         let call = Call { method, bucket: &self.bucket, name: &name, query, headers, body };
         match self.client.repeat(&call).await {
             Ok(answer) => Ok(Some(answer.headers)),
             // The answer to HEAD has no body, so a missing bucket looks the same as a missing object.
             Err(failure) if failure.status() == Some(StatusCode::NOT_FOUND) => Ok(None),
-            Err(failure) => Err(failure.into_error(&format!("look at {key}"))),
+            Err(failure) => Err(failure),
         }
     }
 }
