@@ -22,7 +22,7 @@ fn edit(n: u8, concept: &str) -> PublishRequest {
 enum Act {
     Hold(HoldOn),
     Release(HoldOn),
-    Publish(PublishRequest),
+    Publish(Box<PublishRequest>),
 }
 
 async fn act(world: World, holder: String, act: Act) {
@@ -30,7 +30,7 @@ async fn act(world: World, holder: String, act: Act) {
     let _ = match act {
         Act::Hold(on) => publisher.hold(&on, &why).await.map(drop),
         Act::Release(on) => publisher.release(&on, &why).await.map(drop),
-        Act::Publish(request) => publisher.publish(request).await.map(drop),
+        Act::Publish(request) => publisher.publish(*request).await.map(drop),
     };
 }
 
@@ -110,7 +110,7 @@ fn cases() -> Vec<(&'static str, Vec<HoldOn>, Vec<Act>)> {
     let world = start(&[]);
     let ids: Vec<_> = world.rows().into_iter().map(|row| row.id).collect();
     let [one, same] = [0, 1].map(|n| HoldOn::Publication(ids[n].clone()));
-    let (work, next) = (HoldOn::Concept(concept()), Act::Publish(edit(2, "concept-1")));
+    let (work, next) = (HoldOn::Concept(concept()), Act::Publish(Box::new(edit(2, "concept-1"))));
     let (hold, release) = (Act::Hold, Act::Release);
     vec![
         ("a hold and a release", vec![one.clone()], vec![hold(one.clone()), release(one.clone())]),
