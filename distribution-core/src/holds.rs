@@ -110,10 +110,10 @@ impl Publisher {
             }
         });
         let record = noted.await?;
-        let locked = if held { self.lock(&record).await.map(drop) } else { Ok(()) };
+        let locked = if held { Box::pin(self.lock(&record)).await.map(drop) } else { Ok(()) };
         let record = self.tell(record, |_| Ok(None)).await?;
         if !held {
-            self.unlock(&record).await?;
+            Box::pin(self.unlock(&record)).await?;
         }
         locked.map(|()| record)
     }
@@ -126,7 +126,7 @@ impl Publisher {
         let changes = self.hold_changes(concept).await?;
         if is_begun(changes) == held {
             // What was never held has no hold of a store to be lifted.
-            let locked = if changes == 0 { Ok(()) } else { self.lock_work(concept, held).await };
+            let locked = if changes == 0 { Ok(()) } else { Box::pin(self.lock_work(concept, held)).await };
             let record = self.tell(record, |_| Ok(None)).await?;
             return locked.map(|()| record);
         }
@@ -135,7 +135,7 @@ impl Publisher {
             // On record first, so that no hold is without an entry; and in force before that has been delivered.
             let record = self.place(record, Event::HoldPlaced { concept_id, reason }).await?;
             self.change_hold(concept, changes, record.id()).await?;
-            let locked = self.lock_work(concept, held).await;
+            let locked = Box::pin(self.lock_work(concept, held)).await;
             let record = self.tell(record, |_| Ok(None)).await?;
             return locked.map(|()| record);
         }
@@ -143,7 +143,7 @@ impl Publisher {
         let released = Event::HoldReleased { concept_id, reason };
         let record = self.tell(record, |_| Ok(Some(released.clone()))).await?;
         self.change_hold(concept, changes, record.id()).await?;
-        self.lock_work(concept, held).await?;
+        Box::pin(self.lock_work(concept, held)).await?;
         Ok(record)
     }
 

@@ -68,7 +68,7 @@ impl Publisher {
     /// The same for copies that were just proven of what is published, or is from now on. The hold on record is in force,
     /// and nobody has asked for more: what hinders it is told to the operators.
     pub(crate) async fn lock_proven(&self, before: &Record, after: &Record) {
-        if !self.has_locks() || !matches!(after.phase, Phase::Published(_)) {
+        if !matches!(after.phase, Phase::Published(_)) {
             return;
         }
         let was_published = matches!(before.phase, Phase::Published(_));

@@ -338,7 +338,10 @@ impl Publisher {
                 if !is_buried {
                     self.alert_of_failed_attempt(record, &next);
                 }
-                self.lock_proven(record, &next).await;
+                if self.has_locks() {
+                    // On the heap, since this is part of every call, and seldom done.
+                    Box::pin(self.lock_proven(record, &next)).await;
+                }
                 Ok(Swap::Done(next))
             }
             Advance::Superseded(row) => Record::decode(&row).map(Swap::Superseded),

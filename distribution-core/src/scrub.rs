@@ -121,7 +121,8 @@ impl Publisher {
         let id = record.id().clone();
         let copies = self.scrub_copies(record, scrub).await;
         if self.has_locks() {
-            let locked = self.lock(&self.load(&id).await?).await;
+            let record = self.load(&id).await?;
+            let locked = Box::pin(self.lock(&record)).await;
             scrub.locked += *locked.as_ref().unwrap_or(&0);
             return copies.and(locked.map(drop));
         }
