@@ -288,7 +288,7 @@ fn complaint(world: &World, run: &Run) -> Option<String> {
 
 #[test]
 fn proof_all_verbs_at_once() {
-    let seeds = Budget::chosen().pick(500, 5_000, 300_000);
+    let seeds = Budget::chosen().pick(500, 3_000, 300_000);
     let (mut faults, mut crashes, mut retracted, mut removed, mut versions, mut held) = (0, 0, 0, 0, 0, 0);
     let (mut copies, mut lost, mut restored, mut freed) = (0, 0, 0, 0);
     for seed in 0..seeds {

@@ -146,7 +146,7 @@ fn proof_what_is_held_is_kept_by_its_store_in_every_order() {
                 println!("proof: {case}: every order, {runs} runs, in {:.1?}", start.elapsed());
                 continue;
             }
-            let samples = Budget::chosen().pick(100, 2_000, 0);
+            let samples = Budget::chosen().pick(100, 1_000, 0);
             for seed in 0..samples {
                 let (world, run) = run(&held, &acts, crashes, &Schedule::seeded(seed));
                 judge(&world, &run, &acts, &format!("{case}, seed {seed}"));
