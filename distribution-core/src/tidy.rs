@@ -184,7 +184,8 @@ impl Publisher {
     /// a time that no publish lasts, such as a day. These are objects of attempts that were given up, of
     /// publications that were [taken back](Self::retract), and of those that are in the [archive](Self::archive) only,
     /// if the links to them have ended and the copy there proves to be sound once more; unless they are another
-    /// publication's, or held, here or by their store; objects that were stored to try something out; and unfinished uploads and files.
+    /// publication's, or held, here or by their store; objects that were stored to try something out; and unfinished
+    /// uploads and files.
     ///
     /// ```
     /// use chrono::TimeDelta;

@@ -107,6 +107,22 @@ async fn a_bucket_that_does_not_keep_what_is_held_is_refused() {
     println!("proof: probe of Object Lock: 4 kinds of buckets that do not keep what is held found out of as many");
 }
 
+/// Keys that may not destroy a version prove nothing when they are refused; and no trial stays under a hold.
+#[tokio::test]
+async fn a_refusal_for_another_reason_is_no_proof() {
+    let target = start().await;
+    target.double.fail(|request| {
+        let destroys = request.op == Op::DeleteObject && request.query.iter().any(|(name, _)| name == "versionId");
+        destroys.then_some(Fault::AccessDenied)
+    });
+    let error = open(&target).await.unwrap_err();
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("object_lock")), "{error}");
+    assert!(error.message().contains("cannot be destroyed: allow s3:DeleteObjectVersion"), "{error}");
+    let trials: Vec<_> =
+        target.double.hidden(VAULT).into_iter().filter(|(key, _)| key.contains("legal-hold")).collect();
+    assert!(trials.len() == 1 && trials[0].1.headers[HEADER] == "OFF", "{trials:?}");
+}
+
 #[tokio::test]
 async fn nobody_relies_on_a_bucket_of_which_that_is_not_known() {
     let target = start().await;
@@ -207,8 +223,7 @@ pub(crate) async fn locking(config: S3Config) -> S3Storage {
     S3Storage::open_probed(config.clone(), Probe { target: config.place(), ..probe }).unwrap()
 }
 
-/// Ceph checks `If-None-Match` of a bucket with versions before it writes, and not when: of 16 writers of one key, all win.
-/// So it is refused, and what it does with legal holds is shown with one writer.
+/// Ceph does not create if absent in a bucket with versions: of 16 writers of one key, 6 to all have won. So it is refused, and what it does with legal holds is shown with one writer.
 #[tokio::test(flavor = "multi_thread")]
 async fn proof_held_and_released_on_the_server() {
     let Some(server) = Server::named("DISTRIBUTION_TEST_S3") else { return };

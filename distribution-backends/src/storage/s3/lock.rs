@@ -27,7 +27,7 @@ pub(super) fn told(headers: &HeaderMap) -> LegalHold {
 }
 
 /// # Errors
-/// [`ErrorKind::Unsupported`] if the bucket was not found to keep what is under a legal hold.
+/// [`ErrorKind::Invalid`] if the bucket was not found to keep what is under a legal hold.
 pub(super) fn check(probe: &Probe) -> Result<(), Error> {
     if probe.has(Ability::LegalHold) {
         return Ok(());
@@ -102,7 +102,7 @@ impl S3Storage {
             Some(version) => self.destroy(key, version).await,
             None => Ok(()),
         };
-        // Whatever came of it, it is let go, and destroyed now.
+        // Whatever came of it, it is let go.
         let lifted = self.put_hold(key, version.clone(), LegalHold::Off).await;
         let headers = seen?.unwrap_or_default();
         if told(&headers) == LegalHold::Off {
